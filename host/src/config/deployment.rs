@@ -1,0 +1,155 @@
+//! One deployment's file, parsed and valid. Reading and reporting is `config::read`'s work; these types can't hold a
+//! mistake that the parser could have found.
+
+use super::secret::SecretSource;
+use super::window::Window;
+use crate::model::{Binding, Role};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[derive(Debug, Clone)]
+pub struct Deployment {
+    /// The file's name without `.toml`.
+    pub name: String,
+    pub file: PathBuf,
+    /// The target, as it is written.
+    pub version: String,
+    pub product: BindingConfig,
+    pub platforms: Vec<BindingConfig>,
+    pub datastores: Vec<BindingConfig>,
+    pub policy: Policy,
+}
+
+impl Deployment {
+    pub fn bindings(&self) -> impl Iterator<Item = &BindingConfig> {
+        std::iter::once(&self.product).chain(&self.platforms).chain(&self.datastores)
+    }
+    /// The folder that relative paths of the product and the datastores start from: the first platform's `directory`.
+    pub fn directory(&self) -> Option<&PathBuf> {
+        self.platforms.iter().find_map(|platform| platform.grants.directory.as_ref())
+    }
+}
+
+/// One binding: what its plugin is told, and what the operator grants it.
+#[derive(Debug, Clone)]
+pub struct BindingConfig {
+    pub binding: Binding,
+    /// The table as JSON: every key that the plugin's schema names, plus every key that is no grant. A secret stands in
+    /// it as `{"secret": "<dotted key>"}`.
+    pub settings: serde_json::Value,
+    pub grants: Grants,
+}
+
+impl BindingConfig {
+    pub fn role(&self) -> Role {
+        self.binding.role
+    }
+}
+
+/// The second of the two keys to every capability: what the operator lets a binding use.
+#[derive(Debug, Clone, Default)]
+pub struct Grants {
+    /// `directory`: the project's folder; `files` reads and edits beneath it, `checkout` lays releases out in it.
+    pub directory: Option<PathBuf>,
+    /// `repository`: what `checkout` fetches from: a URL or a folder.
+    pub repository: Option<String>,
+    /// `paths`: folders and files for `trees` and `sqlite`, absolute after parsing, by the name the plugin uses.
+    pub paths: BTreeMap<String, PathBuf>,
+    /// `[….services.NAME]`
+    pub services: BTreeMap<String, ServiceConfig>,
+    /// `[….commands.NAME]`
+    pub commands: BTreeMap<String, CommandConfig>,
+    /// `http`: origins, for example `http://127.0.0.1:8080`.
+    pub http: Vec<String>,
+    /// `server`: the PostgreSQL server and the database bound to it.
+    pub server: Option<ServerConfig>,
+    /// By dotted key within the binding's table.
+    pub secrets: BTreeMap<String, SecretSource>,
+}
+
+/// A service of the `source` platform: a systemd unit, or three commands.
+#[derive(Debug, Clone)]
+pub struct ServiceConfig {
+    pub control: ServiceControl,
+    /// A URL that answers 2xx when the service is healthy.
+    pub health: Option<String>,
+    /// The file that it logs to; a unit's journal where none is named.
+    pub log: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone)]
+pub enum ServiceControl {
+    Unit(String),
+    /// `status` exits with 0 while the service runs.
+    Commands {
+        start: CommandConfig,
+        stop: CommandConfig,
+        status: CommandConfig,
+    },
+}
+
+#[derive(Debug, Clone)]
+pub struct CommandConfig {
+    pub argv: Vec<String>,
+    /// Absolute after parsing; the active release's folder where none is named.
+    pub directory: Option<PathBuf>,
+    pub environment: BTreeMap<String, EnvironmentValue>,
+    /// The account that it runs under; the daemon's own where none is named.
+    pub user: Option<String>,
+    /// The plugin may add arguments.
+    pub arguments: bool,
+    /// It changes nothing: allowed in phases that only read.
+    pub reads_only: bool,
+}
+
+#[derive(Debug, Clone)]
+pub enum EnvironmentValue {
+    Plain(String),
+    Secret(SecretSource),
+}
+
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// A host's name, an address, or the folder of a Unix socket.
+    pub host: String,
+    pub port: u16,
+    pub user: String,
+    pub password: Option<SecretSource>,
+    pub database: String,
+    /// Where to connect to create and rename databases: `postgres`.
+    pub maintenance: String,
+    /// The folder of `pg_dump` and the others; found where none is named.
+    pub tools: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Empty: at any time.
+    pub window: Vec<Window>,
+    pub approve: Approve,
+    pub drill: Drill,
+    /// Writable stores that may be lost: `path:cache`, `database:scratch`.
+    pub disposable: Vec<String>,
+    pub keep_backups: u32,
+    /// How long frozen copies and what was set aside stay after the run.
+    pub keep_frozen: Duration,
+    /// How long a step may be silent where the plugin names no deadline.
+    pub idle: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Approve {
+    Never,
+    Breaking,
+    Always,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Drill {
+    Ahead,
+    Final,
+    Off,
+}

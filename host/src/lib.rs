@@ -1,0 +1,11 @@
+//! The daemon `upgraded` and its command line `upgradectl`. ARCHITECTURE.md has the codemap; imports point down only.
+
+pub mod activity;
+pub mod config;
+pub mod context;
+pub mod driver;
+pub mod effect;
+pub mod model;
+pub mod plan;
+pub mod plugin;
+pub mod vault;

@@ -1,0 +1,87 @@
+//! What will happen, decided before it happens. Pure: no clock, no I/O, no plugin.
+
+pub mod event;
+
+use crate::config::{Approve, Drill};
+use crate::model::{Binding, Finding, Hop};
+use serde::{Deserialize, Serialize};
+
+/// Bumped with every change of what the journal keeps. A newer one than ours is refused.
+pub const PLAN_SCHEMA: u32 = 1;
+
+/// Everything a run is: its first event. Later steps know nothing else but the recorded outputs of earlier ones.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub schema: u32,
+    pub host_version: String,
+    pub deployment: String,
+    pub kind: Kind,
+    pub from: String,
+    pub to: String,
+    /// The deployment's file as the run began with it; secrets stand in it by name only.
+    pub file: String,
+    /// Product first, then platforms and datastores in the file's order.
+    pub bindings: Vec<PlannedBinding>,
+    /// In order; one at least.
+    pub hops: Vec<Hop>,
+    /// Of each hop, in the order in which they are put in place.
+    pub edits: Vec<Vec<PlannedEdit>>,
+    pub policy: PlannedPolicy,
+    /// Warnings and notes; a plan with a blocker never becomes a run.
+    pub findings: Vec<Finding>,
+    pub estimates: Estimates,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    Upgrade,
+    /// By hand, after the named run committed: its way back, from its final backups.
+    Rollback {
+        of: u64,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedBinding {
+    #[serde(flatten)]
+    pub binding: Binding,
+    /// SHA-256 of the component, hexadecimal.
+    pub digest: String,
+}
+
+/// A change to one file, with the bytes that it replaces named by digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedEdit {
+    /// The platform whose `directory` the path starts from.
+    pub platform: String,
+    pub path: String,
+    pub why: String,
+    /// SHA-256 of what was there when the plan was made; none: no file.
+    pub before: Option<String>,
+    /// SHA-256 of what will be there.
+    pub after: String,
+    /// The new bytes, with secrets as placeholders.
+    pub content: Vec<u8>,
+    /// Unified, for a person.
+    pub diff: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedPolicy {
+    pub approve: Approve,
+    /// Whether this path needs an approval.
+    pub approval_needed: bool,
+    /// As written; empty: at any time.
+    pub windows: Vec<String>,
+    pub drill: Drill,
+    pub idle_ms: u64,
+}
+
+/// In seconds, from the last drill and the last runs; none where nothing is known yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Estimates {
+    pub backup_s: Option<f64>,
+    pub downtime_s: Option<f64>,
+    pub rollback_s: Option<f64>,
+}
