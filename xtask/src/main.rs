@@ -1,1 +1,45 @@
-fn main() {}
+//! `cargo xtask`: the only door to building, checking, testing and showing the project. `.ci/run` calls it too.
+
+mod check;
+mod components;
+mod imports;
+mod setup;
+mod stages;
+mod test;
+mod text;
+mod workspace;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Builds, checks, tests and shows `upgraded`")]
+enum Task {
+    /// Build every plugin and test guest as a component into `<target>/components/`
+    Components,
+    /// Prepare this machine: install what the tests need, or say what is missing
+    Setup,
+    /// Formatting, lints, licences, direction of imports, wording
+    Check,
+    /// Set up, build and check everything, then run all tests
+    Test {
+        /// Run only tests whose name contains this, and skip the checks
+        filter: Option<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Task::parse() {
+        Task::Components => components::run(),
+        Task::Setup => setup::run(),
+        Task::Check => check::run(),
+        Task::Test { filter } => test::run(filter.as_deref()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
