@@ -1,1 +1,92 @@
+//! What the author of an `upgraded` plugin depends on: a trait for each role, the host's verbs, rules for paths, and a fake
+//! host for tests.
+//!
+//! A plugin implements one of [`Product`], [`Platform`] and [`Datastore`] and hands the type to [`export!`]. Nothing here
+//! reaches outside the contract in `wit/`: what a plugin can do is what its role's host offers.
 
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+struct Readme;
+
+mod bindings;
+mod call;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod fake;
+mod host;
+mod nearest;
+mod role;
+pub mod rules;
+mod words;
+
+pub use bindings::datastore::{BackupRef, Origin};
+pub use bindings::http::{Request, Response, SecretHeader};
+pub use bindings::meta::Need;
+pub use bindings::postgres::Versions;
+pub use bindings::process::{Command, Exit};
+pub use bindings::run::Level;
+pub use bindings::services::Service;
+pub use bindings::types::{
+    Act, Binding, Change, Component, Edit, Error, Failure, Finding, Hop, Installed, Once, Release, Requirement, Role,
+    ServiceRef, Severity, Undo, Watch, Wave,
+};
+pub use call::{Call, NoSettings, Secret};
+pub use host::{
+    Checkout, Control, DatastoreHost, Files, Http, PlatformHost, Postgres, Process, ProductHost, Services, Session, Sqlite,
+    Trees,
+};
+pub use nearest::nearest;
+pub use role::{Datastore, Platform, Product, schema};
+pub use {schemars, serde, serde_json};
+
+/// What a plugin's functions return.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// How long a verb may be silent where a plugin has no better idea: ten minutes.
+pub const IDLE_MS: u64 = 600_000;
+
+/// What a plugin starts with: `use upgraded_sdk::prelude::*;`
+pub mod prelude {
+    pub use crate::{
+        Act, Call, Component, Datastore, DatastoreHost, Edit, Error, Finding, Hop, Installed, NoSettings, Once, Origin,
+        Platform, PlatformHost, Product, ProductHost, Release, Result, Secret, ServiceRef, Undo, Watch, Wave, rules,
+    };
+}
+
+/// Makes a component of a type: `export!(product Shop)`, `export!(platform Rack)` or `export!(datastore Store)`.
+///
+/// The exports exist on wasm32 alone, so the crate also builds, and is tested, for the machine that it is written on.
+#[macro_export]
+macro_rules! export {
+    (product $plugin:ty) => {
+        $crate::__export!(product, ProductAdapter, $plugin);
+    };
+    (platform $plugin:ty) => {
+        $crate::__export!(platform, PlatformAdapter, $plugin);
+    };
+    (datastore $plugin:ty) => {
+        $crate::__export!(datastore, DatastoreAdapter, $plugin);
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export {
+    ($role:ident, $adapter:ident, $plugin:ty) => {
+        // Also without wasm32: a type that misses its role's trait is an error at once.
+        #[allow(dead_code)]
+        type UpgradedComponent = $crate::__private::$adapter<$plugin>;
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            $crate::__private::export_meta!(UpgradedComponent with_types_in $crate::__private::meta);
+            $crate::__private::$role::export!(UpgradedComponent with_types_in $crate::__private::$role);
+        };
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn() = $crate::__private::$role::<$plugin>;
+    };
+}
+
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::bindings::raw::*;
+    pub use crate::role::{DatastoreAdapter, PlatformAdapter, ProductAdapter};
+}

@@ -1,0 +1,217 @@
+//! What the host offers, by role: a component calls its imports, a test its fake.
+//!
+//! Every verb is a call that is known when the crate is compiled, so that a component imports the interfaces that it
+//! uses and no other. A trait object here would make every plugin import everything.
+
+use crate::{
+    Command, Error, Exit, Level, Request, Response, Result, Service, ServiceRef, Versions, Watch,
+};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::fake::State;
+
+/// What stands behind a host: nothing in a component, a script in a test.
+#[derive(Clone)]
+struct Behind {
+    #[cfg(not(target_arch = "wasm32"))]
+    state: State,
+}
+
+impl Behind {
+    fn imported() -> Self {
+        #[cfg(not(target_arch = "wasm32"))]
+        panic!("outside a component there is no host: a test makes one with `fake::FakeHost`");
+        #[cfg(target_arch = "wasm32")]
+        Self {}
+    }
+}
+
+/// The call of one verb: the import in a component, the fake's twin elsewhere.
+macro_rules! verb {
+    ($on:expr, $interface:ident::$verb:ident($($argument:expr),*)) => {{
+        #[cfg(target_arch = "wasm32")]
+        { crate::bindings::$interface::$verb($($argument),*) }
+        #[cfg(not(target_arch = "wasm32"))]
+        { crate::fake::$interface::$verb(&$on.0.state $(, $argument)*) }
+    }};
+}
+
+macro_rules! hosts {
+    ($($(#[$doc:meta])* $host:ident: $($verbs:ident $interface:ident),*;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone)]
+        pub struct $host(Behind);
+
+        impl $host {
+            pub(crate) fn imported() -> Self {
+                Self(Behind::imported())
+            }
+            #[cfg(not(target_arch = "wasm32"))]
+            pub(crate) fn scripted(state: State) -> Self {
+                Self(Behind { state })
+            }
+            $(pub fn $verbs(&self) -> $interface<'_> {
+                $interface(&self.0)
+            })*
+            /// A line of the step's log.
+            pub fn info(&self, message: &str) {
+                self.log(Level::Info, message, &[]);
+            }
+            pub fn log(&self, level: Level, message: &str, fields: &[(String, String)]) {
+                verb!(self, run::log(level, message, fields))
+            }
+            /// Extends the idle deadline.
+            pub fn progress(&self, done: u64, total: Option<u64>, unit: &str, message: &str) {
+                verb!(self, run::progress(done, total, unit, message))
+            }
+            /// The run was cancelled: return soon.
+            pub fn cancelled(&self) -> bool {
+                verb!(self, run::cancelled())
+            }
+        }
+    )*};
+}
+
+hosts! {
+    /// What a product may ask for.
+    ProductHost: files Files, services Services, checkout Checkout, process Process, http Http;
+    /// What a platform may ask for.
+    PlatformHost: files Files, services Services, control Control, checkout Checkout, process Process, http Http;
+    /// What a datastore may ask for.
+    DatastoreHost: services Services, trees Trees, sqlite Sqlite, postgres Postgres, http Http;
+}
+
+macro_rules! interfaces {
+    ($($(#[$doc:meta])* $name:ident in $interface:ident {
+        $($(#[$verb_doc:meta])* $verb:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*
+    })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy)]
+        pub struct $name<'a>(#[allow(dead_code, reason = "a component's host is no data")] &'a Behind);
+
+        impl $name<'_> {
+            $($(#[$verb_doc])*
+            pub fn $verb(&self $(, $argument: $type)*) -> Result<$answer> {
+                verb!(self, $interface::$verb($($argument),*))
+            })*
+        }
+    )*};
+}
+
+interfaces! {
+    /// The project's own files, beneath the folder of the deployment.
+    Files in files {
+        /// Values of secrets are placeholders; edits proposed earlier in the same plan are overlaid.
+        read(path: &str) -> Vec<u8>;
+    }
+    /// Looking at services.
+    Services in services {
+        list() -> Vec<Service>;
+        /// Each running, and healthy where it has a health check.
+        wait_healthy(names: &[ServiceRef], idle_ms: u64) -> Vec<Service>;
+        /// Reads the log from the last start until a line fits `success` (returned) or `failure` (an error with it).
+        follow(watch: &Watch) -> String;
+    }
+    /// Changing services.
+    Control in control {
+        start(names: &[ServiceRef]) -> ();
+        /// Stops them, and keeps them stopped across a reboot.
+        stop(names: &[ServiceRef]) -> ();
+    }
+    /// Commands that the operator named.
+    Process in process {
+        /// A finished command's exit, whatever its code.
+        run(command: &Command) -> Exit;
+        /// The names that there are.
+        list() -> Vec<String>;
+    }
+    /// Releases from the deployment's git repository.
+    Checkout in checkout {
+        /// Tags, and the commit of each.
+        releases() -> Vec<(String, String)>;
+        /// The commit of a tag or a SHA, fetched where it is not here yet.
+        fetch(revision: &str) -> String;
+        /// Lays the commit out in a folder of its own and runs the named command there, once.
+        prepare(commit: &str, build: Option<&str>) -> ();
+        activate(commit: &str) -> ();
+        /// The active commit, and the tag that names it.
+        active() -> Option<(String, Option<String>)>;
+    }
+    /// Folders and files that the operator named in `paths`. A step's name stands for the copy that it made.
+    Trees in trees {
+        list() -> Vec<String>;
+        manifest(path: &str, step: Option<&str>) -> String;
+        mark(path: &str) -> String;
+        /// Into the vault; the artifact's key.
+        save(path: &str, step: Option<&str>) -> String;
+        put_back(path: &str, artifact: &str) -> ();
+        freeze(path: &str) -> ();
+        swap(path: &str, step: &str) -> ();
+        discard(path: &str, step: &str) -> ();
+    }
+    /// SQLite databases that the operator named in `paths`.
+    Sqlite in sqlite {
+        list() -> Vec<String>;
+        /// Empty, or what is wrong.
+        check(path: &str, step: Option<&str>) -> Vec<String>;
+        manifest(path: &str, step: Option<&str>) -> String;
+        fence(path: &str) -> String;
+        mark(path: &str) -> String;
+        unfence(path: &str) -> ();
+        /// The artifact's key, and the manifest of the same snapshot.
+        save(path: &str, step: Option<&str>) -> (String, String);
+        put_back(path: &str, artifact: &str) -> ();
+        freeze(path: &str) -> ();
+        swap(path: &str, step: &str) -> ();
+        discard(path: &str, step: &str) -> ();
+    }
+    /// The PostgreSQL server that the operator named in `server`.
+    Postgres in postgres {
+        versions() -> Versions;
+        /// Into the vault as of an exported snapshot; the artifact's key.
+        dump(database: &str, snapshot: Option<&str>) -> String;
+        /// Into an existing, empty database.
+        restore(database: &str, artifact: &str) -> ();
+    }
+    /// Requests to addresses that the operator granted.
+    Http in http {
+        send(request: &Request) -> Response;
+    }
+}
+
+impl Files<'_> {
+    /// A file that must be UTF-8.
+    pub fn read_text(&self, path: &str) -> Result<String> {
+        String::from_utf8(self.read(path)?).map_err(|_| Error::invalid(format!("`{path}` is not UTF-8 text")))
+    }
+}
+
+impl Http<'_> {
+    pub fn get(&self, url: &str) -> Result<Response> {
+        self.send(&Request::get(url))
+    }
+}
+
+impl Postgres<'_> {
+    /// None: the maintenance database.
+    pub fn connect(&self, database: Option<&str>) -> Result<Session> {
+        Ok(Session(verb!(self, postgres::connect(database))?))
+    }
+}
+
+/// One connection to a PostgreSQL server; closed when dropped.
+pub struct Session(
+    #[cfg(target_arch = "wasm32")] crate::bindings::postgres::Session,
+    #[cfg(not(target_arch = "wasm32"))] crate::fake::postgres::Session,
+);
+
+impl Session {
+    /// Rows of text.
+    pub fn query(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
+        self.0.query(sql)
+    }
+    /// The number of rows.
+    pub fn execute(&self, sql: &str) -> Result<u64> {
+        self.0.execute(sql)
+    }
+}
+
