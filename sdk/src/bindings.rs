@@ -80,9 +80,9 @@ pub mod raw {
     }
 }
 
-pub use imports::upgraded::plugin::{
-    checkout, control, files, http, postgres, process, run, services, sqlite, trees, types,
-};
+#[cfg(target_arch = "wasm32")]
+pub use imports::upgraded::plugin::{checkout, control, files, sqlite, trees};
+pub use imports::upgraded::plugin::{http, postgres, process, run, services, types};
 pub use raw::datastore::exports::upgraded::plugin::datastore;
 pub use raw::meta::exports::upgraded::plugin::meta;
 pub use raw::platform::exports::upgraded::plugin::platform;

@@ -3,11 +3,9 @@
 //! Every verb is a call that is known when the crate is compiled, so that a component imports the interfaces that it
 //! uses and no other. A trait object here would make every plugin import everything.
 
-use crate::{
-    Command, Error, Exit, Level, Request, Response, Result, Service, ServiceRef, Versions, Watch,
-};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::fake::State;
+use crate::{Command, Error, Exit, Level, MajorVersions, Request, Response, Result, Service, ServiceRef, Watch};
 
 /// What stands behind a host: nothing in a component, a script in a test.
 #[derive(Clone)]
@@ -166,7 +164,7 @@ interfaces! {
     }
     /// The PostgreSQL server that the operator named in `server`.
     Postgres in postgres {
-        versions() -> Versions;
+        versions() -> MajorVersions;
         /// Into the vault as of an exported snapshot; the artifact's key.
         dump(database: &str, snapshot: Option<&str>) -> String;
         /// Into an existing, empty database.
@@ -214,4 +212,3 @@ impl Session {
         self.0.execute(sql)
     }
 }
-

@@ -13,6 +13,7 @@ mod call;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fake;
 mod host;
+pub mod joined;
 mod nearest;
 mod role;
 pub mod rules;
@@ -21,7 +22,7 @@ mod words;
 pub use bindings::datastore::{BackupRef, Origin};
 pub use bindings::http::{Request, Response, SecretHeader};
 pub use bindings::meta::Need;
-pub use bindings::postgres::Versions;
+pub use bindings::postgres::MajorVersions;
 pub use bindings::process::{Command, Exit};
 pub use bindings::run::Level;
 pub use bindings::services::Service;
@@ -31,8 +32,8 @@ pub use bindings::types::{
 };
 pub use call::{Call, NoSettings, Secret};
 pub use host::{
-    Checkout, Control, DatastoreHost, Files, Http, PlatformHost, Postgres, Process, ProductHost, Services, Session, Sqlite,
-    Trees,
+    Checkout, Control, DatastoreHost, Files, Http, PlatformHost, Postgres, Process, ProductHost, Services, Session,
+    Sqlite, Trees,
 };
 pub use nearest::nearest;
 pub use role::{Datastore, Platform, Product, schema};
@@ -72,16 +73,14 @@ macro_rules! export {
 #[macro_export]
 macro_rules! __export {
     ($role:ident, $adapter:ident, $plugin:ty) => {
-        // Also without wasm32: a type that misses its role's trait is an error at once.
-        #[allow(dead_code)]
-        type UpgradedComponent = $crate::__private::$adapter<$plugin>;
         #[cfg(target_arch = "wasm32")]
         const _: () = {
-            $crate::__private::export_meta!(UpgradedComponent with_types_in $crate::__private::meta);
-            $crate::__private::$role::export!(UpgradedComponent with_types_in $crate::__private::$role);
+            type UpgradedComponent = $crate::__private::$adapter<$plugin>;
+    $crate::__private::meta::export!(UpgradedComponent with_types_in $crate::__private::meta);
+    $crate::__private::$role::export!(UpgradedComponent with_types_in $crate::__private::$role);
         };
-        #[cfg(not(target_arch = "wasm32"))]
-        const _: fn() = $crate::__private::$role::<$plugin>;
+        // On every machine: a type that misses its role's trait is an error at once.
+        const _: () = $crate::__private::$adapter::<$plugin>::COMPLETE;
     };
 }
 

@@ -207,7 +207,9 @@ impl Release {
 
 impl Edit {
     /// Keys of a `.env` file, or dotted paths of a TOML file; comments and order stay.
-    pub fn set(path: impl Into<String>, key: impl Into<String>, value: impl Into<String>, why: impl Into<String>) -> Self {
+    pub fn set(
+        path: impl Into<String>, key: impl Into<String>, value: impl Into<String>, why: impl Into<String>,
+    ) -> Self {
         Self { path: path.into(), change: Change::Set(vec![(key.into(), value.into())]), why: why.into() }
     }
 }

@@ -13,6 +13,8 @@ pub struct Copies {
     pub fenced: BTreeSet<String>,
     /// What `check` finds wrong with a path.
     pub broken: BTreeMap<String, Vec<String>>,
+    /// What somebody writes to a path in the moment when it is saved.
+    pub racing: BTreeMap<String, String>,
     /// Counts writes, for the mark.
     pub writes: BTreeMap<String, u64>,
 }
@@ -37,11 +39,19 @@ impl Copies {
     }
     pub fn save(&mut self, path: &str, step: Option<&str>) -> Result<(String, String)> {
         let content = self.content(path, step)?;
+        if step.is_none()
+            && let Some(written) = self.racing.remove(path)
+        {
+            self.live.insert(path.into(), written);
+        }
         let key = format!("artifact-{}", self.artifacts.len() + 1);
         self.artifacts.insert(key.clone(), content.clone());
         Ok((key, content))
     }
     pub fn put_back(&mut self, path: &str, artifact: &str, step: &str) -> Result<()> {
+        if self.flipped(path, step) {
+            return Ok(());
+        }
         let content = self.artifacts.get(artifact).cloned();
         let content = content.ok_or_else(|| Error::not_found(format!("there is no artifact `{artifact}`")))?;
         self.flip(path, content, step);
@@ -53,6 +63,9 @@ impl Copies {
         Ok(())
     }
     pub fn swap(&mut self, path: &str, frozen: &str, step: &str) -> Result<()> {
+        if self.flipped(path, step) {
+            return Ok(());
+        }
         let content = self.content(path, Some(frozen))?;
         self.frozen.remove(&(path.into(), frozen.into()));
         self.flip(path, content, step);
@@ -60,6 +73,10 @@ impl Copies {
     }
     pub fn discard(&mut self, path: &str, step: &str) {
         self.frozen.remove(&(path.into(), step.into()));
+    }
+    /// An earlier attempt of this step got this far: what was live is set aside once.
+    fn flipped(&self, path: &str, step: &str) -> bool {
+        self.frozen.contains_key(&(path.into(), step.into()))
     }
     /// What was live becomes the frozen copy of `step`.
     fn flip(&mut self, path: &str, content: String, step: &str) {

@@ -1,26 +1,26 @@
 //! A PostgreSQL server whose answers the test writes.
 
 use super::{FakeHost, State};
-use crate::{Error, Result, Versions};
+use crate::{Error, MajorVersions, Result};
 
 pub type Rows = Vec<Vec<Option<String>>>;
 type Answer = Box<dyn FnMut(&str, &str) -> Option<Result<Rows>>>;
 
 pub struct Server {
-    versions: Versions,
+    versions: MajorVersions,
     answers: Vec<Answer>,
     artifacts: u32,
 }
 
 impl Default for Server {
     fn default() -> Self {
-        Self { versions: Versions { server: 15, pg_dump: 15, pg_restore: 15 }, answers: Vec::new(), artifacts: 0 }
+        Self { versions: MajorVersions { server: 15, pg_dump: 15, pg_restore: 15 }, answers: Vec::new(), artifacts: 0 }
     }
 }
 
 impl FakeHost {
     pub fn versions(&self, server: u32, pg_dump: u32, pg_restore: u32) {
-        self.state.0.postgres.borrow_mut().versions = Versions { server, pg_dump, pg_restore };
+        self.state.0.postgres.borrow_mut().versions = MajorVersions { server, pg_dump, pg_restore };
     }
     /// Answers statements: handed the database (empty: the maintenance one) and the SQL; none where another answer must
     /// know. The last one that was added is asked first.
@@ -41,7 +41,7 @@ pub struct Session {
     database: String,
 }
 
-pub fn versions(state: &State) -> Result<Versions> {
+pub fn versions(state: &State) -> Result<MajorVersions> {
     state.reading("postgres.versions", &[])?;
     Ok(state.0.postgres.borrow().versions)
 }

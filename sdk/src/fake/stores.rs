@@ -18,6 +18,10 @@ impl FakeHost {
         let problems = problems.iter().map(ToString::to_string).collect();
         self.state.0.sqlite.borrow_mut().broken.insert(path.into(), problems);
     }
+    /// Somebody writes to a folder in the moment when it is saved.
+    pub fn writes_while_saving(&self, path: &str, manifest: &str) {
+        self.state.0.trees.borrow_mut().racing.insert(path.into(), manifest.into());
+    }
     /// What a path holds now: of a folder, else of a database.
     pub fn content(&self, path: &str) -> Option<String> {
         let tree = self.state.0.trees.borrow().live.get(path).cloned();

@@ -45,6 +45,11 @@ pub trait Datastore {
 #[doc(hidden)]
 pub struct DatastoreAdapter<P>(PhantomData<P>);
 
+impl<P: Datastore> DatastoreAdapter<P> {
+    /// Can be named where `P` has everything that a datastore needs.
+    pub const COMPLETE: () = ();
+}
+
 impl<P: Datastore> meta::Guest for DatastoreAdapter<P> {
     fn describe() -> meta::Info {
         super::info::<P::Settings>(P::NAME, P::VERSION, Role::Datastore, P::needs())

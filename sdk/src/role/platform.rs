@@ -38,9 +38,7 @@ pub trait Platform {
     /// One act of the hop, by its number.
     fn apply(call: &Call<Self::Settings>, host: &PlatformHost, hop: &Hop, staged: &str, act: u32) -> Result<()>;
     /// None: the whole, with the gate shut; an act's number: the services of that wave.
-    fn verify(
-        call: &Call<Self::Settings>, host: &PlatformHost, hop: &Hop, act: Option<u32>,
-    ) -> Result<Vec<Finding>>;
+    fn verify(call: &Call<Self::Settings>, host: &PlatformHost, hop: &Hop, act: Option<u32>) -> Result<Vec<Finding>>;
     /// Opens the gate.
     fn admit(call: &Call<Self::Settings>, host: &PlatformHost, hop: &Hop) -> Result<()>;
     /// Puts the source's code back and starts it, gate still shut.
@@ -49,6 +47,11 @@ pub trait Platform {
 
 #[doc(hidden)]
 pub struct PlatformAdapter<P>(PhantomData<P>);
+
+impl<P: Platform> PlatformAdapter<P> {
+    /// Can be named where `P` has everything that a platform needs.
+    pub const COMPLETE: () = ();
+}
 
 impl<P: Platform> meta::Guest for PlatformAdapter<P> {
     fn describe() -> meta::Info {

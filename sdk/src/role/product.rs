@@ -24,9 +24,7 @@ pub trait Product {
     /// From the running system and not from memory.
     fn detect(call: &Call<Self::Settings>, host: &ProductHost) -> Result<Installed>;
     /// The hops from what is installed to what is wanted, or a refusal that names the rule ([`crate::rules`]).
-    fn path(
-        call: &Call<Self::Settings>, host: &ProductHost, installed: &Installed, wanted: &str,
-    ) -> Result<Vec<Hop>>;
+    fn path(call: &Call<Self::Settings>, host: &ProductHost, installed: &Installed, wanted: &str) -> Result<Vec<Hop>>;
     fn preflight(_call: &Call<Self::Settings>, _host: &ProductHost, _hop: &Hop) -> Result<Vec<Finding>> {
         Ok(Vec::new())
     }
@@ -40,6 +38,11 @@ pub trait Product {
 
 #[doc(hidden)]
 pub struct ProductAdapter<P>(PhantomData<P>);
+
+impl<P: Product> ProductAdapter<P> {
+    /// Can be named where `P` has everything that a product needs.
+    pub const COMPLETE: () = ();
+}
 
 impl<P: Product> meta::Guest for ProductAdapter<P> {
     fn describe() -> meta::Info {
