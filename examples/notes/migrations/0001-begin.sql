@@ -1,0 +1,4 @@
+CREATE TABLE notes (id INTEGER PRIMARY KEY, title TEXT NOT NULL, body TEXT NOT NULL, digest TEXT NOT NULL);
+CREATE TABLE uploads (name TEXT PRIMARY KEY, size INTEGER NOT NULL, digest TEXT NOT NULL);
+CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+INSERT INTO counters (name, value) VALUES ('notes', 0);

@@ -1,0 +1,10 @@
+CREATE TABLE tags (note INTEGER NOT NULL REFERENCES notes (id), tag TEXT NOT NULL, PRIMARY KEY (note, tag));
+INSERT INTO tags SELECT id, 'long' FROM notes WHERE id % 8 = 0 AND words > 20;
+INSERT INTO tags SELECT id, 'long' FROM notes WHERE id % 8 = 1 AND words > 20;
+INSERT INTO tags SELECT id, 'long' FROM notes WHERE id % 8 = 2 AND words > 20;
+INSERT INTO tags SELECT id, 'long' FROM notes WHERE id % 8 = 3 AND words > 20;
+INSERT INTO tags SELECT id, 'long' FROM notes WHERE id % 8 = 4 AND words > 20;
+INSERT INTO tags SELECT id, 'long' FROM notes WHERE id % 8 = 5 AND words > 20;
+INSERT INTO tags SELECT id, 'long' FROM notes WHERE id % 8 = 6 AND words > 20;
+INSERT INTO tags SELECT id, 'long' FROM notes WHERE id % 8 = 7 AND words > 20;
+CREATE INDEX tags_by_tag ON tags (tag);

@@ -1,0 +1,2 @@
+ALTER TABLE notes RENAME COLUMN words TO word_count;
+ALTER TABLE notes ADD COLUMN written_at TEXT NOT NULL DEFAULT '2026-01-01';
