@@ -1,6 +1,7 @@
 //! The daemon `upgraded` and its command line `upgradectl`. ARCHITECTURE.md has the codemap; imports point down only.
 
 pub mod activity;
+pub mod api;
 pub mod config;
 pub mod context;
 pub mod driver;
