@@ -1,0 +1,293 @@
+//! Databases as archives: `pg_dump` straight into the vault, and `pg_restore` out of it.
+//!
+//! The bytes go from the tool's standard output into the vault without touching a disk; an archive of a tool that failed
+//! never becomes an artifact. Restoring in parallel needs a file that can be sought in, which lies in the scratch folder,
+//! for the daemon alone, while the tool reads it.
+
+use super::child::Running;
+use super::tools::{self, Tools};
+use crate::activity::Activity;
+use crate::config::ServerConfig;
+use crate::context::StepContext;
+use crate::model::VerbError;
+use crate::vault::Vault;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+/// Progress is shown once in so many bytes.
+const PROGRESS_BYTES: u64 = 4 << 20;
+/// Of the pipe from the tool: fewer switches between the two.
+const PIPE_BYTES: usize = 1 << 20;
+const COPY_BYTES: usize = 1 << 20;
+/// Left free on the file system of the scratch folder.
+const SPARE_BYTES: u64 = 64 << 20;
+
+/// What a restore's backends are told: nothing is promised before the flip, whose own commit makes all of it durable.
+const RESTORE_OPTIONS: &str = "-c synchronous_commit=off -c maintenance_work_mem=128MB";
+
+pub struct Archives<'a> {
+    pub server: &'a ServerConfig,
+    pub vault: &'a Vault,
+    pub scratch: &'a Path,
+    pub tasks: &'a TaskTracker,
+    pub tools: &'a Tools,
+}
+
+/// `<deployment>/<step>/<binding>/<database>.dump`
+pub fn key(cx: &StepContext, database: &str) -> String {
+    format!("{}/{}/{}/{}.dump", cx.deployment, cx.step, cx.binding.name, plain(database))
+}
+
+impl Archives<'_> {
+    /// The artifact's key, once tool and vault are both done.
+    pub async fn dump(&self, cx: &StepContext, database: &str, snapshot: Option<&str>) -> Result<String, VerbError> {
+        let mut command = tools::command(&self.tools.pg_dump, self.server, database, &cx.step)?;
+        // The vault compresses, on all cores; `pg_dump` would on one.
+        command.args(["--format=custom", "--compress=0", "--no-password"]).stdout(Stdio::piped());
+        if let Some(snapshot) = snapshot {
+            command.arg(format!("--snapshot={snapshot}"));
+        }
+        let mut running = Running::start(command)?;
+        let stdout = running.stdout().ok_or_else(|| VerbError::other("tool", "`pg_dump` has no standard output"))?;
+        let stdout = stdout.into_owned_fd().map_err(|error| VerbError::other("tool", error.to_string()))?;
+        let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_BYTES);
+
+        let (tell, exit) = mpsc::channel();
+        let reached_end = Arc::new(AtomicBool::new(false));
+        let bytes = Checked {
+            bytes: File::from(stdout),
+            exit: Some(exit),
+            reached_end: reached_end.clone(),
+            progress: Progress::new(&cx.activity, None, "saved"),
+        };
+        let (vault, key) = (self.vault.clone(), key(cx, database));
+        let saving = self.tasks.spawn_blocking(move || vault.save(&key, bytes));
+        let finished = running.finish(&cx.activity, false).await;
+        // Nobody listens where the vault gave up first.
+        let _ = tell.send(finished.is_ok());
+        let saved = saving.await.map_err(|error| VerbError::other("vault", format!("saving broke: {error}")))?;
+        match (finished, saved) {
+            (Ok(()), Ok(artifact)) => Ok(artifact.key),
+            (Err(tool), Err(_)) if reached_end.load(Ordering::Acquire) => Err(tool),
+            (_, Err(vault)) => Err(VerbError::other("vault", vault.to_string())),
+            (Err(tool), Ok(_)) => Err(tool),
+        }
+    }
+
+    /// Into an existing, empty database; the archive's file, for what else is in it.
+    pub async fn restore(&self, cx: &StepContext, database: &str, artifact: &str) -> Result<Materialised, VerbError> {
+        let file = self.materialise(cx, artifact).await?;
+        let mut command = tools::command(&self.tools.pg_restore, self.server, database, &cx.step)?;
+        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+        command
+            .args(["--exit-on-error", "--no-password", "--verbose"])
+            .arg(format!("--jobs={jobs}"))
+            .arg(format!("--dbname={}", connection_string(database)))
+            .arg(file.path())
+            .env("PGOPTIONS", RESTORE_OPTIONS)
+            .stdout(Stdio::null());
+        Running::start(command)?.finish(&cx.activity, true).await?;
+        Ok(file)
+    }
+
+    /// What the archive says about the database as a whole, as SQL for a person's `psql`.
+    pub async fn database_sql(&self, cx: &StepContext, file: &Materialised) -> Result<String, VerbError> {
+        let mut command = tools::command(&self.tools.pg_restore, self.server, "", &cx.step)?;
+        // An empty list leaves the entries of the database itself.
+        command.args(["--create", "--use-list=/dev/null", "--file=-"]).arg(file.path()).stdout(Stdio::piped());
+        let mut running = Running::start(command)?;
+        let mut stdout = running.stdout().ok_or_else(|| VerbError::other("tool", "`pg_restore` has no output"))?;
+        let mut text = Vec::new();
+        let read = tokio::io::AsyncReadExt::read_to_end(&mut stdout, &mut text);
+        read.await.map_err(|error| VerbError::other("tool", error.to_string()))?;
+        running.finish(&cx.activity, false).await?;
+        String::from_utf8(text).map_err(|_| VerbError::other("tool", "the archive's database settings are not UTF-8"))
+    }
+
+    async fn materialise(&self, cx: &StepContext, artifact: &str) -> Result<Materialised, VerbError> {
+        let (vault, key) = (self.vault.clone(), artifact.to_owned());
+        let file = Materialised { path: scratch_file(self.scratch, &cx.step, artifact) };
+        let (folder, path) = (self.scratch.to_owned(), file.path.clone());
+        let activity = cx.activity.clone();
+        let work = self.tasks.spawn_blocking(move || write_out(&vault, &key, &folder, &path, &activity));
+        work.await.map_err(|error| VerbError::other("vault", format!("reading broke: {error}")))??;
+        Ok(file)
+    }
+}
+
+/// The archive as a file; removed when dropped.
+pub struct Materialised {
+    path: PathBuf,
+}
+
+impl Materialised {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Materialised {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Removes the files that a crash left of a step.
+pub fn sweep(scratch: &Path, step: &str) {
+    let Ok(entries) = fs::read_dir(scratch) else { return };
+    let prefix = file_prefix(step);
+    for entry in entries.flatten() {
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(&prefix)) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn scratch_file(scratch: &Path, step: &str, artifact: &str) -> PathBuf {
+    scratch.join(format!("{}{}", file_prefix(step), plain(artifact)))
+}
+
+fn file_prefix(step: &str) -> String {
+    format!("postgres.{}.", plain(step))
+}
+
+fn plain(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
+}
+
+fn write_out(
+    vault: &Vault, artifact: &str, folder: &Path, path: &Path, activity: &Activity,
+) -> Result<(), VerbError> {
+    let failed = |error: io::Error| VerbError::other("scratch", format!("`{}`: {error}", path.display()));
+    let size = vault.find(artifact).map_err(|error| VerbError::NotFound(error.to_string()))?.size_bytes;
+    fs::create_dir_all(folder).map_err(failed)?;
+    let space = rustix::fs::statvfs(folder).map_err(|error| failed(error.into()))?;
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    if free < size.saturating_add(SPARE_BYTES) {
+        return Err(VerbError::other(
+            "space",
+            format!("`{}` has {free} bytes free, and the archive `{artifact}` needs {size}", folder.display()),
+        ));
+    }
+    let mut bytes = vault.open_artifact(artifact).map_err(|error| VerbError::other("vault", error.to_string()))?;
+    let _ = fs::remove_file(path);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    let mut progress = Progress::new(activity, Some(size), "read from the vault");
+    let mut buffer = vec![0; COPY_BYTES];
+    loop {
+        if activity.cancelled() {
+            let _ = fs::remove_file(path);
+            return Err(VerbError::Cancelled);
+        }
+        match bytes.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => {
+                file.write_all(&buffer[..count]).map_err(failed)?;
+                progress.add(count as u64);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(VerbError::other("vault", format!("`{artifact}`: {error}"))),
+        }
+    }
+}
+
+/// A tool's output that ends well only if the tool did.
+struct Checked {
+    bytes: File,
+    exit: Option<mpsc::Receiver<bool>>,
+    reached_end: Arc<AtomicBool>,
+    progress: Progress,
+}
+
+impl Read for Checked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.bytes.read(buffer)?;
+        if count > 0 {
+            self.progress.add(count as u64);
+            return Ok(count);
+        }
+        self.reached_end.store(true, Ordering::Release);
+        match self.exit.take().map(|exit| exit.recv()) {
+            None | Some(Ok(true)) => Ok(0),
+            Some(Ok(false) | Err(_)) => {
+                // A second read must not look like the end.
+                let (_, never) = mpsc::channel();
+                self.exit = Some(never);
+                Err(io::Error::other("the tool that wrote these bytes failed"))
+            }
+        }
+    }
+}
+
+struct Progress {
+    activity: Activity,
+    total: Option<u64>,
+    message: &'static str,
+    done: u64,
+    shown: u64,
+}
+
+impl Progress {
+    fn new(activity: &Activity, total: Option<u64>, message: &'static str) -> Self {
+        Self { activity: activity.clone(), total, message, done: 0, shown: 0 }
+    }
+    fn add(&mut self, bytes: u64) {
+        self.done += bytes;
+        self.activity.touch();
+        if self.done - self.shown >= PROGRESS_BYTES {
+            self.shown = self.done;
+            self.activity.progress(self.done, self.total, "bytes", self.message);
+        }
+    }
+}
+
+/// Names may hold what a connection string reads as its own.
+fn connection_string(database: &str) -> String {
+    format!("dbname='{}'", database.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(exit: Option<bool>) -> Checked {
+        let (tell, receiver) = mpsc::channel();
+        if let Some(exit) = exit {
+            tell.send(exit).expect("the receiver is there");
+        }
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(b"bytes").expect("written");
+        io::Seek::rewind(&mut file).expect("rewound");
+        Checked {
+            bytes: file,
+            exit: Some(receiver),
+            reached_end: Arc::default(),
+            progress: Progress::new(&Activity::silent(), None, "saved"),
+        }
+    }
+
+    #[test]
+    fn bytes_of_a_failed_tool_never_end_well() {
+        let mut text = String::new();
+        assert!(checked(Some(true)).read_to_string(&mut text).is_ok());
+        assert_eq!(text, "bytes");
+        for exit in [Some(false), None] {
+            let mut bytes = checked(exit);
+            assert!(bytes.read_to_string(&mut String::new()).is_err());
+            assert!(bytes.read(&mut [0]).is_err());
+        }
+    }
+
+    #[test]
+    fn names_stay_within_their_quotes() {
+        assert_eq!(connection_string(r"a'b\c=d"), r"dbname='a\'b\\c=d'");
+        assert_eq!(plain("shop/r1-backup/main/a b.dump"), "shop_r1-backup_main_a_b.dump");
+    }
+}

@@ -1,0 +1,71 @@
+//! One process of a tool: its messages become lines of the step, and its whole group ends with it.
+
+use crate::activity::{Activity, Level};
+use crate::model::VerbError;
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::collections::VecDeque;
+use std::process::ExitStatus;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+
+/// Lines kept for the error of a failed tool.
+const KEPT_LINES: usize = 12;
+
+pub struct Running {
+    tool: String,
+    child: Child,
+    stderr: Option<ChildStderr>,
+}
+
+impl Running {
+    pub fn start(mut command: Command) -> Result<Self, VerbError> {
+        let program = std::path::Path::new(command.as_std().get_program());
+        let tool = program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let mut child = command
+            .spawn()
+            .map_err(|error| VerbError::other("tool", format!("`{tool}` did not start: {error}")))?;
+        let stderr = child.stderr.take();
+        Ok(Self { tool, child, stderr })
+    }
+
+    pub fn stdout(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
+    }
+
+    /// Waits for the end; anything but success is an error with the last messages.
+    pub async fn finish(&mut self, activity: &Activity, verbose: bool) -> Result<(), VerbError> {
+        let mut last = VecDeque::new();
+        if let Some(stderr) = self.stderr.take() {
+            let mut lines = BufReader::new(stderr).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let level = if verbose && !line.contains("error:") { Level::Debug } else { Level::Info };
+                activity.line(level, &line);
+                if last.len() == KEPT_LINES {
+                    last.pop_front();
+                }
+                last.push_back(line);
+            }
+        }
+        let status = self.child.wait().await.map_err(|error| VerbError::other("tool", error.to_string()))?;
+        self.judge(status, last)
+    }
+
+    fn judge(&self, status: ExitStatus, last: VecDeque<String>) -> Result<(), VerbError> {
+        if status.success() {
+            return Ok(());
+        }
+        // A verbose tool says much before its error.
+        let errors: Vec<String> = last.iter().filter(|line| line.contains("error:")).cloned().collect();
+        let said = if errors.is_empty() { Vec::from(last) } else { errors };
+        Err(VerbError::other("tool", format!("`{}` ended with {status}: {}", self.tool, said.join("; "))))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Once it was waited for there is no id, and the group's number may be somebody else's.
+        if let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) {
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
+}

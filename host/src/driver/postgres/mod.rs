@@ -1,0 +1,183 @@
+//! Behind `postgres`: one server, through its own protocol and its own tools.
+//!
+//! Everything that is started here carries the step's mark: a connection as `application_name`, a process in its
+//! environment too. It decides nothing about fences, copies and restores: the plugin `postgres` writes that SQL.
+
+mod archive;
+mod child;
+mod connect;
+mod failure;
+mod fence;
+mod lexer;
+mod names;
+mod pulse;
+mod session;
+mod settings;
+mod statement;
+mod tools;
+
+pub use names::{SCRATCH_PREFIX, derived_prefix, scratch_name};
+pub use session::{Rows, Session};
+
+use crate::config::ServerConfig;
+use crate::context::StepContext;
+use crate::model::*;
+use crate::plan::event::{Effect, Verdict};
+use crate::vault::Vault;
+use archive::Archives;
+use names::Reach;
+use pulse::Pulse;
+use session::Opening;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio_util::task::TaskTracker;
+use tools::Tools;
+
+/// One binding's server. Its tasks end with the sessions that they serve; [`Postgres::close`] waits for them.
+pub struct Postgres {
+    server: Option<ServerConfig>,
+    vault: Vault,
+    scratch: PathBuf,
+    idle: Duration,
+    tasks: TaskTracker,
+}
+
+/// Major versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Versions {
+    pub server: u32,
+    pub pg_dump: u32,
+    pub pg_restore: u32,
+}
+
+impl Postgres {
+    /// `scratch`: a folder of the daemon's own for archives that are being restored. `idle`: how long a verb may be
+    /// silent.
+    pub fn new(server: Option<ServerConfig>, vault: Vault, scratch: PathBuf, idle: Duration) -> Self {
+        Self { server, vault, scratch, idle, tasks: TaskTracker::new() }
+    }
+
+    pub async fn versions(&self, cx: &StepContext) -> Result<Versions, VerbError> {
+        let (server, tools) = self.tools(cx).await?;
+        Ok(Versions { server, pg_dump: tools.dump_version, pg_restore: tools.restore_version })
+    }
+
+    /// None: the maintenance database.
+    pub async fn connect(&self, cx: &StepContext, database: Option<&str>) -> Result<Session, VerbError> {
+        let server = self.server()?;
+        let reach = Reach::new(server, &cx.site);
+        let database = database.unwrap_or(&server.maintenance);
+        reach.check(database)?;
+        let mark = mark(&cx.step);
+        Session::open(Opening { server, reach, database, mark: &mark, idle: self.idle, tasks: &self.tasks }).await
+    }
+
+    /// Saves a database as of an exported snapshot into the vault; the artifact's key.
+    pub async fn dump(&self, cx: &StepContext, database: &str, snapshot: Option<&str>) -> Result<String, VerbError> {
+        cx.effects.may_change("postgres.dump")?;
+        let server = self.server()?;
+        self.owned(cx, database)?;
+        if let Some(snapshot) = snapshot.filter(|s| !s.chars().all(|c| c.is_ascii_hexdigit() || c == '-')) {
+            return Err(VerbError::Invalid(format!("`{snapshot}` is no snapshot's name")));
+        }
+        let (_, tools) = self.tools(cx).await?;
+        let archives = self.archives(server, &tools);
+        let pulse = Pulse::new(server, &mark(&cx.step), &self.tasks);
+        let work = pulse.beside(&cx.activity, archives.dump(cx, database, snapshot));
+        let watched = cx.activity.watch(self.idle, work);
+        cx.effects.perform("postgres.dump", &(database, snapshot), database, true, watched).await
+    }
+
+    /// Restores the artifact in parallel into an existing, empty database, with the settings that the archive has for
+    /// the database and for roles in it. Its owner, grants and comment are the caller's.
+    pub async fn restore(&self, cx: &StepContext, database: &str, artifact: &str) -> Result<(), VerbError> {
+        cx.effects.may_change("postgres.restore")?;
+        let server = self.server()?;
+        self.owned(cx, database)?;
+        let (_, tools) = self.tools(cx).await?;
+        let archives = self.archives(server, &tools);
+        let pulse = Pulse::new(server, &mark(&cx.step), &self.tasks);
+        let work = async {
+            let file = archives.restore(cx, database, artifact).await?;
+            let sql = archives.database_sql(cx, &file).await?;
+            let settings = settings::for_database(&sql, database)?;
+            if !settings.is_empty() {
+                self.connect(cx, None).await?.raw(&settings.join("; ")).await?;
+            }
+            Ok(())
+        };
+        let watched = cx.activity.watch(self.idle, pulse.beside(&cx.activity, work));
+        cx.effects.perform("postgres.restore", &(database, artifact), database, true, watched).await
+    }
+
+    /// Ends what still runs of the effect's step: its backends, its processes, its files. Every verb converges, so the
+    /// effect then counts as not done.
+    pub async fn fence_and_probe(&self, effect: &Effect) -> Verdict {
+        archive::sweep(&self.scratch, &effect.step);
+        fence::end_processes(&effect.step).await;
+        let Ok(server) = self.server() else { return Verdict::Unknown };
+        match fence::end_backends(server, &mark(&effect.step), &self.tasks).await {
+            Ok(()) => Verdict::NotDone,
+            Err(_) => Verdict::Unknown,
+        }
+    }
+
+    /// Drops a drill's databases: the one of this name and those made from it. No name but a drill's is taken. Converges.
+    pub async fn discard_scratch(&self, cx: &StepContext, name: &str) -> Result<(), VerbError> {
+        let Some(server) = &self.server else { return Ok(()) };
+        if !name.starts_with(SCRATCH_PREFIX) || name == server.database {
+            return Err(VerbError::Denied(format!("`{name}` is no drill's database")));
+        }
+        let work = cx.activity.watch(self.idle, async {
+            let mark = mark(&cx.step);
+            let reach = Reach::new(server, &cx.site);
+            let database = server.maintenance.as_str();
+            let opening = Opening { server, reach, database, mark: &mark, idle: self.idle, tasks: &self.tasks };
+            fence::drop_databases(&Session::open(opening).await?, name).await
+        });
+        cx.effects.perform("postgres.discard-scratch", &name, name, true, work).await
+    }
+
+    /// Waits until every connection's task has ended; sessions must be dropped before.
+    pub async fn close(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn server(&self) -> Result<&ServerConfig, VerbError> {
+        self.server
+            .as_ref()
+            .ok_or_else(|| VerbError::Denied("no `server` is granted to this binding".into()))
+    }
+
+    /// Archives are made of, and restored into, the binding's own databases.
+    fn owned(&self, cx: &StepContext, database: &str) -> Result<(), VerbError> {
+        let reach = Reach::new(self.server()?, &cx.site);
+        reach.check(database)?;
+        match reach.owns(database) {
+            true => Ok(()),
+            false => Err(VerbError::Denied(format!("`{database}` is for maintenance alone"))),
+        }
+    }
+
+    fn archives<'a>(&'a self, server: &'a ServerConfig, tools: &'a Tools) -> Archives<'a> {
+        Archives { server, vault: &self.vault, scratch: &self.scratch, tasks: &self.tasks, tools }
+    }
+
+    /// The server's major version, and the tools for it: held before anything is promised.
+    async fn tools(&self, cx: &StepContext) -> Result<(u32, Tools), VerbError> {
+        let session = self.connect(cx, None).await?;
+        let rows = session.raw("SHOW server_version_num").await?;
+        let number: Option<u32> = rows.first().and_then(|row| row.first()?.as_ref()?.parse().ok());
+        let major = number.ok_or_else(|| VerbError::other("version", "the server does not say its version"))? / 10_000;
+        let tools = tools::find(self.server()?.tools.as_deref(), major).await?;
+        Ok((major, tools))
+    }
+}
+
+/// `application_name` of everything that a step starts; PostgreSQL keeps 63 bytes.
+fn mark(step: &str) -> String {
+    let mut mark = format!("upgraded/{step}");
+    mark.truncate(names::NAME_BYTES);
+    mark
+}

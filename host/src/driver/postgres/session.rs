@@ -1,0 +1,170 @@
+//! One connection, and the two ways to use it: `query` reads, `execute` changes and is journaled.
+//!
+//! A reading statement always runs in a read-only transaction, whatever the phase. A session that is dropped in the midst
+//! of a statement has the server give the statement up.
+
+use super::connect::{self, Connection};
+use super::failure::statement_failure;
+use super::names::Reach;
+use super::pulse::Pulse;
+use super::statement::{self, Kind};
+use crate::config::ServerConfig;
+use crate::context::StepContext;
+use crate::effect::hex;
+use crate::model::VerbError;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio_postgres::SimpleQueryMessage;
+use tokio_util::task::TaskTracker;
+
+/// Text that depends on nothing but the data: manifests of two databases are compared byte for byte.
+const PLAIN_TEXT: &str = "SET search_path = pg_catalog; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; \
+    SET timezone = 'UTC'; SET extra_float_digits = 1; SET bytea_output = 'hex'; SET xmlbinary = 'base64'; \
+    SET xmloption = 'content'; SET lc_monetary = 'C'; SET quote_all_identifiers = off; SET row_security = off; \
+    SET standard_conforming_strings = on; SET client_min_messages = 'warning'; SET statement_timeout = 0; \
+    SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0";
+
+/// Rows of text, as the server prints them.
+pub type Rows = Vec<Vec<Option<String>>>;
+
+/// One connection; closed when dropped.
+pub struct Session {
+    connection: Connection,
+    database: String,
+    reach: Reach,
+    idle: Duration,
+    pulse: Pulse,
+    /// In a transaction that the plugin began.
+    in_transaction: AtomicBool,
+}
+
+/// What a connection is opened with.
+pub(super) struct Opening<'a> {
+    pub server: &'a ServerConfig,
+    pub reach: Reach,
+    pub database: &'a str,
+    pub mark: &'a str,
+    pub idle: Duration,
+    pub tasks: &'a TaskTracker,
+}
+
+impl Session {
+    pub(super) async fn open(opening: Opening<'_>) -> Result<Self, VerbError> {
+        let Opening { server, reach, database, mark, idle, tasks } = opening;
+        let connection = connect::open(server, database, mark, tasks).await?;
+        connection.client.batch_execute(PLAIN_TEXT).await.map_err(|error| statement_failure(database, &error))?;
+        Ok(Self {
+            connection,
+            database: database.into(),
+            reach,
+            idle,
+            pulse: Pulse::new(server, mark, tasks),
+            in_transaction: AtomicBool::new(false),
+        })
+    }
+
+    /// Rows of text. A statement that is no reading one is journaled, and needs a phase that may change.
+    pub async fn query(&self, cx: &StepContext, sql: &str) -> Result<Rows, VerbError> {
+        match statement::kinds(sql, &self.reach)?[..] {
+            [Kind::Reading] => cx.activity.watch(self.idle, self.pulse.beside(&cx.activity, self.read(sql))).await,
+            [Kind::BeginReading] => self.control(sql, true).await,
+            [Kind::End] => self.control(sql, false).await,
+            [_] => self.change(cx, sql).await.map(|(rows, _)| rows),
+            _ => Err(VerbError::Invalid("`query` takes one statement; `execute` takes several".into())),
+        }
+    }
+
+    /// Journaled; the number of rows. Several statements are one transaction, as the server has it.
+    pub async fn execute(&self, cx: &StepContext, sql: &str) -> Result<u64, VerbError> {
+        self.change(cx, sql).await.map(|(_, count)| count)
+    }
+
+    async fn change(&self, cx: &StepContext, sql: &str) -> Result<(Rows, u64), VerbError> {
+        cx.effects.may_change("postgres.execute")?;
+        let kinds = statement::kinds(sql, &self.reach)?;
+        let owns = self.reach.owns(&self.database);
+        if !owns && kinds.contains(&Kind::Inside) {
+            return Err(VerbError::Denied(format!("nothing is changed inside the database `{}`", self.database)));
+        }
+        let reads_only = !owns && kinds.iter().all(|kind| *kind == Kind::Reading);
+        let arguments = Arguments { database: &self.database, sql: hex(&Sha256::digest(sql)) };
+        let work = async {
+            if reads_only {
+                let rows = self.read(sql).await?;
+                let count = rows.len() as u64;
+                return Ok((rows, count));
+            }
+            let answer = self.send(sql).await.inspect_err(|_| self.in_transaction.store(false, Ordering::Relaxed));
+            for kind in &kinds {
+                match kind {
+                    Kind::Begin | Kind::BeginReading => self.in_transaction.store(true, Ordering::Relaxed),
+                    Kind::End => self.in_transaction.store(false, Ordering::Relaxed),
+                    Kind::Reading | Kind::Session | Kind::Database | Kind::Inside => {}
+                }
+            }
+            answer
+        };
+        let watched = cx.activity.watch(self.idle, self.pulse.beside(&cx.activity, work));
+        cx.effects.perform("postgres.execute", &arguments, &self.database, true, watched).await
+    }
+
+    async fn read(&self, sql: &str) -> Result<Rows, VerbError> {
+        if self.in_transaction.load(Ordering::Relaxed) {
+            return Ok(self.send(sql).await?.0);
+        }
+        // The line end closes a comment at the end of `sql`.
+        Ok(self.send(&format!("BEGIN TRANSACTION READ ONLY; {sql}\n; COMMIT")).await?.0)
+    }
+
+    async fn control(&self, sql: &str, begins: bool) -> Result<Rows, VerbError> {
+        self.in_transaction.store(begins, Ordering::Relaxed);
+        Ok(self.send(sql).await?.0)
+    }
+
+    async fn send(&self, sql: &str) -> Result<(Rows, u64), VerbError> {
+        self.connection.busy.store(true, Ordering::Release);
+        let answer = self.connection.client.simple_query(sql).await;
+        self.connection.busy.store(false, Ordering::Release);
+        match answer {
+            Ok(messages) => Ok(collect(messages)),
+            Err(error) => {
+                if !self.connection.client.is_closed() {
+                    // Whatever the statement was part of is over.
+                    self.in_transaction.store(false, Ordering::Relaxed);
+                    let _ = self.connection.client.batch_execute("ROLLBACK").await;
+                }
+                Err(statement_failure(&self.database, &error))
+            }
+        }
+    }
+
+    /// For the driver's own statements: no journal, no check.
+    pub(super) async fn raw(&self, sql: &str) -> Result<Rows, VerbError> {
+        Ok(self.send(sql).await?.0)
+    }
+}
+
+#[derive(Serialize)]
+struct Arguments<'a> {
+    database: &'a str,
+    /// SHA-256: settings of a database may hold secrets.
+    sql: String,
+}
+
+/// The rows of the last statement that returned any, and the sum of all counts.
+fn collect(messages: Vec<SimpleQueryMessage>) -> (Rows, u64) {
+    let (mut rows, mut count) = (Rows::new(), 0);
+    for message in messages {
+        match message {
+            SimpleQueryMessage::RowDescription(_) => rows.clear(),
+            SimpleQueryMessage::Row(row) => {
+                rows.push((0..row.len()).map(|column| row.get(column).map(str::to_owned)).collect());
+            }
+            SimpleQueryMessage::CommandComplete(rows) => count += rows,
+            _ => {}
+        }
+    }
+    (rows, count)
+}

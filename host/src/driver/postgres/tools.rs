@@ -1,0 +1,161 @@
+//! Finds `pg_dump` and `pg_restore` of the right major version, and starts them with nothing but what they need.
+
+use crate::config::ServerConfig;
+use crate::model::VerbError;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use tokio::process::Command;
+
+/// Environment variable that every process of a step carries.
+pub const MARK_VARIABLE: &str = "UPGRADED_MARK";
+
+/// Both tools of one folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tools {
+    pub pg_dump: PathBuf,
+    pub pg_restore: PathBuf,
+    /// Major versions.
+    pub dump_version: u32,
+    pub restore_version: u32,
+}
+
+/// The configured folder's, or of what is installed the server's own version, or else the next newer one: an older
+/// `pg_dump` refuses the server, a newer one may write what the server can't read.
+pub async fn find(configured: Option<&Path>, server: u32) -> Result<Tools, VerbError> {
+    let mut found = Vec::new();
+    for folder in candidates(configured) {
+        if let (Some(dump), Some(restore)) = (version(&folder, "pg_dump").await, version(&folder, "pg_restore").await) {
+            found.push(Tools {
+                pg_dump: folder.join("pg_dump"),
+                pg_restore: folder.join("pg_restore"),
+                dump_version: dump,
+                restore_version: restore,
+            });
+        }
+    }
+    choose(found, server).map_err(|seen| missing(configured, server, &seen))
+}
+
+/// Or the versions that there are.
+fn choose(mut found: Vec<Tools>, server: u32) -> Result<Tools, Vec<u32>> {
+    found.sort_by_key(|tools| tools.dump_version);
+    let seen = found.iter().map(|tools| tools.dump_version).collect();
+    found.into_iter().find(|tools| tools.dump_version >= server && tools.restore_version >= server).ok_or(seen)
+}
+
+fn missing(configured: Option<&Path>, server: u32, seen: &[u32]) -> VerbError {
+    let place = match configured {
+        Some(folder) => format!("in `{}`", folder.display()),
+        None => "on this machine".into(),
+    };
+    let seen = match seen {
+        [] => String::new(),
+        seen => format!(" (there is {})", seen.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")),
+    };
+    VerbError::NotFound(format!(
+        "`pg_dump` and `pg_restore` of version {server} or newer are not {place}{seen}; the package \
+         `postgresql-client-{server}` has them, or `tools` of the server's table names their folder"
+    ))
+}
+
+fn candidates(configured: Option<&Path>) -> Vec<PathBuf> {
+    if let Some(folder) = configured {
+        return vec![folder.to_owned()];
+    }
+    let mut folders = Vec::new();
+    // Debian's and Red Hat's layout.
+    for (parent, beneath) in [("/usr/lib/postgresql", "bin"), ("/usr", "bin")] {
+        let Ok(entries) = std::fs::read_dir(parent) else { continue };
+        for entry in entries.flatten() {
+            let pgsql = entry.file_name().to_str().is_some_and(|name| name.starts_with("pgsql-"));
+            if parent != "/usr" || pgsql {
+                folders.push(entry.path().join(beneath));
+            }
+        }
+    }
+    if let Some(path) = std::env::var_os("PATH") {
+        folders.extend(std::env::split_paths(&path).filter(|folder| folder.is_absolute()));
+    }
+    folders
+}
+
+async fn version(folder: &Path, tool: &str) -> Option<u32> {
+    let program = folder.join(tool);
+    // Debian's `/usr/bin/pg_dump` is a script that chooses by cluster and not by what we connect to.
+    if is_script(&program)? {
+        return None;
+    }
+    let output = Command::new(&program).arg("--version").env_clear().stdin(Stdio::null()).output().await.ok()?;
+    parse_version(&String::from_utf8_lossy(&output.stdout))
+}
+
+fn is_script(program: &Path) -> Option<bool> {
+    let mut start = [0; 2];
+    std::io::Read::read_exact(&mut std::fs::File::open(program).ok()?, &mut start).ok()?;
+    Some(start == *b"#!")
+}
+
+/// `pg_dump (PostgreSQL) 15.13 (Debian 15.13-0+deb12u1)`
+fn parse_version(text: &str) -> Option<u32> {
+    let number = text.split(") ").nth(1)?;
+    number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// A tool's process: its own group, no environment of ours, the password where only the process sees it.
+pub fn command(program: &Path, server: &ServerConfig, database: &str, step: &str) -> Result<Command, VerbError> {
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("LC_ALL", "C")
+        .env("PGHOST", &server.host)
+        .env("PGPORT", server.port.to_string())
+        .env("PGUSER", &server.user)
+        .env("PGDATABASE", database)
+        .env("PGAPPNAME", super::mark(step))
+        .env("PGCONNECT_TIMEOUT", "15")
+        .env("PGPASSFILE", "/dev/null")
+        .env("PGSERVICEFILE", "/dev/null")
+        .env(MARK_VARIABLE, step)
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    if let Some(password) = &server.password {
+        let secret = password.resolve().map_err(|error| VerbError::Denied(error.to_string()))?;
+        command.env("PGPASSWORD", secret.reveal());
+    }
+    Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tools(version: u32) -> Tools {
+        let program = PathBuf::from(format!("/{version}"));
+        Tools { pg_dump: program.clone(), pg_restore: program, dump_version: version, restore_version: version }
+    }
+
+    #[test]
+    fn versions_are_read() {
+        assert_eq!(parse_version("pg_dump (PostgreSQL) 15.13 (Debian 15.13-0+deb12u1)\n"), Some(15));
+        assert_eq!(parse_version("pg_restore (PostgreSQL) 18beta1"), Some(18));
+        assert_eq!(parse_version("usage"), None);
+    }
+
+    #[test]
+    fn the_servers_own_version_comes_first_and_none_is_older() {
+        let all = || vec![tools(17), tools(14), tools(15), tools(16)];
+        assert_eq!(choose(all(), 15).map(|t| t.dump_version), Ok(15));
+        assert_eq!(choose(all(), 13).map(|t| t.dump_version), Ok(14));
+        assert_eq!(choose(all(), 18), Err(vec![14, 15, 16, 17]));
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_its_package() {
+        let message = missing(None, 16, &[14, 15]).to_string();
+        assert!(message.contains("are not on this machine (there is 14, 15)"), "{message}");
+        assert!(message.contains("`postgresql-client-16`"), "{message}");
+    }
+}
