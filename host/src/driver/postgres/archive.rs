@@ -162,9 +162,7 @@ fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
 }
 
-fn write_out(
-    vault: &Vault, artifact: &str, folder: &Path, path: &Path, activity: &Activity,
-) -> Result<(), VerbError> {
+fn write_out(vault: &Vault, artifact: &str, folder: &Path, path: &Path, activity: &Activity) -> Result<(), VerbError> {
     let failed = |error: io::Error| VerbError::other("scratch", format!("`{}`: {error}", path.display()));
     let size = vault.find(artifact).map_err(|error| VerbError::NotFound(error.to_string()))?.size_bytes;
     fs::create_dir_all(folder).map_err(failed)?;

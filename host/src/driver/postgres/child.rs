@@ -21,9 +21,8 @@ impl Running {
     pub fn start(mut command: Command) -> Result<Self, VerbError> {
         let program = std::path::Path::new(command.as_std().get_program());
         let tool = program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let mut child = command
-            .spawn()
-            .map_err(|error| VerbError::other("tool", format!("`{tool}` did not start: {error}")))?;
+        let mut child =
+            command.spawn().map_err(|error| VerbError::other("tool", format!("`{tool}` did not start: {error}")))?;
         let stderr = child.stderr.take();
         Ok(Self { tool, child, stderr })
     }

@@ -29,7 +29,12 @@ pub async fn open(
 ) -> Result<Connection, VerbError> {
     check_transport(server)?;
     let mut config = Config::new();
-    config.user(&server.user).dbname(database).port(server.port).application_name(mark).connect_timeout(CONNECT_TIMEOUT);
+    config
+        .user(&server.user)
+        .dbname(database)
+        .port(server.port)
+        .application_name(mark)
+        .connect_timeout(CONNECT_TIMEOUT);
     match server.host.starts_with('/') {
         true => config.host_path(&server.host),
         false => config.host(&server.host),

@@ -16,9 +16,10 @@ pub fn statement_failure(database: &str, error: &Error) -> VerbError {
 pub fn connection_failure(server: &ServerConfig, database: &str, error: &Error) -> VerbError {
     match error.as_db_error() {
         Some(db) => of_state(database, db),
-        None if error.to_string().contains("password") => {
-            VerbError::Denied(format!("the server wants a password for `{}`, and `server.password` names none", server.user))
-        }
+        None if error.to_string().contains("password") => VerbError::Denied(format!(
+            "the server wants a password for `{}`, and `server.password` names none",
+            server.user
+        )),
         None => VerbError::Unavailable(format!(
             "no connection to `{database}` at `{}`, port {}, as `{}`: {}",
             server.host,
@@ -50,9 +51,11 @@ fn of_state(database: &str, error: &DbError) -> VerbError {
         state if *state == SqlState::TOO_MANY_CONNECTIONS => VerbError::Unavailable(message),
         state if *state == SqlState::ADMIN_SHUTDOWN => VerbError::Unavailable(message),
         state if *state == SqlState::CRASH_SHUTDOWN => VerbError::Unavailable(message),
-        state => {
-            VerbError::Other(Failure { code: format!("sql-{}", state.code().to_lowercase()), message, retryable: false })
-        }
+        state => VerbError::Other(Failure {
+            code: format!("sql-{}", state.code().to_lowercase()),
+            message,
+            retryable: false,
+        }),
     }
 }
 

@@ -145,9 +145,7 @@ impl Postgres {
     }
 
     fn server(&self) -> Result<&ServerConfig, VerbError> {
-        self.server
-            .as_ref()
-            .ok_or_else(|| VerbError::Denied("no `server` is granted to this binding".into()))
+        self.server.as_ref().ok_or_else(|| VerbError::Denied("no `server` is granted to this binding".into()))
     }
 
     /// Archives are made of, and restored into, the binding's own databases.

@@ -66,7 +66,10 @@ fn kind(statement: &Span<'_>) -> Result<Kind, VerbError> {
         ) => Kind::Inside,
         ("comment" | "grant" | "revoke", _) if has("on") => Kind::Inside,
         (first, second) => {
-            return Err(VerbError::Denied(format!("statements `{}` are not offered", format!("{first} {second}").trim())));
+            return Err(VerbError::Denied(format!(
+                "statements `{}` are not offered",
+                format!("{first} {second}").trim()
+            )));
         }
     };
     Ok(kind)
@@ -90,7 +93,9 @@ fn databases<'a>(statement: &'a Span<'_>) -> Vec<&'a str> {
             "rename" if statement.word(at + 1) == "to" => at + 2,
             _ => continue,
         };
-        while matches!(statement.word(next), "if" | "not" | "exists") || statement.token(next) == Some(&Token::Sign('=')) {
+        while matches!(statement.word(next), "if" | "not" | "exists")
+            || statement.token(next) == Some(&Token::Sign('='))
+        {
             next += 1;
         }
         while !statement.name(next).is_empty() {
@@ -139,7 +144,10 @@ mod tests {
         assert_eq!(of("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"), [Kind::BeginReading]);
         assert_eq!(of("begin read only, read write"), [Kind::Begin]);
         assert_eq!(of("COMMIT; ROLLBACK"), [Kind::End, Kind::End]);
-        assert_eq!(of("ALTER DATABASE shop RENAME TO \"shop_up_1\"; DROP DATABASE IF EXISTS shop_up_2"), [Kind::Database; 2]);
+        assert_eq!(
+            of("ALTER DATABASE shop RENAME TO \"shop_up_1\"; DROP DATABASE IF EXISTS shop_up_2"),
+            [Kind::Database; 2]
+        );
         assert_eq!(of("GRANT CONNECT ON DATABASE shop TO app"), [Kind::Database]);
         assert_eq!(of("ALTER ROLE app IN DATABASE shop SET x TO 'DATABASE other'"), [Kind::Database]);
         assert_eq!(of("insert into t values ($a$;$a$, E'\\';')"), [Kind::Inside]);
