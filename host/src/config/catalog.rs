@@ -1,0 +1,19 @@
+//! What a reader of deployments' files knows of the plugins that there are: a seam, behind which stands the loader.
+
+use crate::model::Info;
+use std::collections::BTreeMap;
+
+pub trait PluginCatalog {
+    /// For the nearest one, where a name is not known.
+    fn names(&self) -> Vec<String>;
+    fn info(&self, name: &str) -> Option<Info>;
+}
+
+impl PluginCatalog for BTreeMap<String, Info> {
+    fn names(&self) -> Vec<String> {
+        self.keys().cloned().collect()
+    }
+    fn info(&self, name: &str) -> Option<Info> {
+        self.get(name).cloned()
+    }
+}

@@ -1,0 +1,236 @@
+//! Reads what the operator lets a binding use: folders, repositories, data, origins, servers.
+
+use super::binding::{ReadBinding, Spot};
+use super::places::{is_secret, secret};
+use super::{Directory, Reading};
+use crate::config::deployment::ServerConfig;
+use crate::config::document::{Item, Table};
+use crate::config::secret::SecretSource;
+use crate::model::Role;
+use reqwest::Url;
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+use toml::de::DeValue;
+
+const POSTGRES_PORT: u64 = 5432;
+
+impl Reading<'_, '_> {
+    /// Takes the grants that a role can have. What it can't have is the plugin's, or a mistake.
+    pub fn grants(&mut self, table: &mut Table, role: Role, read: &mut ReadBinding) {
+        let grants = &mut read.config.grants;
+        if let Some(item) = table.take("http") {
+            grants.http = self.origins(&item);
+        }
+        match role {
+            Role::Product => {}
+            Role::Platform => {
+                table.take("plugin");
+                grants.directory = table.take("directory").and_then(|item| self.directory_grant(&item));
+                grants.repository = table.take("repository").and_then(|item| self.repository(&item));
+                // Its own folder is where its relative paths start.
+                let outer = self.directory.clone();
+                if let Some(own) = &grants.directory {
+                    self.directory = Directory::Of(own.clone());
+                }
+                grants.commands = table.take("commands").map(|item| self.commands(&item)).unwrap_or_default();
+                grants.services = table.take("services").map(|item| self.services(&item)).unwrap_or_default();
+                self.directory = outer;
+            }
+            Role::Datastore => {
+                table.take("plugin");
+                if let Some(item) = table.take("paths") {
+                    (grants.paths, read.paths) = self.paths(&item);
+                }
+                if let Some(item) = table.take("server") {
+                    (grants.server, read.database) = self.server(&item);
+                }
+            }
+        }
+    }
+
+    fn directory_grant(&mut self, item: &Item) -> Option<PathBuf> {
+        let text = item.text(self.report)?;
+        let path = Path::new(text);
+        if !path.is_absolute() || has_parent(path) {
+            let message = format!("`{}` must be an absolute path", item.path);
+            self.report.add_with_help(item.span.clone(), message, "for example `/opt/app`");
+            return None;
+        }
+        if path.components().count() == 1 {
+            self.report.add(item.span.clone(), format!("`{}` can't be the whole file system", item.path));
+            return None;
+        }
+        Some(path.components().collect())
+    }
+
+    fn repository(&mut self, item: &Item) -> Option<String> {
+        let text = item.text(self.report)?;
+        match repository_mistake(text) {
+            None => Some(text.to_owned()),
+            Some((message, help)) => {
+                self.report.add_with_help(item.span.clone(), format!("`{}` {message}", item.path), help);
+                None
+            }
+        }
+    }
+
+    /// `["data/files"]`, named as they are written, or `{ uploads = "data/files" }`.
+    fn paths(&mut self, item: &Item) -> (BTreeMap<String, PathBuf>, Vec<(Spot, PathBuf)>) {
+        let (mut paths, mut spots) = (BTreeMap::new(), Vec::new());
+        let named: Vec<(String, Item)> = match item.value {
+            DeValue::Table(_) => {
+                let table = item.table(self.report);
+                table.iter().flat_map(Table::items).map(|part| (part.name.to_owned(), part)).collect()
+            }
+            DeValue::Array(_) => {
+                let elements = item.texts(self.report).unwrap_or_default();
+                elements.into_iter().map(|(part, text)| (text.to_owned(), part)).collect()
+            }
+            _ => {
+                item.wrong_type("an array of paths, or a table of them by name", self.report);
+                return (paths, spots);
+            }
+        };
+        for (name, part) in named {
+            let Some(path) = self.path(&part) else { continue };
+            spots.push((Spot::from(&part), path.clone()));
+            paths.insert(name, path);
+        }
+        (paths, spots)
+    }
+
+    /// An absolute path; a relative one starts from the platform's `directory` and doesn't lead out of it.
+    pub fn path(&mut self, item: &Item) -> Option<PathBuf> {
+        let text = item.text(self.report)?;
+        let path = Path::new(text);
+        if has_parent(path) {
+            let message = format!("`{}` leads out by `..`", item.path);
+            self.report.add_with_help(item.span.clone(), message, "write the absolute path");
+            return None;
+        }
+        if path.is_absolute() {
+            return Some(path.components().collect());
+        }
+        match &self.directory {
+            Directory::Of(folder) => Some(folder.join(path).components().collect()),
+            Directory::Mistaken => None,
+            Directory::NotNamed => {
+                let message =
+                    format!("`{}` is relative, and no platform has a `directory` for it to start from", item.path);
+                self.report.add_with_help(
+                    item.span.clone(),
+                    message,
+                    "write the absolute path, or give the platform a `directory`",
+                );
+                None
+            }
+        }
+    }
+
+    fn origins(&mut self, item: &Item) -> Vec<String> {
+        let texts = item.texts(self.report).unwrap_or_default();
+        let mut origins = Vec::new();
+        for (part, text) in texts {
+            match origin(text) {
+                Ok(origin) => origins.push(origin),
+                Err(help) => {
+                    let message = format!("`{}` is no origin: scheme, host and port", part.path);
+                    self.report.add_with_help(part.span, message, help);
+                }
+            }
+        }
+        origins
+    }
+
+    fn server(&mut self, item: &Item) -> (Option<ServerConfig>, Option<Spot>) {
+        let Some(mut table) = item.table(self.report) else { return (None, None) };
+        let host = table.require("host", "a name, an address, or the folder of a Unix socket", self.report);
+        let host = host.and_then(|item| item.text(self.report));
+        let port = match table.take("port") {
+            None => Some(POSTGRES_PORT),
+            Some(item) => item.integer(1..=65535, self.report),
+        };
+        let user = table.require("user", "the role that the host connects as", self.report);
+        let user = user.and_then(|item| item.text(self.report));
+        let password = table.take("password").map(|item| self.password(&item));
+        let named = table.require("database", "the database that belongs to this datastore", self.report);
+        let database = named.as_ref().and_then(|item| item.text(self.report));
+        let maintenance = match table.take("maintenance") {
+            None => Some("postgres"),
+            Some(item) => item.text(self.report),
+        };
+        if let (Some(named), Some(database)) = (&named, database)
+            && Some(database) == maintenance
+        {
+            let message = format!("`{}` is the maintenance database, which can't be frozen or restored", named.path);
+            self.report.add_with_help(
+                named.span.clone(),
+                message,
+                "name another one in `maintenance`, for example `template1`",
+            );
+        }
+        let tools = table.take("tools").map(|item| self.path(&item));
+        table.finish(self.report);
+        let server = (|| {
+            Some(ServerConfig {
+                host: host?.into(),
+                port: u16::try_from(port?).ok()?,
+                user: user?.into(),
+                password: password.map_or(Some(None), |read| read.map(Some))?,
+                database: database?.into(),
+                maintenance: maintenance?.into(),
+                tools: tools.map_or(Some(None), |read| read.map(Some))?,
+            })
+        })();
+        (server, named.as_ref().map(Spot::from))
+    }
+
+    fn password(&mut self, item: &Item) -> Option<SecretSource> {
+        if is_secret(item.value) {
+            return secret(item, self);
+        }
+        let message = format!("`{}` must be a secret", item.path);
+        self.report.add_with_help(
+            item.span.clone(),
+            message,
+            "the value itself never stands in the file: `{ secret = \"file:/etc/upgraded/secrets/NAME\" }`",
+        );
+        None
+    }
+}
+
+fn has_parent(path: &Path) -> bool {
+    path.components().any(|component| component == Component::ParentDir)
+}
+
+/// As `scheme://host[:port]`, without a port that the scheme implies; or what would be right.
+fn origin(text: &str) -> Result<String, String> {
+    let example = || "for example `http://127.0.0.1:8080`".to_owned();
+    let url = Url::parse(text).map_err(|_| example())?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
+        return Err(example());
+    }
+    let origin = url.origin().ascii_serialization();
+    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    let anonymous = url.username().is_empty() && url.password().is_none();
+    if bare && anonymous { Ok(origin) } else { Err(format!("write `{origin}`")) }
+}
+
+/// What is wrong with a repository's address, and what would be right.
+fn repository_mistake(text: &str) -> Option<(&'static str, &'static str)> {
+    let example = "a URL, for example `https://example.org/app.git`, or the absolute path of a folder";
+    if text.starts_with('-') || text.contains("::") || text.chars().any(char::is_control) {
+        return Some(("is no address of a repository", example));
+    }
+    if let Some((scheme, _)) = text.split_once("://") {
+        let Ok(url) = Url::parse(text) else { return Some(("is no valid URL", example)) };
+        if url.password().is_some() {
+            return Some(("holds a password", "leave it out, and give git a credential helper or a key"));
+        }
+        let known = ["https", "http", "ssh", "git", "file", "git+ssh"].contains(&scheme);
+        return (!known).then_some(("is of a kind that is not fetched", example));
+    }
+    let of_ssh = text.split_once(':').is_some_and(|(host, _)| !host.is_empty() && !host.contains('/'));
+    let path = Path::new(text);
+    (!of_ssh && (!path.is_absolute() || has_parent(path))).then_some(("is neither a URL nor an absolute path", example))
+}
