@@ -150,11 +150,18 @@ pub mod run {
 
     pub fn log(state: &State, level: Level, message: &str, fields: &[(String, String)]) {
         let fields: String = fields.iter().map(|(key, value)| format!(" {key}={value}")).collect();
-        state.0.log.borrow_mut().push(format!("{level:?} {message}{fields}"));
+        let level = match level {
+            Level::Trace => "trace",
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+        };
+        state.0.log.borrow_mut().push(format!("{level}: {message}{fields}"));
     }
     pub fn progress(state: &State, done: u64, total: Option<u64>, unit: &str, message: &str) {
         let total = total.map(|total| format!("/{total}")).unwrap_or_default();
-        state.0.log.borrow_mut().push(format!("Progress {done}{total} {unit} {message}"));
+        state.0.log.borrow_mut().push(format!("progress: {done}{total} {unit} {message}"));
     }
     pub fn cancelled(state: &State) -> bool {
         state.0.cancelled.get()

@@ -29,7 +29,9 @@ impl FakeHost {
     }
     /// What `follow` finds in a service's log: the line of success, or the error.
     pub fn logs(&self, name: &str, found: Result<&str>) {
-        self.state.0.services.borrow_mut().lines.push((name.into(), found.map(str::to_owned)));
+        let mut machine = self.state.0.services.borrow_mut();
+        machine.lines.retain(|(known, _)| known != name);
+        machine.lines.push((name.into(), found.map(str::to_owned)));
     }
     /// The names of those that run.
     pub fn running(&self) -> Vec<String> {
