@@ -2,6 +2,7 @@
 
 mod check;
 mod components;
+mod demo;
 mod imports;
 mod setup;
 mod stages;
@@ -21,6 +22,12 @@ enum Task {
     Setup,
     /// Formatting, lints, licences, direction of imports, wording
     Check,
+    /// Show it: an upgrade, a rollback, a refusal, with the real daemon and a real product, in a minute
+    Demo {
+        /// Leave the daemon running at the end, until Ctrl-C
+        #[arg(long)]
+        stay: bool,
+    },
     /// Set up, build and check everything, then run all tests
     Test {
         /// Run only tests whose name contains this, and skip the checks
@@ -33,6 +40,7 @@ fn main() -> ExitCode {
         Task::Components => components::run(),
         Task::Setup => setup::run(),
         Task::Check => check::run(),
+        Task::Demo { stay } => demo::run(stay),
         Task::Test { filter } => test::run(filter.as_deref()),
     };
     match outcome {

@@ -1,0 +1,99 @@
+//! `cargo xtask demo`: the whole product in a minute, with the real daemon, a real product and a real repository. All
+//! that it does to them is what an operator does: it edits the `version` line of one file.
+
+mod daemon;
+mod interrupt;
+mod paint;
+mod scenes;
+mod site;
+mod socket;
+mod view;
+
+use crate::components;
+use crate::workspace::{Workspace, cargo};
+use anyhow::{Context, Result, bail};
+use daemon::Daemon;
+use interrupt::Interrupt;
+use scenes::Stage;
+use site::Site;
+use socket::Socket;
+use std::path::PathBuf;
+use std::time::Instant;
+use view::View;
+
+/// The programs, wherever the build put them.
+pub struct Programs {
+    pub upgraded: PathBuf,
+    pub upgradectl: PathBuf,
+    pub notes: PathBuf,
+    pub components: PathBuf,
+}
+
+/// `stay`: the daemon runs on at the end until Ctrl-C.
+pub fn run(stay: bool) -> Result<()> {
+    let workspace = Workspace::read()?;
+    paint::title("Building");
+    components::build(&workspace)?;
+    let programs = build(&workspace)?;
+    let interrupt = Interrupt::listen()?;
+
+    let began = Instant::now();
+    paint::title("Setting the stage");
+    let site = Site::make(&programs)?;
+    let played = play(&programs, &site, &interrupt, stay, began);
+    // Whatever happened above, nothing is left behind.
+    let left = site.stop();
+    if let Err(error) = &played {
+        paint::bad(&format!("{error:#}"));
+    }
+    let left = left?;
+    if !left.is_empty() {
+        bail!("these still run: {}", left.join(", "));
+    }
+    paint::say("Nothing is left running.");
+    site.print_where(&programs);
+    match played {
+        Ok(()) => Ok(()),
+        Err(_) if interrupt.came() => bail!("interrupted"),
+        Err(_) => bail!("the demo did not go as it should; the daemon's log: {}", site.daemon_log().display()),
+    }
+}
+
+fn play(programs: &Programs, site: &Site, interrupt: &Interrupt, stay: bool, began: Instant) -> Result<()> {
+    let mut daemon = Daemon::start(programs, site)?;
+    let socket = Socket::new(site.socket());
+    daemon.wait_until_it_answers(&socket, interrupt)?;
+    let view = View::open(&socket)?;
+    let mut stage = Stage { programs, site, interrupt, socket: &socket, daemon: &mut daemon };
+    let played = stage.all();
+    if played.is_ok() {
+        paint::title("upgradectl history");
+        stage.history()?;
+        paint::say(&format!("\nAll of it took {:.0} s.", began.elapsed().as_secs_f64()));
+        if stay {
+            paint::say(&format!("The daemon runs on until Ctrl-C. Edit {}", site.deployment_file().display()));
+            while !interrupt.came() && stage.daemon.is_running()? {
+                interrupt::pause();
+            }
+        }
+    }
+    daemon.stop()?;
+    view.close();
+    played
+}
+
+fn build(workspace: &Workspace) -> Result<Programs> {
+    let mut build = cargo();
+    build.current_dir(&workspace.root).arg("build").args(workspace.native_selection());
+    build.args(["--bin", "upgraded", "--bin", "upgradectl", "--bin", "notes"]);
+    if !build.status().context("`cargo build`")?.success() {
+        bail!("the programs don't build");
+    }
+    let built = workspace.target.join("debug");
+    Ok(Programs {
+        upgraded: built.join("upgraded"),
+        upgradectl: built.join("upgradectl"),
+        notes: built.join("notes"),
+        components: workspace.components_folder(),
+    })
+}

@@ -1,0 +1,142 @@
+//! What is shown, in order. Each scene edits the file, waits for what should come of it, and looks for itself.
+
+use super::Programs;
+use super::daemon::Daemon;
+use super::interrupt::{self, Interrupt};
+use super::paint;
+use super::site::Site;
+use super::socket::Socket;
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// A scene takes seconds; a machine that is busy with something else may take its time.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+pub struct Stage<'a> {
+    pub programs: &'a Programs,
+    pub site: &'a Site,
+    pub interrupt: &'a Interrupt,
+    pub socket: &'a Socket,
+    pub daemon: &'a mut Daemon,
+}
+
+impl Stage<'_> {
+    pub fn all(&mut self) -> Result<()> {
+        self.wait("the daemon knows what is installed", |now| now["installed"] == "1.0.0" && is(now, "idle"))?;
+        self.upgrade()?;
+        self.healthy_and_wrong()?;
+        self.not_again()?;
+        self.refused()
+    }
+
+    fn upgrade(&mut self) -> Result<()> {
+        paint::title("1. An upgrade with a migration");
+        self.site.edit_version("1.1.0")?;
+        let now = self.wait_for_end("1.1.0")?;
+        expect(&now, "committed")?;
+        self.site.look_through_the_gate()?;
+        paint::good(&format!("1.1.0 runs, everything is there; users waited {} s", downtime(&now)));
+        Ok(())
+    }
+
+    fn healthy_and_wrong(&mut self) -> Result<()> {
+        paint::title("2. A release that starts, answers its health check, and is wrong");
+        let before = self.site.checksums()?;
+        paint::say(before.trim_end());
+        self.site.edit_version("1.2.0")?;
+        let now = self.wait_for_end("1.2.0")?;
+        expect(&now, "rolled-back")?;
+        let after = self.site.checksums()?;
+        paint::say(after.trim_end());
+        if before != after {
+            bail!("the data is not what it was before");
+        }
+        self.site.look_through_the_gate()?;
+        paint::good(&format!("back at 1.1.0, every byte as it was; users waited {} s", downtime(&now)));
+        Ok(())
+    }
+
+    fn not_again(&mut self) -> Result<()> {
+        paint::title("3. The same bad release is not tried again");
+        let runs = self.runs()?;
+        self.site.save_again()?;
+        self.socket.post("/v1/deployments/notes/look")?;
+        let now = self.wait("the daemon has looked", |now| is(now, "quarantined"))?;
+        if self.runs()? != runs {
+            bail!("another run began");
+        }
+        paint::good(&format!("no run began: {}", now["state"]["why"].as_str().unwrap_or("it is quarantined")));
+        Ok(())
+    }
+
+    fn refused(&mut self) -> Result<()> {
+        paint::title("4. A version that a rule refuses");
+        let runs = self.runs()?;
+        self.site.edit_version("1.0.0")?;
+        let now = self.wait("the daemon refuses", |now| now["wanted"] == "1.0.0" && is(now, "error"))?;
+        if self.runs()? != runs {
+            bail!("another run began");
+        }
+        paint::good(&format!("nothing was touched: {}", now["state"]["message"].as_str().unwrap_or_default()));
+        self.site.edit_version("1.1.0")?;
+        self.wait("the file and the product agree again", |now| now["wanted"] == "1.1.0" && is(now, "idle"))?;
+        Ok(())
+    }
+
+    pub fn history(&self) -> Result<()> {
+        let mut upgradectl = Command::new(&self.programs.upgradectl);
+        upgradectl.arg("--socket").arg(self.socket.path()).arg("history");
+        if upgradectl.status().context("`upgradectl`")?.success() {
+            Ok(())
+        } else {
+            bail!("`upgradectl history` failed")
+        }
+    }
+
+    fn wait_for_end(&mut self, version: &str) -> Result<Value> {
+        self.wait(&format!("the run to {version} ends"), |now| {
+            let run = &now["last_run"];
+            run["to"] == version && !run["outcome"].is_null() && !is(now, "running")
+        })
+    }
+
+    fn runs(&self) -> Result<usize> {
+        let runs = self.socket.get("/v1/deployments/notes/runs")?;
+        Ok(runs.as_array().map(Vec::len).unwrap_or_default())
+    }
+
+    /// Looks at the deployment until it is as it should be.
+    fn wait(&mut self, what: &str, until: impl Fn(&Value) -> bool) -> Result<Value> {
+        let began = Instant::now();
+        loop {
+            self.interrupt.check()?;
+            self.daemon.check()?;
+            let now = self.socket.get("/v1/deployments/notes").unwrap_or_default();
+            if until(&now) {
+                return Ok(now);
+            }
+            if is(&now, "stuck") || began.elapsed() > PATIENCE {
+                bail!("waited until {what}; the deployment stands at {:#}", now["state"]);
+            }
+            interrupt::pause();
+        }
+    }
+}
+
+fn is(now: &Value, state: &str) -> bool {
+    now["state"]["kind"] == state
+}
+
+fn expect(now: &Value, outcome: &str) -> Result<()> {
+    let run = &now["last_run"];
+    if run["outcome"]["outcome"] == outcome {
+        return Ok(());
+    }
+    bail!("the run should have ended as `{outcome}` and ended as {}", run["outcome"])
+}
+
+fn downtime(now: &Value) -> String {
+    now["last_run"]["downtime_s"].as_f64().map_or("no".into(), |seconds| format!("{seconds:.1}"))
+}

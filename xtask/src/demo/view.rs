@@ -1,0 +1,95 @@
+//! The live view: what the daemon tells everybody who watches, a line for each step, on a thread of its own.
+
+use super::paint;
+use super::socket::Socket;
+use anyhow::Result;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+pub struct View {
+    thread: JoinHandle<()>,
+}
+
+impl View {
+    pub fn open(socket: &Socket) -> Result<Self> {
+        let events = socket.events()?;
+        let thread = std::thread::spawn(move || {
+            let mut lines = Lines::default();
+            events.for_each(|event| lines.print(&event));
+        });
+        Ok(Self { thread })
+    }
+
+    /// The stream ends with the daemon.
+    pub fn close(self) {
+        // What it printed is printed; a panic there is no reason to fail here.
+        let _ = self.thread.join();
+    }
+}
+
+#[derive(Default)]
+struct Lines {
+    began: BTreeMap<String, Instant>,
+    state: String,
+}
+
+impl Lines {
+    fn print(&mut self, event: &Value) {
+        let text = |key: &str| event[key].as_str().unwrap_or_default();
+        match text("kind") {
+            "step" => self.step(text("step"), text("title"), event),
+            "progress" => {
+                let progress = &event["progress"];
+                let total = progress["total"].as_u64().map(|total| format!("/{total}")).unwrap_or_default();
+                let (unit, message) = (progress["unit"].as_str(), progress["message"].as_str());
+                // Bytes come by the hundred; steps of a migration are worth a line.
+                if unit != Some("bytes") {
+                    paint::news("·", "2", &format!("{}{total} {}", progress["done"], message.unwrap_or_default()));
+                }
+            }
+            "line" if matches!(text("level"), "warn" | "error") => paint::news("!", "33", text("message")),
+            "changed" => self.changed(&event["now"]),
+            "finished" => match event["outcome"]["outcome"].as_str() {
+                Some("committed") => paint::news("●", "1;32", "committed"),
+                Some(outcome) => {
+                    let why = event["outcome"]["why"].as_str().unwrap_or_default();
+                    paint::news("●", "1;35", &format!("{outcome}: {why}"));
+                }
+                None => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn step(&mut self, step: &str, title: &str, event: &Value) {
+        match event["state"].as_str() {
+            Some("running") => _ = self.began.insert(step.to_owned(), Instant::now()),
+            Some("succeeded") => {
+                let took = self.began.remove(step).map(|began| began.elapsed().as_secs_f64()).unwrap_or_default();
+                paint::news("✓", "32", &format!("{title} ({took:.1} s)"));
+            }
+            Some("failed") => {
+                let why = event["failure"]["message"].as_str().unwrap_or_default();
+                paint::news("✗", "31", &format!("{title}: {why}"));
+            }
+            _ => {}
+        }
+    }
+
+    fn changed(&mut self, now: &Value) {
+        let state = &now["state"];
+        let line = match state["kind"].as_str() {
+            Some("error") => format!("refused: {}", state["message"].as_str().unwrap_or_default()),
+            Some("quarantined") => format!("{} is quarantined", state["version"].as_str().unwrap_or_default()),
+            Some("waiting") => format!("waiting: {}", state["message"].as_str().unwrap_or_default()),
+            Some("stuck") => format!("stuck: {}", state["what"].as_str().unwrap_or_default()),
+            _ => String::new(),
+        };
+        if !line.is_empty() && line != self.state {
+            paint::news("■", "1;35", &line);
+        }
+        self.state = line;
+    }
+}
