@@ -2,14 +2,13 @@
 //! how to tell from outside that a release stands and is right.
 
 use schemars::JsonSchema;
-use semver::Version;
 use serde::Deserialize;
 use upgraded_sdk::prelude::*;
+use upgraded_sdk::rules::{Known, Rules};
 use upgraded_sdk::{Command, serde_json};
 
-/// Every way across one of these stops there: later migrations count on what it did. 1.3.0 only matters to 2.0.0.
-static STOPS: [Version; 2] = [Version::new(1, 1, 0), Version::new(1, 3, 0)];
-static BREAKING: Version = Version::new(2, 0, 0);
+/// Its links are absolute.
+const BREAKING: &str = "2.0.0";
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -28,9 +27,9 @@ impl Product for Notes {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
     fn releases(_: &Call<Settings>, host: &ProductHost) -> Result<Vec<Release>> {
-        let release =
-            |version: &Version| Release { breaking: *version == BREAKING, ..Release::new(version.to_string()) };
-        Ok(released(host)?.iter().map(release).collect())
+        let tags = host.checkout().releases()?;
+        let versions = tags.iter().filter_map(|(tag, _)| tag.strip_prefix('v'));
+        Ok(versions.map(|version| Release { breaking: version == BREAKING, ..Release::new(version) }).collect())
     }
 
     fn detect(_: &Call<Settings>, host: &ProductHost) -> Result<Installed> {
@@ -42,16 +41,20 @@ impl Product for Notes {
     }
 
     fn path(call: &Call<Settings>, host: &ProductHost, installed: &Installed, wanted: &str) -> Result<Vec<Hop>> {
-        let (from, to) = (version(&installed.version)?, version(wanted)?);
-        if !released(host)?.contains(&to) {
-            return Err(Error::invalid(format!("there is no release `{to}`")));
-        }
-        if to < from {
-            return Err(Error::invalid(format!("downgrade: {from} is installed, and no release goes back to {to}")));
-        }
-        let stops = STOPS.iter().filter(|stop| from < **stop && **stop < to && (stop.minor == 1 || to >= BREAKING));
-        let ends: Vec<&Version> = stops.chain((from < to).then_some(&to)).collect();
-        std::iter::once(&from).chain(ends.iter().copied()).zip(&ends).map(|(from, to)| hop(call, from, to)).collect()
+        // Later migrations count on what these did; on 1.3.0 only the next major version does.
+        let is_stop = |version: &str| version == "1.1.0" || (version == "1.3.0" && wanted.starts_with("2."));
+        let releases = Self::releases(call, host)?;
+        let known: Vec<Known> = releases.iter().map(|r| Known { stop: is_stop(&r.version), ..r.into() }).collect();
+        let legs = Rules::default().majors(true).path(&known, &installed.version, wanted)?;
+        let (web, front) = (call.service("web")?, call.service("front")?);
+        let migrate = Once::new(web.clone(), ["migrate"]).repeatable().success(r"\[migrate\] done");
+        let hops = legs.into_iter().map(|leg| {
+            let hop = Hop::new(leg.source, leg.target).act(migrate.clone()).act(Wave::new([web.clone()]));
+            let hop = hop.quiesce([web.clone()]).gate([front.clone()]).undo(Undo::RestoreData);
+            let note = "Links are absolute: `notes.toml` names the address that users open";
+            if leg.breaking { hop.breaking().note(note) } else { hop }
+        });
+        Ok(hops.collect())
     }
 
     fn edits(call: &Call<Settings>, host: &ProductHost, hop: &Hop) -> Result<Vec<Edit>> {
@@ -73,24 +76,6 @@ impl Product for Notes {
         let smoke = host.process().run(&Command { repeatable: true, ..Command::new("smoke") })?;
         Ok(if smoke.code == 0 { Vec::new() } else { vec![Finding::blocker("smoke", smoke.tail.trim())] })
     }
-}
-
-fn hop(call: &Call<Settings>, from: &Version, to: &Version) -> Result<Hop> {
-    let (web, front) = (call.service("web")?, call.service("front")?);
-    let migrate = Once::new(web.clone(), ["migrate"]).repeatable().success(r"\[migrate\] done");
-    let hop = Hop::new(from.to_string(), to.to_string()).act(migrate).act(Wave::new([web.clone()]));
-    let hop = hop.quiesce([web]).gate([front]).undo(Undo::RestoreData);
-    let note = "Links are absolute: `notes.toml` names the address that users open";
-    Ok(if *to == BREAKING { hop.breaking().note(note) } else { hop })
-}
-
-fn released(host: &ProductHost) -> Result<Vec<Version>> {
-    let tags = host.checkout().releases()?;
-    Ok(tags.iter().filter_map(|(tag, _)| Version::parse(tag.strip_prefix('v')?).ok()).collect())
-}
-
-fn version(text: &str) -> Result<Version> {
-    Version::parse(text).map_err(|why| Error::invalid(format!("`{text}` is no version of notes: {why}")))
 }
 
 upgraded_sdk::export!(product Notes);

