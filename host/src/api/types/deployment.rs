@@ -1,4 +1,5 @@
-use super::{Decision, Diagnostic, RunSummary};
+use super::{Decision, RunSummary};
+use crate::config::Diagnostics;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -34,8 +35,8 @@ pub enum State {
     Error {
         message: String,
         /// Mistakes in the file, each with its place.
-        #[serde(default)]
-        diagnostics: Vec<Diagnostic>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        diagnostics: Option<Diagnostics>,
     },
     /// The wanted version failed here and is not tried again until the `version` line changes or somebody says `retry`.
     Quarantined {

@@ -1,4 +1,6 @@
+use crate::config::Diagnostics;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// Why something was not done. On the socket: `{"error": {…}}` with the status of [`ErrorCode::status`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -11,8 +13,8 @@ pub struct ApiError {
     #[serde(default)]
     pub hint: Option<String>,
     /// Mistakes in a file, each with its place.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub diagnostics: Vec<Diagnostic>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnostics: Option<Diagnostics>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,14 +60,10 @@ impl ErrorCode {
 
 impl ApiError {
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None, diagnostics: Vec::new() }
+        Self { code, message: message.into(), hint: None, diagnostics: None }
     }
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
-        self
-    }
-    pub fn diagnostics(mut self, diagnostics: Vec<Diagnostic>) -> Self {
-        self.diagnostics = diagnostics;
         self
     }
     pub fn no_deployment(name: &str) -> Self {
@@ -80,19 +78,11 @@ impl ApiError {
     pub fn refused(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Refused, message)
     }
+    pub fn invalid_file(file: &Path, diagnostics: Diagnostics) -> Self {
+        let message = format!("`{}` has mistakes", file.display());
+        Self { diagnostics: Some(diagnostics), ..Self::new(ErrorCode::InvalidFile, message) }
+    }
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Internal, message)
     }
-}
-
-/// A mistake in a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Diagnostic {
-    pub file: String,
-    /// From 1; null: the file as a whole.
-    pub line: Option<u32>,
-    /// From 1, in characters.
-    pub column: Option<u32>,
-    pub message: String,
-    pub help: Option<String>,
 }

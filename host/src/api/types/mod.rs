@@ -18,5 +18,6 @@ pub use release::*;
 pub use request::*;
 pub use run::*;
 
+pub use crate::config::{Diagnostic, Diagnostics};
 pub use crate::model::{Failure, Finding, Severity};
 pub use crate::plan::event::{Decision, Outcome};

@@ -1,0 +1,90 @@
+use super::watch::Feed;
+use crate::api::facade::LogsOf;
+use crate::api::{LogLine, Logs, News, Notice};
+use crate::cli::exit::{Exit, TABLE};
+use crate::cli::failure::Failure;
+use crate::cli::render::{Clock, log_line};
+use crate::cli::session::Session;
+use clap::Args;
+
+/// Show what was written while steps ran
+#[derive(Debug, Args)]
+#[command(after_long_help = TABLE)]
+pub struct Arguments {
+    /// A run's number, or a deployment's name
+    #[arg(value_name = "RUN|NAME")]
+    of: String,
+    /// Go on with what is written from now on; a run's until it ends
+    #[arg(long, short)]
+    follow: bool,
+    /// So many of the last lines at most
+    #[arg(long, short = 'n', value_name = "NUMBER")]
+    limit: Option<usize>,
+    /// Only what came after the line of this number (`next` of a former answer as JSON)
+    #[arg(long, value_name = "NUMBER")]
+    since: Option<u64>,
+}
+
+pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let number = arguments.of.parse::<u64>();
+    let of = number.as_ref().map_or(LogsOf::Deployment(&arguments.of), |run| LogsOf::Run(*run));
+    let result = session.client.logs(of, arguments.since, arguments.limit).await;
+    let logs = match of {
+        LogsOf::Deployment(name) => session.of_deployment(name, result).await?,
+        LogsOf::Run(_) => result?,
+    };
+    if !arguments.follow {
+        return session.answer(&logs, Exit::Done, |t| {
+            let clock = Clock::from(t);
+            let lines: Vec<_> = logs.lines.iter().map(|line| log_line(line, &clock, t.paint())).collect();
+            lines.join("\n")
+        });
+    }
+    follow(of, logs, session).await
+}
+
+async fn follow(of: LogsOf<'_>, logs: Logs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    for line in &logs.lines {
+        print(line, session)?;
+    }
+    let (name, run) = match of {
+        LogsOf::Deployment(name) => (name.to_owned(), None),
+        LogsOf::Run(run) => {
+            let run = session.client.run(run).await?;
+            if let Some(outcome) = &run.summary.outcome {
+                return Ok(Exit::of_outcome(outcome));
+            }
+            (run.summary.deployment, Some(run.summary.id))
+        }
+    };
+    let mut feed = Feed::new(Some(name), Some(logs.next));
+    loop {
+        let Some(notice) = feed.next(session).await? else { return Ok(Exit::Interrupted) };
+        if run.is_some() && notice.run != run {
+            continue;
+        }
+        if let News::Finished { outcome } = &notice.news
+            && run.is_some()
+        {
+            return Ok(Exit::of_outcome(outcome));
+        }
+        if let Some(line) = as_line(notice) {
+            print(&line, session)?;
+        }
+    }
+}
+
+fn as_line(notice: Notice) -> Option<LogLine> {
+    let News::Line { step, level, message } = notice.news else { return None };
+    let deployment = notice.deployment?;
+    Some(LogLine { id: notice.id, at: notice.at, deployment, run: notice.run, step, level, message })
+}
+
+fn print(line: &LogLine, session: &mut Session<'_>) -> Result<(), Failure> {
+    if session.json {
+        return Ok(session.terminal.json_line(line)?);
+    }
+    let text = log_line(line, &Clock::from(&*session.terminal), session.terminal.paint());
+    session.terminal.line(text)?;
+    Ok(session.terminal.out.flush()?)
+}

@@ -1,0 +1,17 @@
+//! One file for each command: its arguments with their help, and what it does.
+
+pub mod approve;
+pub mod cancel;
+pub mod completions;
+pub mod decide;
+pub mod history;
+pub mod logs;
+pub mod man;
+pub mod plan;
+pub mod releases;
+pub mod retry;
+pub mod rollback;
+pub mod set;
+pub mod show;
+pub mod status;
+pub mod watch;

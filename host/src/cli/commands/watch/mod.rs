@@ -1,0 +1,100 @@
+mod feed;
+mod settled;
+mod view;
+
+pub use feed::Feed;
+
+use crate::api::News;
+use crate::cli::exit::{Exit, TABLE};
+use crate::cli::failure::Failure;
+use crate::cli::session::Session;
+use clap::Args;
+use settled::{Settled, settled};
+use view::View;
+
+/// Follow what is done: phases, steps, progress
+///
+/// Of one deployment until it is at its version, its run ended, or somebody is needed: the exit code says which. Of all
+/// until it is interrupted.
+#[derive(Debug, Args)]
+#[command(after_long_help = TABLE)]
+pub struct Arguments {
+    /// Only this one, to its end
+    name: Option<String>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct Options {
+    /// What the steps write, too
+    #[arg(long, short)]
+    log: bool,
+    /// End with 4 when it waits for a window or another run, and not only for an approval
+    #[arg(long)]
+    no_wait: bool,
+}
+
+pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    match &arguments.name {
+        Some(name) => follow(name, arguments.options, session).await,
+        None => follow_all(arguments.options, session).await,
+    }
+}
+
+/// One deployment, to its end.
+pub async fn follow(name: &str, options: Options, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    session.deployment(name).await?;
+    let mut view = View::new(session, options.log, false);
+    let mut feed = Feed::new(Some(name.into()), None);
+    feed.open(session).await?;
+    let mut watched = None;
+    let mut now = session.deployment(name).await?;
+    loop {
+        view.state(&now, session)?;
+        let open = now.last_run.as_ref().filter(|run| run.outcome.is_none());
+        watched = open.map(|run| run.id).or(watched);
+        if let Settled::At(exit) = settled(&now, watched, options.no_wait) {
+            view.end(session)?;
+            return Ok(exit);
+        }
+        now = loop {
+            let Some(notice) = feed.next(session).await? else {
+                view.end(session)?;
+                return Ok(Exit::Interrupted);
+            };
+            view.notice(&notice, session)?;
+            match notice.news {
+                News::Changed { now } => break *now,
+                News::Gap => break session.deployment(name).await?,
+                News::Finished { outcome } if watched.is_none() || notice.run == watched => {
+                    view.end(session)?;
+                    return Ok(Exit::of_outcome(&outcome));
+                }
+                News::Removed => {
+                    view.end(session)?;
+                    let told = format!("the file of `{name}` is gone");
+                    return Err(Failure::own(Exit::NotFound, told));
+                }
+                News::Finished { .. } | News::Step { .. } | News::Progress { .. } | News::Line { .. } => {}
+            }
+        };
+    }
+}
+
+async fn follow_all(options: Options, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let mut view = View::new(session, options.log, true);
+    let mut feed = Feed::new(None, None);
+    feed.open(session).await?;
+    for deployment in session.client.deployments().await.map_err(Failure::from)? {
+        view.state(&deployment, session)?;
+    }
+    while let Some(notice) = feed.next(session).await? {
+        view.notice(&notice, session)?;
+        if let News::Changed { now } = &notice.news {
+            view.state(now, session)?;
+        }
+    }
+    view.end(session)?;
+    Ok(Exit::Interrupted)
+}

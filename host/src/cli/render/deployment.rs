@@ -1,0 +1,140 @@
+//! Deployments and what is done about them.
+
+use super::{Clock, Column, Paint, Table, diagnostics, outcome, progress, wrap};
+use crate::api::{Decision, Deployment, Running, State, Stuck, WaitReason, Waiting};
+
+pub fn deployment_table(all: &[Deployment], clock: &Clock, paint: Paint, width: Option<usize>) -> String {
+    if all.is_empty() {
+        return "no deployments yet; `upgradectl init NAME` writes the file of one".into();
+    }
+    let heading = |column, text| (column, paint.bold(text));
+    let mut table = Table::new([
+        heading(Column::Whole, "NAME"),
+        heading(Column::Whole, "PRODUCT"),
+        heading(Column::Whole, "INSTALLED"),
+        heading(Column::Whole, "WANTED"),
+        heading(Column::Cut, "STATE"),
+    ]);
+    for deployment in all {
+        table.row([
+            deployment.name.clone(),
+            known(&deployment.product),
+            known(&deployment.installed),
+            known(&deployment.wanted),
+            state_line(&deployment.state, clock, paint),
+        ]);
+    }
+    table.render(width)
+}
+
+/// One line.
+pub fn state_line(state: &State, clock: &Clock, paint: Paint) -> String {
+    match state {
+        State::Idle => paint.green("idle"),
+        State::Planning => paint.cyan("planning"),
+        State::Waiting(waiting) => {
+            format!("{}{}", paint.yellow(&format!("waiting for {}", reason(waiting.reason))), when(waiting, clock))
+        }
+        State::Running(running) => format!("{} {}", paint.cyan("running"), running_line(running)),
+        State::Stuck(stuck) => format!("{} in run {}: {}", paint.red("stuck"), stuck.run, stuck.what),
+        State::Error { message, .. } => format!("{} {message}", paint.red("error:")),
+        State::Quarantined { version, run, .. } => {
+            format!("{}: `{version}` failed here in run {run}", paint.red("quarantined"))
+        }
+    }
+}
+
+fn running_line(running: &Running) -> String {
+    let back = if running.turned_round.is_some() { ", on its way back" } else { "" };
+    let far = running.progress.as_ref().map(|far| format!(", {}", progress(far))).unwrap_or_default();
+    format!("run {}: {}, step `{}`{far}{back}", running.run, running.phase, running.step)
+}
+
+fn reason(reason: WaitReason) -> &'static str {
+    match reason {
+        WaitReason::Approval => "approval",
+        WaitReason::Window => "its window",
+        WaitReason::Slot => "another run to end",
+        WaitReason::Backoff => "the next attempt",
+    }
+}
+
+fn when(waiting: &Waiting, clock: &Clock) -> String {
+    waiting.until.map(|until| format!(", {}", clock.moment(until))).unwrap_or_default()
+}
+
+/// Everything about one.
+pub fn deployment_details(of: &Deployment, clock: &Clock, paint: Paint, width: Option<usize>) -> String {
+    let mut table = Table::plain([Column::Whole, Column::Whole]);
+    let mut line = |what: &str, value: String| table.row([paint.dim(what), value]);
+    line("product", known(&of.product));
+    let seen = of.detected_at.map(|at| format!(", seen {}", clock.relative(at))).unwrap_or_default();
+    line("installed", format!("{}{seen}", known(&of.installed)));
+    line("wanted", known(&of.wanted));
+    line("state", state_line(&of.state, clock, paint));
+    if let Some(run) = &of.last_run {
+        let how = run.outcome.as_ref().map_or_else(|| "open".into(), |how| outcome(how, paint));
+        let when = clock.moment(run.ended_at.unwrap_or(run.started_at));
+        line("last run", format!("{}: {} → {}, {how}, {when}", run.id, run.from, run.to));
+    }
+    let mut text = format!("{}\n", paint.bold(&of.name));
+    for row in table.render(None).lines() {
+        text += &wrap(row, "  ", &" ".repeat(13), width);
+    }
+    text + &advice(of, paint, width)
+}
+
+/// What the state asks of a person.
+fn advice(of: &Deployment, paint: Paint, width: Option<usize>) -> String {
+    let name = &of.name;
+    let mut text = String::from("\n");
+    match &of.state {
+        State::Idle | State::Planning => return String::new(),
+        State::Waiting(waiting) => {
+            text += &wrap(&waiting.message, "  ", "  ", width);
+            if waiting.reason == WaitReason::Approval {
+                text += &format!(
+                    "  `upgradectl plan {name}` shows what it would do, `upgradectl approve {name}` lets it\n"
+                );
+            }
+        }
+        State::Running(running) => {
+            if let Some(why) = &running.turned_round {
+                text += &wrap(&format!("turned round: {why}"), "  ", "  ", width);
+            }
+            text += &format!("  `upgradectl watch {name}` follows it\n");
+        }
+        State::Stuck(stuck) => text += &choices(name, stuck, paint, width),
+        State::Error { diagnostics: mistakes, .. } => {
+            if let Some(mistakes) = mistakes {
+                text += &diagnostics(mistakes, paint);
+            }
+            text += &format!("  nothing was touched; `upgradectl check {name}` looks again\n");
+        }
+        State::Quarantined { run, why, .. } => {
+            text += &wrap(why, "  ", "  ", width);
+            text += &format!("  `upgradectl show {run}` tells more; it is not tried again until the `version` line\n");
+            text += &format!("  changes or somebody says `upgradectl retry {name}`\n");
+        }
+    }
+    text
+}
+
+fn choices(name: &str, stuck: &Stuck, paint: Paint, width: Option<usize>) -> String {
+    let mut text = wrap(&stuck.what, "  ", "  ", width);
+    text += "  nothing further is touched until somebody says one of these:\n";
+    for choice in &stuck.choices {
+        let command = match choice.decision {
+            Decision::Resume => format!("upgradectl resume {name}"),
+            Decision::Rollback => format!("upgradectl rollback {name}"),
+            Decision::Abandon => format!("upgradectl abandon {name} --why …"),
+        };
+        text += &format!("    {}\n", paint.bold(&command));
+        text += &wrap(&choice.effect, "      ", "      ", width);
+    }
+    text
+}
+
+fn known(text: &Option<String>) -> String {
+    text.clone().unwrap_or_else(|| "?".into())
+}
