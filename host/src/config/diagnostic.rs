@@ -89,16 +89,34 @@ pub(super) struct Report<'a> {
     list: Vec<Diagnostic>,
     /// Lines with mistakes of the syntax: what else seems wrong there, or seems missing, only follows from them.
     broken_lines: Vec<usize>,
+    /// The first such line that should begin a table: what follows it stands in a wrong one.
+    broken_table: Option<usize>,
 }
 
 impl<'a> Report<'a> {
     pub fn new(file: &'a Path, text: &'a str) -> Self {
-        Self { file, text, list: Vec::new(), broken_lines: Vec::new() }
+        Self { file, text, list: Vec::new(), broken_lines: Vec::new(), broken_table: None }
     }
 
     pub fn syntax(&mut self, span: Range<usize>, message: impl Into<String>) {
         self.push(span.clone(), message.into(), None);
-        self.broken_lines.push(position(self.text, self.within(span).start).0);
+        let line = position(self.text, self.within(span).start).0;
+        self.broken_lines.push(line);
+        if self.text.lines().nth(line - 1).is_some_and(|text| text.trim_start().starts_with('[')) {
+            self.broken_table = Some(self.broken_table.map_or(line, |first| first.min(line)));
+        }
+    }
+
+    pub fn unknown(&mut self, span: Range<usize>, name: &str, help: String) {
+        let line = position(self.text, self.within(span.clone()).start).0;
+        if self.broken_table.is_none_or(|table| line < table) {
+            self.push(span, format!("`{name}` is not known"), Some(help));
+        }
+    }
+
+    /// Whether a mistake at this very place is reported already.
+    pub fn has(&self, span: &Range<usize>) -> bool {
+        self.list.iter().any(|diagnostic| diagnostic.span == *span)
     }
 
     pub fn missing(&mut self, span: Range<usize>, name: &str, help: &str) {

@@ -103,12 +103,10 @@ impl<'t> Item<'t> {
         Some(self.elements(array))
     }
 
-    /// An array of strings, none of them empty; mistakes are reported each at its place.
-    pub fn texts(&self, report: &mut Report) -> Option<Vec<(Item<'t>, &'t str)>> {
-        let items = self.array(report)?;
-        let count = items.len();
-        let texts: Vec<_> = items.into_iter().filter_map(|item| item.text(report).map(|text| (item, text))).collect();
-        (texts.len() == count).then_some(texts)
+    /// The strings of an array that are some; what else is in it is reported.
+    pub fn texts(&self, report: &mut Report) -> Vec<(Item<'t>, &'t str)> {
+        let items = self.array(report).unwrap_or_default();
+        items.into_iter().filter_map(|item| item.text(report).map(|text| (item, text))).collect()
     }
 
     fn elements(&self, array: &'t [toml::Spanned<DeValue<'t>>]) -> Vec<Item<'t>> {
@@ -161,7 +159,9 @@ impl<'t> Table<'t> {
 
     /// The value of a key, which is known from now on.
     pub fn take(&mut self, key: &'static str) -> Option<Item<'t>> {
-        self.taken.push(key);
+        if !self.taken.contains(&key) {
+            self.taken.push(key);
+        }
         self.look(key)
     }
 
@@ -261,5 +261,5 @@ pub(super) fn unknown_key<'k>(item: &Item, known: impl Iterator<Item = &'k str> 
             _ => format!("known here: {}", listed(known)),
         },
     };
-    report.add_with_help(item.key.clone(), format!("`{}` is not known", item.path), help);
+    report.unknown(item.key.clone(), &item.path, help);
 }

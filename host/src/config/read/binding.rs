@@ -68,11 +68,8 @@ impl Reading<'_, '_> {
         }
         if let (Some(short), Some(main)) = (&short, items.iter().skip(1).find(|(name, _)| name == "main")) {
             let message = "`[platform]` and `[platforms.main]` are the same platform, and both are there";
-            self.report.add_with_help(
-                short.key.clone(),
-                message,
-                format!("give one of them another name, or remove it: `{}` stands below or above", main.1.path),
-            );
+            let help = format!("keep one of them, or give `{}` another name", main.1.path);
+            self.report.add_with_help(short.key.clone(), message, help);
             sound = false;
         }
         if items.is_empty() && sound {
@@ -103,7 +100,7 @@ impl Reading<'_, '_> {
 
     fn named_binding(&mut self, name: &str, item: &Item, role: Role) -> Option<ReadBinding> {
         let mut table = item.table(self.report)?;
-        let help = format!("the {role}'s plugin: {}", self.of_role(role));
+        let help = format!("name the {role}'s plugin; there are: {}", self.of_role(role));
         let named = table.require("plugin", &help, self.report);
         // Without its plugin's schema nothing is known of the rest.
         let info = self.plugin(&named?, role)?;
@@ -122,10 +119,11 @@ impl Reading<'_, '_> {
                 None
             }
             None => {
-                let names = self.catalog.names();
-                let help = match nearest(name, names.iter().map(String::as_str)) {
-                    Some(near) => format!("did you mean `{near}`? For a {role} there are: {}", self.of_role(role)),
-                    None => format!("for a {role} there are: {}", self.of_role(role)),
+                let known = self.names_of_role(role);
+                let there = format!("for a {role} there are: {}", self.of_role(role));
+                let help = match nearest(name, known.iter().map(String::as_str)) {
+                    Some(near) => format!("did you mean `{near}`? {there}"),
+                    None => there,
                 };
                 self.report.add_with_help(span, format!("there is no plugin `{name}`"), help);
                 None
@@ -134,9 +132,12 @@ impl Reading<'_, '_> {
     }
 
     fn of_role(&self, role: Role) -> String {
+        listed(self.names_of_role(role).iter().map(String::as_str))
+    }
+
+    fn names_of_role(&self, role: Role) -> Vec<String> {
         let names = self.catalog.names();
-        let fits = |name: &&String| self.catalog.info(name).is_some_and(|info| info.role == role);
-        listed(names.iter().filter(fits).map(String::as_str))
+        names.into_iter().filter(|name| self.catalog.info(name).is_some_and(|info| info.role == role)).collect()
     }
 
     /// A binding's table: grants to the host, the rest to the plugin's schema.

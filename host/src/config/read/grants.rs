@@ -83,7 +83,7 @@ impl Reading<'_, '_> {
                 table.iter().flat_map(Table::items).map(|part| (part.name.to_owned(), part)).collect()
             }
             DeValue::Array(_) => {
-                let elements = item.texts(self.report).unwrap_or_default();
+                let elements = item.texts(self.report);
                 elements.into_iter().map(|(part, text)| (text.to_owned(), part)).collect()
             }
             _ => {
@@ -128,7 +128,7 @@ impl Reading<'_, '_> {
     }
 
     fn origins(&mut self, item: &Item) -> Vec<String> {
-        let texts = item.texts(self.report).unwrap_or_default();
+        let texts = item.texts(self.report);
         let mut origins = Vec::new();
         for (part, text) in texts {
             match origin(text) {

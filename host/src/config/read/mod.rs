@@ -116,7 +116,7 @@ impl Reading<'_, '_> {
         let help = "the version to keep it at, for example `version = \"1.4.0\"`";
         let item = root.require("version", help, self.report)?;
         let Some(text) = item.value.as_str() else {
-            item.wrong_type("a string", self.report);
+            item.wrong_type("a string in quotes", self.report);
             return None;
         };
         if let Err(why) = super::edit::check_version(text) {

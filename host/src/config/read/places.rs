@@ -122,10 +122,9 @@ pub(super) fn secret(item: &Item, reading: &mut Reading) -> Option<SecretSource>
 
 fn said(source: &SecretSource, error: &SecretError) -> (String, Option<String>) {
     let help = match (error, source) {
-        (SecretError::Missing(_), SecretSource::File(path)) => Some(format!(
-            "write the value into `{0}` and keep it to its owner: `install -m 600 /dev/null {0}`, then edit it",
-            path.display()
-        )),
+        (SecretError::Missing(_), SecretSource::File(_)) => {
+            Some("write its value there, and keep the file to its owner by `chmod 600`".to_owned())
+        }
         (SecretError::Missing(_), SecretSource::Environment(name)) => {
             Some(format!("the daemon has no `{name}` in its environment"))
         }
@@ -135,9 +134,9 @@ fn said(source: &SecretSource, error: &SecretError) -> (String, Option<String>) 
         _ => None,
     };
     match error {
-        SecretError::Exposed { name, path, mode } => (
+        SecretError::Exposed { name, mode, .. } => (
             format!("the secret `{name}` can be read by others (mode {mode:o})"),
-            Some(format!("`chmod 600 {path}` keeps it to its owner")),
+            Some("`chmod 600` keeps it to its owner".to_owned()),
         ),
         SecretError::Unreadable { source, .. } => (format!("{error}: {source}"), help),
         _ => (error.to_string(), help),

@@ -90,7 +90,7 @@ impl Reading<'_, '_> {
     }
 
     fn disposable(&mut self, item: &Item) -> Option<Vec<String>> {
-        let texts = item.texts(self.report)?;
+        let texts = item.texts(self.report);
         let mut stores = Vec::new();
         for (part, text) in &texts {
             match text.split_once(':') {
@@ -109,7 +109,7 @@ impl Reading<'_, '_> {
                 }
             }
         }
-        (stores.len() == texts.len()).then_some(stores)
+        Some(stores)
     }
 
     fn idle(&mut self, table: &mut Table, default: Duration) -> Option<Duration> {

@@ -54,9 +54,11 @@ fn tell(
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("known here: {}", listed(known.iter().map(String::as_str))),
                 };
-                report.add_with_help(span, format!("`{path}.{name}` is not known"), help);
+                report.unknown(span, &format!("{path}.{name}"), help);
             }
         }
+        // A grant that the host refused already needs no second refusal.
+        _ if report.has(&place.value) => {}
         kind => report.push(place.value.clone(), refusal(path, kind, error), help),
     }
 }

@@ -108,7 +108,8 @@ fn spans(window: &Window, from: Timestamp, horizon: Timestamp) -> Vec<Span> {
             let instant = |minutes| offset.to_timestamp(wall_clock(day, minutes)).ok();
             let (Some(start), Some(end)) = (instant(window.start), instant(window.end)) else { continue };
             let span = Span { start: start.max(piece_start), end: end.min(piece_end) };
-            if span.start < span.end {
+            // What begins past the horizon could follow a gap that another window fills there.
+            if span.start < span.end && span.start < horizon {
                 spans.push(span);
             }
         }
