@@ -10,4 +10,5 @@ pub mod effect;
 pub mod model;
 pub mod plan;
 pub mod plugin;
+pub mod trigger;
 pub mod vault;
