@@ -5,6 +5,7 @@ use crate::{Binding, Error, Result, Role, ServiceRef};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 
 /// A call of a plugin. Whatever it creates is named from [`Call::step`], so that an undo finds it.
 #[derive(Debug, Clone)]
@@ -76,4 +77,17 @@ pub struct Secret {
     /// Where the secret lies: `file:/path`, `env:NAME` or `credential:NAME`.
     #[serde(rename = "secret")]
     pub name: String,
+}
+
+/// The setting `paths`, for a schema to name. The host grants what stands there and lists it by its names, for example in
+/// [`crate::Trees::list`]; a plugin goes by that list.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Paths {
+    /// Named as they are written.
+    #[schemars(extend("minItems" = 1))]
+    Listed(Vec<String>),
+    /// By name.
+    #[schemars(extend("minProperties" = 1))]
+    Named(BTreeMap<String, String>),
 }

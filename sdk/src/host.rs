@@ -61,6 +61,13 @@ macro_rules! hosts {
             pub fn progress(&self, done: u64, total: Option<u64>, unit: &str, message: &str) {
                 verb!(self, run::progress(done, total, unit, message))
             }
+            /// Waits before another try. A fake host does not wait.
+            pub fn pause(&self, pause_ms: u64) {
+                #[cfg(target_arch = "wasm32")]
+                std::thread::sleep(std::time::Duration::from_millis(pause_ms));
+                #[cfg(not(target_arch = "wasm32"))]
+                crate::fake::run::pause(&self.0.state, pause_ms);
+            }
             /// The run was cancelled: return soon.
             pub fn cancelled(&self) -> bool {
                 verb!(self, run::cancelled())

@@ -30,7 +30,7 @@ pub use bindings::types::{
     Act, Binding, Change, Component, Edit, Error, Failure, Finding, Hop, Installed, Once, Release, Requirement, Role,
     ServiceRef, Severity, Undo, Watch, Wave,
 };
-pub use call::{Call, NoSettings, Secret};
+pub use call::{Call, NoSettings, Paths, Secret};
 pub use host::{
     Checkout, Control, DatastoreHost, Files, Http, PlatformHost, Postgres, Process, ProductHost, Services, Session,
     Sqlite, Trees,

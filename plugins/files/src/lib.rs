@@ -5,14 +5,13 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 use upgraded_sdk::prelude::*;
-use upgraded_sdk::{BackupRef, joined};
+use upgraded_sdk::{BackupRef, Paths, joined};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
-    /// Folders and files, absolute or beneath the deployment's folder.
-    #[schemars(length(min = 1))]
-    pub paths: Vec<String>,
+    /// Folders and files, absolute or beneath the platform's folder; a table names them.
+    pub paths: Paths,
 }
 
 pub struct FilesStore;

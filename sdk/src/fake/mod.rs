@@ -163,6 +163,9 @@ pub mod run {
         let total = total.map(|total| format!("/{total}")).unwrap_or_default();
         state.0.log.borrow_mut().push(format!("progress: {done}{total} {unit} {message}"));
     }
+    pub fn pause(state: &State, pause_ms: u64) {
+        state.0.log.borrow_mut().push(format!("pause: {pause_ms} ms"));
+    }
     pub fn cancelled(state: &State) -> bool {
         state.0.cancelled.get()
     }
