@@ -1,6 +1,7 @@
 //! What does the work behind the contract's interfaces. One module for each; every method takes the [`StepContext`], every
 //! changing one goes through `cx.effects.perform`. A driver never calls a plugin and never decides what comes next.
 
+pub mod beside;
 pub mod git;
 pub mod http;
 pub mod postgres;
