@@ -1,7 +1,9 @@
 //! The repository's files in a local folder. Like rustic's own local storage, but a file is durable with its folder when a
 //! write returns, and a folder that can't be listed is an error: a prune that overlooks a snapshot would remove its data.
 
-use rustic_core::{ALL_FILE_TYPES, BytesList, ErrorKind, FileType, Id, ReadBackend, RusticError, RusticResult, WriteBackend};
+use rustic_core::{
+    ALL_FILE_TYPES, BytesList, ErrorKind, FileType, Id, ReadBackend, RusticError, RusticResult, WriteBackend,
+};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -72,7 +74,9 @@ impl Folder {
         let mut found = Vec::new();
         for_each_file(&self.folder_of(kind), &mut |path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.len() == 64 && let Ok(id) = name.parse::<Id>() {
+            if name.len() == 64
+                && let Ok(id) = name.parse::<Id>()
+            {
                 found.push((id, size_of(&fs::metadata(path)?)));
             }
             Ok(())
@@ -96,7 +100,8 @@ impl Folder {
 
     fn note<T>(&self, kind: FileType, what: &str, result: io::Result<T>) -> RusticResult<T> {
         result.map_err(|error| {
-            let copy = error.raw_os_error().map_or_else(|| io::Error::other(error.to_string()), io::Error::from_raw_os_error);
+            let copy =
+                error.raw_os_error().map_or_else(|| io::Error::other(error.to_string()), io::Error::from_raw_os_error);
             let mut failed = lock(&self.failed);
             if failed.is_none() {
                 *failed = Some(copy);

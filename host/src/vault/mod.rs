@@ -256,7 +256,8 @@ impl Vault {
             for id in storage.written(FileType::Snapshot) {
                 storage.remove(FileType::Snapshot, &id, false)?;
             }
-            let repository = new_repository(storage.clone())?.open(&Credentials::Masterkey(self.shared.master.clone()))?;
+            let repository =
+                new_repository(storage.clone())?.open(&Credentials::Masterkey(self.shared.master.clone()))?;
             let mut packs = storage.written(FileType::Pack);
             for index in repository.stream_files::<IndexFile>()? {
                 let (_, index) = index?;
@@ -285,7 +286,8 @@ impl Vault {
 
     fn newest(&self, repository: &Repository<OpenStatus>, key: &str) -> Result<(Artifact, SnapshotFile), VaultError> {
         let all = self.artifacts(repository)?;
-        let newest = all.into_iter().filter(|(artifact, _)| artifact.key == key).max_by_key(|(_, s)| s.time.timestamp());
+        let newest =
+            all.into_iter().filter(|(artifact, _)| artifact.key == key).max_by_key(|(_, s)| s.time.timestamp());
         newest.ok_or_else(|| VaultError::NotFound(key.into()))
     }
 

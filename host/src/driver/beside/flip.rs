@@ -108,7 +108,9 @@ pub fn discard(copy: &Copy, companions: &[&str], pulse: &Pulse) -> Result<(), Ve
     }
     if progress(copy)? == Progress::Ready && copy.state()? != State::Missing {
         let path = copy.path.display();
-        return Err(VerbError::Conflict(format!("`{path}` is what a restore set aside that is not finished; repeat the restore")));
+        return Err(VerbError::Conflict(format!(
+            "`{path}` is what a restore set aside that is not finished; repeat the restore"
+        )));
     }
     if look(&copy.path)?.is_some() {
         remove(&copy.part())?;

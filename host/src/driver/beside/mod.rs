@@ -48,7 +48,10 @@ impl Place {
             Site::Drill { root, .. } => root.join(one_component(name)),
         };
         if live.file_name().is_none() || !live.is_absolute() {
-            return Err(VerbError::Invalid(format!("`{}` can't be saved: name a folder or a file beneath it", live.display())));
+            return Err(VerbError::Invalid(format!(
+                "`{}` can't be saved: name a folder or a file beneath it",
+                live.display()
+            )));
         }
         Ok(Self { name: name.into(), live })
     }

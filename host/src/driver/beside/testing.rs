@@ -35,7 +35,8 @@ impl Bench {
 }
 
 pub fn names(folder: &Path, prefix: &str) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    let entries =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
     let mut names: Vec<_> = entries.filter(|name| name.starts_with(prefix)).collect();
     names.sort();
     names

@@ -71,7 +71,8 @@ impl<W: Write> Packer<W> {
             size_bytes = file.metadata().at("reading", &entry.path)?.len();
             header.set_entry_type(EntryType::Regular);
             header.set_size(size_bytes);
-            let mut exact = Exact { file, left: size_bytes, content, done_bytes: &mut self.done_bytes, pulse, ended: None };
+            let mut exact =
+                Exact { file, left: size_bytes, content, done_bytes: &mut self.done_bytes, pulse, ended: None };
             let appended = append(&mut self.tar, header, &name, &properties, None, &mut exact);
             if let Some(ended) = exact.ended.take() {
                 return Err(ended);
@@ -104,7 +105,8 @@ fn header(properties: &Properties) -> Header {
 
 /// Names go in as bytes: the tar crate's own way normalises them, and refuses some that a file system allows.
 fn append<W: Write>(
-    tar: &mut Builder<W>, mut header: Header, name: &[u8], properties: &Properties, target: Option<&[u8]>, data: impl Read,
+    tar: &mut Builder<W>, mut header: Header, name: &[u8], properties: &Properties, target: Option<&[u8]>,
+    data: impl Read,
 ) -> io::Result<()> {
     let time = format!("{},{}", properties.modified.0, properties.modified.1);
     let mut records = vec![(TIME_RECORD.to_owned(), time)];
@@ -250,7 +252,8 @@ impl Unpacker<'_> {
             }
             for piece in block[..read].chunks(HOLE) {
                 let zeros = piece.len() == HOLE && piece.iter().all(|byte| *byte == 0);
-                let written = if zeros { file.seek(SeekFrom::Current(HOLE as i64)).map(|_| ()) } else { file.write_all(piece) };
+                let written =
+                    if zeros { file.seek(SeekFrom::Current(HOLE as i64)).map(|_| ()) } else { file.write_all(piece) };
                 written.at("writing", path)?;
             }
             size_bytes += read as u64;

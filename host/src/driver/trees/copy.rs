@@ -3,8 +3,8 @@
 
 use super::manifest::owners_count;
 use super::walk::{Attributes, Entry, attributes, walk};
-use crate::driver::beside::work::{At, Pulse};
 use crate::driver::beside::ending;
+use crate::driver::beside::work::{At, Pulse};
 use crate::model::VerbError;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, XattrFlags};
 use std::collections::HashMap;
@@ -186,7 +186,8 @@ pub fn settle(path: &Path, properties: &Properties, link: bool) -> Result<(), Ve
         fs::set_permissions(path, fs::Permissions::from_mode(properties.mode)).at("giving its mode to", path)?;
     }
     for (name, value) in &properties.attributes {
-        rustix::fs::lsetxattr(path, name.as_slice(), value, XattrFlags::empty()).at("giving its attributes to", path)?;
+        rustix::fs::lsetxattr(path, name.as_slice(), value, XattrFlags::empty())
+            .at("giving its attributes to", path)?;
     }
     let (tv_sec, tv_nsec) = properties.modified;
     let omit = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT };

@@ -52,7 +52,8 @@ pub fn mark(root: &Path, pulse: &Pulse) -> Result<String, VerbError> {
         let metadata = &entry.metadata;
         count += 1;
         pulse.progress(count, None, "entries", "looking through the tree");
-        let nanoseconds = |seconds: i64, nanoseconds: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
+        let nanoseconds =
+            |seconds: i64, nanoseconds: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
         let modified = nanoseconds(metadata.mtime(), metadata.mtime_nsec());
         newest = newest.max(modified);
         size_bytes += if metadata.is_file() { metadata.len() } else { 0 };
@@ -63,7 +64,13 @@ pub fn mark(root: &Path, pulse: &Pulse) -> Result<String, VerbError> {
         if !entry.relative.as_os_str().is_empty() {
             hasher.update(nanoseconds(metadata.ctime(), metadata.ctime_nsec()).to_le_bytes());
         }
-        for number in [metadata.len(), metadata.ino(), u64::from(metadata.mode()), u64::from(metadata.uid()), u64::from(metadata.gid())] {
+        for number in [
+            metadata.len(),
+            metadata.ino(),
+            u64::from(metadata.mode()),
+            u64::from(metadata.uid()),
+            u64::from(metadata.gid()),
+        ] {
             hasher.update(number.to_le_bytes());
         }
         Ok(())

@@ -78,7 +78,8 @@ impl Trees {
         let place = self.place(cx, path)?;
         let (handle, arguments) = (handle(&place), json!([path, artifact]));
         let (vault, key, step) = (self.vault.clone(), artifact.to_owned(), cx.step.clone());
-        let work = work::run(cx, place.live.clone(), move |pulse| put_back(place.settled()?, &vault, &key, &step, pulse));
+        let work =
+            work::run(cx, place.live.clone(), move |pulse| put_back(place.settled()?, &vault, &key, &step, pulse));
         cx.effects.perform("trees.put-back", &arguments, &handle, true, work).await
     }
 
@@ -193,7 +194,10 @@ fn build(aside: &Copy, vault: &Vault, key: &str, expected: &str, pulse: &Pulse) 
     let found = manifest::manifest(&part, pulse)?;
     if found != expected {
         let difference = manifest::difference(expected, &found);
-        return Err(VerbError::other("manifest-differs", format!("what was built from `{key}` is not what was saved: {difference}")));
+        return Err(VerbError::other(
+            "manifest-differs",
+            format!("what was built from `{key}` is not what was saved: {difference}"),
+        ));
     }
     flip::publish(&part, &new.path, pulse)
 }

@@ -23,7 +23,9 @@ pub fn swap(place: &Place, from: &str, step: &str, pulse: &Pulse) -> Result<(), 
         match source.state()? {
             State::Whole => bring(&source, &aside, step, pulse)?,
             State::Nothing => publish_nothing(&aside.new())?,
-            State::Missing if is_live(place, &source, from, &mut || super::manifest::mark(&place.live, pulse))? => return Ok(()),
+            State::Missing if is_live(place, &source, from, &mut || super::manifest::mark(&place.live, pulse))? => {
+                return Ok(());
+            }
             State::Missing => return Err(missing(place, from)),
         }
     }

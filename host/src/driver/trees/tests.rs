@@ -71,7 +71,8 @@ async fn a_tree_comes_back_as_it_was() {
     assert_eq!(fs::read(bench.path("data.upgraded-r1-restore/more")).unwrap(), b"and this");
     let sparse = fs::metadata(bench.path("data/sparse")).unwrap();
     assert!(sparse.blocks() * 512 < 1 << 20, "{} blocks", sparse.blocks());
-    let (text, twin) = (fs::metadata(bench.path("data/a/text")).unwrap(), fs::metadata(bench.path("data/twin")).unwrap());
+    let (text, twin) =
+        (fs::metadata(bench.path("data/a/text")).unwrap(), fs::metadata(bench.path("data/twin")).unwrap());
     assert_eq!(text.ino(), twin.ino());
     assert_eq!(bench.names("data"), ["data", "data.upgraded-r1-restore"]);
 }
@@ -304,8 +305,14 @@ fn nothing_is_unpacked_outside() {
         vec![(Kind::Regular, "tree/..".into(), String::new())],
         vec![(Kind::Regular, "tree//victim".into(), String::new())],
         vec![(Kind::Regular, "other".into(), String::new())],
-        vec![(Kind::Symlink, "tree/out".into(), outside_text.into()), (Kind::Regular, "tree/out/victim".into(), String::new())],
-        vec![(Kind::Symlink, "tree/out".into(), outside_text.into()), (Kind::Regular, "tree/out".into(), String::new())],
+        vec![
+            (Kind::Symlink, "tree/out".into(), outside_text.into()),
+            (Kind::Regular, "tree/out/victim".into(), String::new()),
+        ],
+        vec![
+            (Kind::Symlink, "tree/out".into(), outside_text.into()),
+            (Kind::Regular, "tree/out".into(), String::new()),
+        ],
         vec![(Kind::Link, "tree/hard".into(), format!("{outside_text}/victim"))],
         vec![(Kind::Link, "tree/hard".into(), "tree/../outside/victim".into())],
         vec![
@@ -369,9 +376,16 @@ fn a_restore_that_is_cut_anywhere_ends_when_repeated() {
             pulse.cuts.store(cut, SeqCst);
             let first = run(&pulse);
             // Between the attempts, everything is somewhere.
-            let all = names(&root, "data").iter().map(|name| fs::read_to_string(root.join(name).join("inner/file"))).collect::<Vec<_>>();
+            let all = names(&root, "data")
+                .iter()
+                .map(|name| fs::read_to_string(root.join(name).join("inner/file")))
+                .collect::<Vec<_>>();
             if verb != "over-nothing" {
-                assert!(all.iter().flatten().any(|text| text == "new"), "{verb} cut at {cut}: {:?}", names(&root, "data"));
+                assert!(
+                    all.iter().flatten().any(|text| text == "new"),
+                    "{verb} cut at {cut}: {:?}",
+                    names(&root, "data")
+                );
             }
             run(&Pulse::new(&activity)).unwrap();
             run(&Pulse::new(&activity)).unwrap();

@@ -31,7 +31,9 @@ pub fn walk(
         if entry.metadata.is_dir() {
             if entry.metadata.dev() != device {
                 let path = escape_path(&entry.path);
-                return Err(VerbError::Invalid(format!("`{path}` is a mount point inside a tree; it needs a path of its own")));
+                return Err(VerbError::Invalid(format!(
+                    "`{path}` is a mount point inside a tree; it needs a path of its own"
+                )));
             }
             waiting.extend(children(&entry)?);
         }
@@ -72,7 +74,10 @@ fn refuse_special(entry: &Entry) -> Result<(), VerbError> {
     } else {
         return Ok(());
     };
-    Err(VerbError::Invalid(format!("`{}` is {what}, which can't be saved; remove it or name other paths", escape_path(&entry.path))))
+    Err(VerbError::Invalid(format!(
+        "`{}` is {what}, which can't be saved; remove it or name other paths",
+        escape_path(&entry.path)
+    )))
 }
 
 pub type Attributes = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -82,7 +87,8 @@ pub type Attributes = BTreeMap<Vec<u8>, Vec<u8>>;
 pub fn attributes(path: &Path) -> Result<Attributes, VerbError> {
     let mut found = Attributes::new();
     for name in list(path)?.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        let kept = name.starts_with(b"user.") || name.starts_with(b"system.posix_acl_") || name == b"security.capability";
+        let kept =
+            name.starts_with(b"user.") || name.starts_with(b"system.posix_acl_") || name == b"security.capability";
         if !kept {
             continue;
         }
