@@ -27,6 +27,9 @@ enum Task {
         /// Leave the daemon running at the end, until Ctrl-C
         #[arg(long)]
         stay: bool,
+        /// With the plugin `generic` and an index of releases instead of the vendor's plugin
+        #[arg(long)]
+        generic: bool,
     },
     /// Set up, build and check everything, then run all tests
     Test {
@@ -40,7 +43,7 @@ fn main() -> ExitCode {
         Task::Components => components::run(),
         Task::Setup => setup::run(),
         Task::Check => check::run(),
-        Task::Demo { stay } => demo::run(stay),
+        Task::Demo { stay, generic } => demo::run(stay, generic),
         Task::Test { filter } => test::run(filter.as_deref()),
     };
     match outcome {

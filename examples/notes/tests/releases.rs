@@ -186,3 +186,10 @@ fn a_release_may_migrate_while_it_starts() {
     assert!(site.smoke().status.success());
     assert!(site.log().contains("[migrate] done: schema 3"));
 }
+
+#[test]
+fn the_index_names_every_release() {
+    let index: toml::Table = toml::from_str(include_str!("../releases.toml")).unwrap();
+    let named = index["releases"].as_array().unwrap().iter().map(|release| release["version"].as_str().unwrap());
+    assert!(named.eq(notes::repository::versions()));
+}

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use daemon::Daemon;
 use interrupt::Interrupt;
 use scenes::Stage;
-use site::Site;
+use site::{Product, Site};
 use socket::Socket;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -29,8 +29,8 @@ pub struct Programs {
     pub components: PathBuf,
 }
 
-/// `stay`: the daemon runs on at the end until Ctrl-C.
-pub fn run(stay: bool) -> Result<()> {
+/// `stay`: the daemon runs on at the end until Ctrl-C. `generic`: without the vendor's plugin.
+pub fn run(stay: bool, generic: bool) -> Result<()> {
     let workspace = Workspace::read()?;
     paint::title("Building");
     components::build(&workspace)?;
@@ -39,7 +39,7 @@ pub fn run(stay: bool) -> Result<()> {
 
     let began = Instant::now();
     paint::title("Setting the stage");
-    let site = Site::make(&programs)?;
+    let site = Site::make(&programs, if generic { Product::Generic } else { Product::Vendor })?;
     let played = play(&programs, &site, &interrupt, stay, began);
     // Whatever happened above, nothing is left behind.
     let left = site.stop();

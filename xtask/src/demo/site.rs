@@ -11,6 +11,13 @@ use std::process::{Command, Stdio};
 
 const FIRST: &str = "1.0.0";
 
+/// Whose knowledge of the product the deployment uses.
+#[derive(Clone, Copy)]
+pub enum Product {
+    Vendor,
+    Generic,
+}
+
 pub struct Site {
     folder: PathBuf,
     notes: PathBuf,
@@ -19,7 +26,7 @@ pub struct Site {
 
 impl Site {
     /// Release 1.0.0 is laid out, holds data and runs.
-    pub fn make(programs: &Programs) -> Result<Self> {
+    pub fn make(programs: &Programs, product: Product) -> Result<Self> {
         let folder = own_folder()?;
         let (web, front) = (free_address()?, free_address()?);
         let site = Self { folder, notes: programs.notes.clone(), front };
@@ -40,7 +47,8 @@ impl Site {
         paint::say(&format!("notes {FIRST} runs with 300 notes and 12 uploads; users come in at http://{front}"));
 
         fs::write(site.settings_file(), site.settings(programs))?;
-        fs::write(site.deployment_file(), site.deployment(web))?;
+        fs::write(site.home().join("releases.toml"), include_str!("../../../examples/notes/releases.toml"))?;
+        fs::write(site.deployment_file(), site.deployment(product, web))?;
         Ok(site)
     }
 
@@ -70,45 +78,26 @@ impl Site {
         )
     }
 
-    fn deployment(&self, web: SocketAddr) -> String {
-        let notes = |words: &str| {
-            let words: Vec<String> = words.split(' ').map(|word| format!(", \"{word}\"")).collect();
-            format!(
-                "[\"{}\", \"--config\", \"{}\"{}]",
-                self.notes.display(),
-                self.product_file().display(),
-                words.concat()
-            )
+    /// The example's own file, with the places of this machine.
+    fn deployment(&self, product: Product, web: SocketAddr) -> String {
+        let example = match product {
+            Product::Vendor => include_str!("../../../examples/notes/deployment.toml"),
+            Product::Generic => include_str!("../../../examples/notes/deployment-generic.toml"),
         };
-        let service = |name: &str| {
-            let [start, stop, status] = ["start", "stop", "status"].map(|verb| notes(&format!("{verb} {name}")));
-            format!("[platform.services.{name}]\nstart = {start}\nstop = {stop}\nstatus = {status}\n")
-        };
-        format!(
-            "product = \"notes\"\nversion = \"{FIRST}\"   # edit this line; the daemon does the rest\n\n\
-             [settings]\nweb = \"http://{web}\"\nhttp = [\"http://{web}\"]\n\n\
-             [platform]\nplugin = \"source\"\ndirectory = \"{home}\"\nrepository = \"{repository}\"\n\n\
-             {web_service}health = \"http://{web}/health\"\nlog = \"run/web.log\"\n\n\
-             {front_service}log = \"run/front.log\"\n\n\
-             [platform.commands.migrate]\nargv = {migrate}\n\n\
-             [platform.commands.smoke]\nargv = {smoke}\nreads-only = true\n\n\
-             [datastores.main]\nplugin = \"sqlite\"\npaths = [\"data/notes.db\"]\n\n\
-             [datastores.uploads]\nplugin = \"files\"\npaths = [\"data/uploads\"]\n\n\
-             [policy]\napprove = \"never\"\n",
-            home = self.home().display(),
-            repository = self.repository().display(),
-            web_service = service("web"),
-            front_service = service("front"),
-            migrate = notes("migrate"),
-            smoke = notes("smoke"),
-        )
+        example
+            .replace("https://git.example.com/notes.git", &self.repository().display().to_string())
+            .replace("/usr/local/bin/notes", &self.notes.display().to_string())
+            .replace("/opt/notes", &self.home().display().to_string())
+            .replace("127.0.0.1:8081", &web.to_string())
+            .replace("127.0.0.1:8080", &self.front.to_string())
     }
 
     /// The one thing that an operator does. Everything else in the file stays as it is.
     pub fn edit_version(&self, version: &str) -> Result<()> {
         let file = self.deployment_file();
         let text = fs::read_to_string(&file)?;
-        let begin = text.find("version = \"").context("the file has a version line")? + "version = \"".len();
+        let line = text.find("\nversion = \"").context("the file has a version line")?;
+        let begin = line + "\nversion = \"".len();
         let end = begin + text[begin..].find('"').context("the version ends")?;
         paint::act(&format!("{}: version = \"{}\" → \"{version}\"", file.display(), &text[begin..end]));
         write_by_rename(&file, &format!("{}{version}{}", &text[..begin], &text[end..]))
