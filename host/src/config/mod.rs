@@ -7,6 +7,7 @@ mod document;
 pub mod duration;
 pub mod edit;
 pub mod file;
+pub mod init;
 pub mod read;
 mod render;
 pub mod secret;

@@ -69,12 +69,12 @@ impl Reading<'_, '_> {
 
     fn unit(&mut self, item: &Item) -> Option<String> {
         let text = item.text(self.report)?;
-        let sound = text.chars().all(|c| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c)) && !text.starts_with('-');
-        if sound && UNIT_KINDS.iter().any(|kind| text.ends_with(kind)) {
+        if is_unit_name(text) {
             return Some(text.to_owned());
         }
         let message = format!("`{}` is no name of a unit", item.path);
-        let help = if sound { format!("write `{text}.service`") } else { "for example `app.service`".into() };
+        let whole = format!("{text}.service");
+        let help = if is_unit_name(&whole) { format!("write `{whole}`") } else { "for example `app.service`".into() };
         self.report.add_with_help(item.span.clone(), message, help);
         None
     }
@@ -202,6 +202,12 @@ impl Reading<'_, '_> {
         };
         Some((item.name.to_owned(), value))
     }
+}
+
+/// A unit's file name, as systemd takes it.
+pub(in crate::config) fn is_unit_name(text: &str) -> bool {
+    let sound = text.chars().all(|c| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c)) && !text.starts_with('-');
+    sound && UNIT_KINDS.iter().any(|kind| text.strip_suffix(kind).is_some_and(|stem| !stem.is_empty()))
 }
 
 fn as_words(line: &str) -> String {

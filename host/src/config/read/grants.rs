@@ -217,7 +217,7 @@ fn origin(text: &str) -> Result<String, String> {
 }
 
 /// What is wrong with a repository's address, and what would be right.
-fn repository_mistake(text: &str) -> Option<(&'static str, &'static str)> {
+pub(in crate::config) fn repository_mistake(text: &str) -> Option<(&'static str, &'static str)> {
     let example = "a URL, for example `https://example.org/app.git`, or the absolute path of a folder";
     if text.starts_with('-') || text.contains("::") || text.chars().any(char::is_control) {
         return Some(("is no address of a repository", example));

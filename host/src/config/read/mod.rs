@@ -13,6 +13,8 @@ mod scratch;
 #[cfg(test)]
 mod tests;
 
+pub(super) use command::is_unit_name;
+pub(super) use grants::repository_mistake;
 pub use scratch::scratch_settings;
 
 use super::catalog::PluginCatalog;

@@ -164,11 +164,12 @@ fn properties_of(schema: &Value, root: &Value) -> BTreeSet<String> {
     objects.flat_map(|properties| properties.keys().cloned()).collect()
 }
 
-/// Whether the schema says by itself what keys it doesn't name are. Where it says nothing, they are mistakes: a key that
-/// is misspelt must not be silently ignored.
+/// Whether the schema takes keys that it doesn't name. Where it says nothing of them, they are mistakes: a key that is
+/// misspelt must not be silently ignored.
 pub(super) fn takes_any_key(schema: &Value) -> bool {
     let keywords = ["additionalProperties", "patternProperties", "unevaluatedProperties"];
-    applying(schema, schema).iter().any(|part| keywords.iter().any(|keyword| part.get(keyword).is_some()))
+    let takes = |part: &&Value| keywords.iter().filter_map(|keyword| part.get(keyword)).any(|value| *value != false);
+    applying(schema, schema).iter().any(takes)
 }
 
 /// The schema and all within it that applies to the same value; each once, so that references in a circle end.
