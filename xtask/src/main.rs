@@ -31,6 +31,12 @@ enum Task {
         #[arg(long)]
         generic: bool,
     },
+    /// Measure an upgrade and a rollback, phase by phase
+    Bench {
+        /// How much data there is
+        #[arg(long, default_value_t = 200)]
+        megabytes: u64,
+    },
     /// Set up, build and check everything, then run all tests
     Test {
         /// Run only tests whose name contains this, and skip the checks
@@ -44,6 +50,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::run(),
         Task::Check => check::run(),
         Task::Demo { stay, generic } => demo::run(stay, generic),
+        Task::Bench { megabytes } => demo::bench::run(megabytes),
         Task::Test { filter } => test::run(filter.as_deref()),
     };
     match outcome {

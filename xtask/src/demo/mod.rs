@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: the whole product in a minute, with the real daemon, a real product and a real repository. All
 //! that it does to them is what an operator does: it edits the `version` line of one file.
 
+pub mod bench;
 mod daemon;
 mod interrupt;
 mod paint;
@@ -15,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use daemon::Daemon;
 use interrupt::Interrupt;
 use scenes::Stage;
-use site::{Product, Site};
+use site::{Load, Product, Site};
 use socket::Socket;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -34,12 +35,13 @@ pub fn run(stay: bool, generic: bool) -> Result<()> {
     let workspace = Workspace::read()?;
     paint::title("Building");
     components::build(&workspace)?;
-    let programs = build(&workspace)?;
+    let programs = build(&workspace, "dev")?;
     let interrupt = Interrupt::listen()?;
 
     let began = Instant::now();
     paint::title("Setting the stage");
-    let site = Site::make(&programs, if generic { Product::Generic } else { Product::Vendor })?;
+    let product = if generic { Product::Generic } else { Product::Vendor };
+    let site = Site::make(&programs, product, &Load { notes: 300, uploads: 12, upload_bytes: 200_000 })?;
     let played = play(&programs, &site, &interrupt, stay, began);
     // Whatever happened above, nothing is left behind.
     let left = site.stop();
@@ -82,14 +84,15 @@ fn play(programs: &Programs, site: &Site, interrupt: &Interrupt, stay: bool, beg
     played
 }
 
-fn build(workspace: &Workspace) -> Result<Programs> {
+/// `profile`: `dev` or `release`.
+fn build(workspace: &Workspace, profile: &str) -> Result<Programs> {
     let mut build = cargo();
-    build.current_dir(&workspace.root).arg("build").args(workspace.native_selection());
+    build.current_dir(&workspace.root).args(["build", "--profile", profile]).args(workspace.native_selection());
     build.args(["--bin", "upgraded", "--bin", "upgradectl", "--bin", "notes"]);
     if !build.status().context("`cargo build`")?.success() {
         bail!("the programs don't build");
     }
-    let built = workspace.target.join("debug");
+    let built = workspace.target.join(if profile == "dev" { "debug" } else { profile });
     Ok(Programs {
         upgraded: built.join("upgraded"),
         upgradectl: built.join("upgradectl"),

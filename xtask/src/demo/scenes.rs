@@ -24,7 +24,7 @@ pub struct Stage<'a> {
 
 impl Stage<'_> {
     pub fn all(&mut self) -> Result<()> {
-        self.wait("the daemon knows what is installed", |now| now["installed"] == "1.0.0" && is(now, "idle"))?;
+        self.wait_until_idle("1.0.0")?;
         self.upgrade()?;
         self.healthy_and_wrong()?;
         self.not_again()?;
@@ -95,7 +95,11 @@ impl Stage<'_> {
         }
     }
 
-    fn wait_for_end(&mut self, version: &str) -> Result<Value> {
+    pub fn wait_until_idle(&mut self, installed: &str) -> Result<Value> {
+        self.wait("the daemon knows what is installed", |now| now["installed"] == installed && is(now, "idle"))
+    }
+
+    pub fn wait_for_end(&mut self, version: &str) -> Result<Value> {
         self.wait(&format!("the run to {version} ends"), |now| {
             let run = &now["last_run"];
             run["to"] == version && !run["outcome"].is_null() && !is(now, "running")

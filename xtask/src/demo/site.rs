@@ -18,6 +18,13 @@ pub enum Product {
     Generic,
 }
 
+/// What there is to lose.
+pub struct Load {
+    pub notes: u64,
+    pub uploads: u64,
+    pub upload_bytes: u64,
+}
+
 pub struct Site {
     folder: PathBuf,
     notes: PathBuf,
@@ -26,7 +33,7 @@ pub struct Site {
 
 impl Site {
     /// Release 1.0.0 is laid out, holds data and runs.
-    pub fn make(programs: &Programs, product: Product) -> Result<Self> {
+    pub fn make(programs: &Programs, product: Product, load: &Load) -> Result<Self> {
         let folder = own_folder()?;
         let (web, front) = (free_address()?, free_address()?);
         let site = Self { folder, notes: programs.notes.clone(), front };
@@ -41,10 +48,13 @@ impl Site {
         site.run(Command::new(&site.notes).arg("make-repository").arg(site.repository()))?;
         site.lay_out(FIRST)?;
         site.notes(&["migrate"])?;
-        site.notes(&["fill", "--notes", "300", "--uploads", "12", "--upload-bytes", "200000"])?;
+        let [notes, uploads, bytes] = [load.notes, load.uploads, load.upload_bytes].map(|number| number.to_string());
+        site.notes(&["fill", "--notes", &notes, "--uploads", &uploads, "--upload-bytes", &bytes])?;
         site.notes(&["start", "web"])?;
         site.notes(&["start", "front"])?;
-        paint::say(&format!("notes {FIRST} runs with 300 notes and 12 uploads; users come in at http://{front}"));
+        paint::say(&format!(
+            "notes {FIRST} runs with {notes} notes and {uploads} uploads; users come in at http://{front}"
+        )); users come in at http://{front}"));
 
         fs::write(site.settings_file(), site.settings(programs))?;
         fs::write(site.home().join("releases.toml"), include_str!("../../../examples/notes/releases.toml"))?;
