@@ -20,7 +20,8 @@ pub fn run(megabytes: u64) -> Result<()> {
     components::build(&workspace)?;
     let programs = build(&workspace, "release")?;
     let interrupt = Interrupt::listen()?;
-    let load = Load { notes: 1000 + megabytes * 100, uploads: (megabytes << 20) / UPLOAD_BYTES, upload_bytes: UPLOAD_BYTES };
+    let load =
+        Load { notes: 1000 + megabytes * 100, uploads: (megabytes << 20) / UPLOAD_BYTES, upload_bytes: UPLOAD_BYTES };
     let site = Site::make(&programs, Product::Vendor, &load)?;
     let socket = Socket::new(site.socket());
 
@@ -28,7 +29,8 @@ pub fn run(megabytes: u64) -> Result<()> {
         let began = Instant::now();
         let mut daemon = Daemon::start(&programs, &site)?;
         daemon.wait_until_it_answers(&socket, &interrupt)?;
-        let mut stage = Stage { programs: &programs, site: &site, interrupt: &interrupt, socket: &socket, daemon: &mut daemon };
+        let mut stage =
+            Stage { programs: &programs, site: &site, interrupt: &interrupt, socket: &socket, daemon: &mut daemon };
         stage.wait_until_idle("1.0.0")?;
         paint::good(&format!("{what}: {:.2} s until the installed version is known", began.elapsed().as_secs_f64()));
         daemon.stop()?;
@@ -36,7 +38,8 @@ pub fn run(megabytes: u64) -> Result<()> {
 
     let mut daemon = Daemon::start(&programs, &site)?;
     daemon.wait_until_it_answers(&socket, &interrupt)?;
-    let mut stage = Stage { programs: &programs, site: &site, interrupt: &interrupt, socket: &socket, daemon: &mut daemon };
+    let mut stage =
+        Stage { programs: &programs, site: &site, interrupt: &interrupt, socket: &socket, daemon: &mut daemon };
     stage.wait_until_idle("1.0.0")?;
     for (version, what) in [("1.1.0", "an upgrade"), ("1.2.0", "a rollback")] {
         site.edit_version(version)?;

@@ -54,7 +54,7 @@ impl Site {
         site.notes(&["start", "front"])?;
         paint::say(&format!(
             "notes {FIRST} runs with {notes} notes and {uploads} uploads; users come in at http://{front}"
-        )); users come in at http://{front}"));
+        ));
 
         fs::write(site.settings_file(), site.settings(programs))?;
         fs::write(site.home().join("releases.toml"), include_str!("../../../examples/notes/releases.toml"))?;
