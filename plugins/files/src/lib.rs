@@ -114,7 +114,7 @@ fn save(call: &Call<Settings>, host: &DatastoreHost, path: &str, frozen: Option<
     saved
 }
 
-fn each<'a, T>(paths: &'a [String], mut ask: impl FnMut(&str) -> Result<T>) -> Result<Vec<(&'a str, T)>> {
+fn each<T>(paths: &[String], mut ask: impl FnMut(&str) -> Result<T>) -> Result<Vec<(&str, T)>> {
     paths.iter().map(|path| Ok((path.as_str(), ask(path)?))).collect()
 }
 

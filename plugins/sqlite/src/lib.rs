@@ -106,7 +106,7 @@ fn damaged(path: &str, problems: &[String]) -> Finding {
         .hint(format!("repair it first (`sqlite3 {path} .recover`): a backup of a damaged database is no way back"))
 }
 
-fn each<'a, T>(paths: &'a [String], mut ask: impl FnMut(&str) -> Result<T>) -> Result<Vec<(&'a str, T)>> {
+fn each<T>(paths: &[String], mut ask: impl FnMut(&str) -> Result<T>) -> Result<Vec<(&str, T)>> {
     paths.iter().map(|path| Ok((path.as_str(), ask(path)?))).collect()
 }
 
