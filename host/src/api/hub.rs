@@ -42,9 +42,14 @@ impl Hub {
 
     /// Never blocks. Returns the notice's id.
     pub fn publish(&self, deployment: Option<&str>, run: Option<u64>, news: News) -> u64 {
+        self.publish_at(Timestamp::now(), deployment, run, news)
+    }
+
+    /// The same, of something that happened before.
+    pub fn publish_at(&self, at: Timestamp, deployment: Option<&str>, run: Option<u64>, news: News) -> u64 {
         let mut ring = self.ring();
         let id = ring.newest + 1;
-        ring.push(Notice { id, at: Timestamp::now(), deployment: deployment.map(Into::into), run, news });
+        ring.push(Notice { id, at, deployment: deployment.map(Into::into), run, news });
         // Sent under the lock, so that the watchers' number never goes back.
         self.shared.newest.send_replace(id);
         id

@@ -1,4 +1,4 @@
-use super::watch::Feed;
+use super::watch::{Fed, Feed};
 use crate::api::facade::LogsOf;
 use crate::api::{LogLine, Logs, News, Notice};
 use crate::cli::exit::{Exit, TABLE};
@@ -58,8 +58,13 @@ async fn follow(of: LogsOf<'_>, logs: Logs, session: &mut Session<'_>) -> Result
         }
     };
     let mut feed = Feed::new(Some(name), Some(logs.next));
+    feed.open(session).await?;
     loop {
-        let Some(notice) = feed.next(session).await? else { return Ok(Exit::Interrupted) };
+        let notice = match feed.next(session).await? {
+            Fed::Notice(notice) => notice,
+            Fed::Reopened => continue,
+            Fed::Interrupted => return Ok(Exit::Interrupted),
+        };
         if run.is_some() && notice.run != run {
             continue;
         }

@@ -16,6 +16,14 @@ pub struct Feed {
     open: Option<Events>,
 }
 
+pub enum Fed {
+    Notice(Notice),
+    /// The connection is new: what happened in between may be lost.
+    Reopened,
+    /// By the person at the keyboard.
+    Interrupted,
+}
+
 impl Feed {
     /// From `since` on; without it, from now on.
     pub fn new(deployment: Option<String>, since: Option<u64>) -> Self {
@@ -28,29 +36,28 @@ impl Feed {
         Ok(())
     }
 
-    /// None: interrupted by the person at the keyboard.
-    pub async fn next(&mut self, session: &mut Session<'_>) -> Result<Option<Notice>, Failure> {
+    pub async fn next(&mut self, session: &Session<'_>) -> Result<Fed, Failure> {
         tokio::select! {
-            notice = self.receive(session) => notice.map(Some),
+            fed = self.receive(session) => fed,
             interrupted = tokio::signal::ctrl_c() => {
                 interrupted?;
-                Ok(None)
+                Ok(Fed::Interrupted)
             }
         }
     }
 
-    async fn receive(&mut self, session: &Session<'_>) -> Result<Notice, Failure> {
+    async fn receive(&mut self, session: &Session<'_>) -> Result<Fed, Failure> {
         let mut tries = 0;
         loop {
             if let Some(events) = &mut self.open {
                 if let Ok(Some(notice)) = events.next().await {
                     self.last = Some(notice.id);
-                    return Ok(notice);
+                    return Ok(Fed::Notice(notice));
                 }
                 self.open = None;
             }
             match self.open(session).await {
-                Ok(()) => {}
+                Ok(()) => return Ok(Fed::Reopened),
                 Err(ClientError::Unreachable { .. } | ClientError::Broken(_)) if tries < PATIENCE => {
                     tries += 1;
                     tokio::time::sleep(PAUSE).await;

@@ -2,7 +2,7 @@ mod feed;
 mod settled;
 mod view;
 
-pub use feed::Feed;
+pub use feed::{Fed, Feed};
 
 use crate::api::News;
 use crate::cli::exit::{Exit, TABLE};
@@ -59,9 +59,13 @@ pub async fn follow(name: &str, options: Options, session: &mut Session<'_>) -> 
             return Ok(exit);
         }
         now = loop {
-            let Some(notice) = feed.next(session).await? else {
-                view.end(session)?;
-                return Ok(Exit::Interrupted);
+            let notice = match feed.next(session).await? {
+                Fed::Notice(notice) => notice,
+                Fed::Reopened => break session.deployment(name).await?,
+                Fed::Interrupted => {
+                    view.end(session)?;
+                    return Ok(Exit::Interrupted);
+                }
             };
             view.notice(&notice, session)?;
             match notice.news {
@@ -86,15 +90,29 @@ async fn follow_all(options: Options, session: &mut Session<'_>) -> Result<Exit,
     let mut view = View::new(session, options.log, true);
     let mut feed = Feed::new(None, None);
     feed.open(session).await?;
-    for deployment in session.client.deployments().await.map_err(Failure::from)? {
-        view.state(&deployment, session)?;
-    }
-    while let Some(notice) = feed.next(session).await? {
-        view.notice(&notice, session)?;
-        if let News::Changed { now } = &notice.news {
-            view.state(now, session)?;
+    loop {
+        for deployment in session.client.deployments().await.map_err(Failure::from)? {
+            view.state(&deployment, session)?;
+        }
+        loop {
+            let notice = match feed.next(session).await? {
+                Fed::Notice(notice) => notice,
+                Fed::Reopened => break,
+                Fed::Interrupted => {
+                    view.end(session)?;
+                    return Ok(Exit::Interrupted);
+                }
+            };
+            view.notice(&notice, session)?;
+            match &notice.news {
+                News::Changed { now } => view.state(now, session)?,
+                News::Gap => break,
+                News::Step { .. }
+                | News::Progress { .. }
+                | News::Line { .. }
+                | News::Finished { .. }
+                | News::Removed => {}
+            }
         }
     }
-    view.end(session)?;
-    Ok(Exit::Interrupted)
 }

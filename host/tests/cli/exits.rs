@@ -1,0 +1,122 @@
+//! The real program: its exit codes, what it reads from the environment, and how it ends in a pipe.
+
+use crate::harness::Daemon;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn upgradectl(socket: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_upgradectl"));
+    command.args(arguments).env("UPGRADED_SOCKET", socket).env_remove("NO_COLOR").stdin(Stdio::null());
+    command.output().expect("the program runs")
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or_else(|| panic!("ended by a signal: {output:?}"))
+}
+
+#[test]
+fn what_each_code_stands_for() {
+    let daemon = Daemon::start();
+    let cases: &[(&[&str], i32)] = &[
+        (&["status"], 0),
+        (&["status", "blog", "--exit-code"], 0),
+        (&["status", "chat", "--exit-code"], 1),
+        (&["status", "mail", "--exit-code"], 3),
+        (&["status", "shop", "--exit-code"], 4),
+        (&["status", "share", "--exit-code"], 5),
+        (&["plan", "shop"], 0),
+        (&["plan", "shop", "--to", "1.5.0"], 3),
+        (&["plan", "shop", "--to", "1.0.0"], 3),
+        (&["check", "shop"], 3),
+        (&["check", "blog"], 0),
+        (&["approve", "blog"], 3),
+        (&["rollback", "blog"], 4),
+        (&["rollback", "blog", "--yes"], 0),
+        (&["watch", "blog"], 0),
+        (&["watch", "shop"], 4),
+        (&["watch", "share"], 5),
+        (&["watch", "chat"], 1),
+        (&["watch", "mail"], 3),
+        (&["status", "nobody"], 7),
+        (&["show", "99"], 7),
+        (&["logs", "99"], 7),
+        (&["frobnicate"], 2),
+        (&["abandon", "share"], 2),
+        (&["--version"], 0),
+    ];
+    for (arguments, wanted) in cases {
+        let output = upgradectl(&daemon.socket(), arguments);
+        assert_eq!(code(&output), *wanted, "upgradectl {}: {output:?}", arguments.join(" "));
+    }
+}
+
+#[test]
+fn nobody_on_the_socket() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = upgradectl(&folder.path().join("none.sock"), &["status"]);
+    assert_eq!(code(&output), 6);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("is `upgraded` running?"), "{output:?}");
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn settings_that_are_named_must_be_right() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("upgraded.toml");
+    std::fs::write(&file, "sokcet = \"/run/x.sock\"\n").expect("a file");
+    let output = upgradectl(&folder.path().join("none.sock"), &["status", "--config", &file.to_string_lossy()]);
+    assert_eq!(code(&output), 3);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("upgraded.toml:1:1") && told.contains("`socket`"), "{told}");
+}
+
+#[test]
+fn the_socket_of_the_settings() {
+    let daemon = Daemon::start();
+    let file = daemon.folder.path().join("upgraded.toml");
+    std::fs::write(&file, format!("socket = \"{}\"\n", daemon.socket().display())).expect("a file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_upgradectl"));
+    let output = command.arg("status").env("UPGRADED_CONFIG", &file).env_remove("UPGRADED_SOCKET").output();
+    assert_eq!(code(&output.expect("the program runs")), 0);
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let daemon = Daemon::start();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_upgradectl"));
+    command.args(["show", "8", "--json"]).env("UPGRADED_SOCKET", daemon.socket());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(code(&output), 0, "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn an_account_that_may_not_connect_is_told_who_may() {
+    assert!(rustix::process::geteuid().is_root(), "this test needs root, to be another account");
+    let daemon = Daemon::start();
+    let program = std::fs::read(env!("CARGO_BIN_EXE_upgradectl")).expect("the program");
+    let open = tempfile::Builder::new().permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755)).tempdir();
+    let open = open.expect("a folder");
+    let copy = open.path().join("upgradectl");
+    std::fs::write(&copy, program).expect("a copy");
+    std::fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
+
+    let as_nobody = || {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(&copy);
+        command.arg("status").env("UPGRADED_SOCKET", daemon.socket()).output().expect("setpriv runs")
+    };
+    let at_the_file = as_nobody();
+    assert_eq!(code(&at_the_file), 8, "{at_the_file:?}");
+    assert!(String::from_utf8_lossy(&at_the_file.stderr).contains("may not use the socket"), "{at_the_file:?}");
+
+    daemon.open_to_all();
+    let at_the_door = as_nobody();
+    assert_eq!(code(&at_the_door), 8, "{at_the_door:?}");
+    assert!(
+        String::from_utf8_lossy(&at_the_door.stderr).contains("`nobody` may not use this socket"),
+        "{at_the_door:?}"
+    );
+}
