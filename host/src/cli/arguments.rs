@@ -44,6 +44,7 @@ pub enum Command {
     History(commands::history::Arguments),
     Show(commands::show::Arguments),
     Logs(commands::logs::Arguments),
+    Check(commands::check::Arguments),
     Approve(commands::approve::Arguments),
     Retry(commands::retry::Arguments),
     Cancel(commands::cancel::Arguments),

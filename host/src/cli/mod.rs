@@ -62,6 +62,7 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, F
         Command::History(arguments) => commands::history::run(&arguments, session).await,
         Command::Show(arguments) => commands::show::run(&arguments, session).await,
         Command::Logs(arguments) => commands::logs::run(&arguments, session).await,
+        Command::Check(arguments) => commands::check::run(&arguments, session).await,
         Command::Approve(arguments) => commands::approve::run(&arguments, session).await,
         Command::Retry(arguments) => commands::retry::run(&arguments, session).await,
         Command::Cancel(arguments) => commands::cancel::run(&arguments, session).await,

@@ -45,7 +45,7 @@ fn a_run(memory: &Memory, outcome: Outcome) {
 /// A watcher looks, opens the stream (for which the daemon looks), and looks again.
 const LOOKS: usize = 3;
 
-fn wait_until_looked(memory: &Memory, times: usize) {
+pub fn wait_until_looked(memory: &Memory, times: usize) {
     while memory.looked.load(Ordering::SeqCst) < times {
         thread::yield_now();
     }
@@ -115,7 +115,9 @@ fn set_and_watch() {
 #[test]
 fn a_deployment_whose_file_goes() {
     let daemon = Daemon::start();
-    let told = watched(&daemon, "watch wiki", |memory| drop(memory.hub.publish(Some("wiki"), None, News::Removed)));
+    let told = watched(&daemon, "watch wiki", |memory| {
+        memory.tell("10:14:00", "wiki", 13, News::Removed);
+    });
     assert!(told.contains("the file of `wiki` is gone") && told.ends_with("[7]\n"), "{told}");
 }
 

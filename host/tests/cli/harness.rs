@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
-use upgraded::api::{Client, Server, ServerOptions};
+use upgraded::api::{Server, ServerOptions};
 use upgraded::cli::{self, Exit, Terminal};
 
 /// A daemon on a thread of its own; it ends when this is dropped.
@@ -53,10 +53,6 @@ impl Daemon {
         self.folder.path().join("run/upgraded.sock")
     }
 
-    pub fn client(&self) -> Client {
-        Client::new(self.socket())
-    }
-
     /// Anybody may connect; who may ask is then the daemon's own decision.
     pub fn open_to_all(&self) {
         let socket = self.socket();
@@ -70,10 +66,6 @@ impl Daemon {
         self.end();
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a folder"));
         (Arc::clone(&self.memory), folder)
-    }
-
-    pub fn begin_to_stop(&self) {
-        self.stop.cancel();
     }
 
     fn end(&mut self) {
@@ -102,12 +94,12 @@ impl Drop for Daemon {
 
 /// Everything that a command sees of the world.
 pub struct Screen {
-    socket: PathBuf,
+    pub socket: PathBuf,
     pub width: Option<usize>,
     pub colour: bool,
     pub input: Option<&'static str>,
     /// Only what the command prints.
-    quiet: bool,
+    pub quiet: bool,
 }
 
 impl Screen {

@@ -139,5 +139,5 @@ fn completions_and_the_manual_page() {
         let script = screen.run(&format!("completions {shell}"));
         assert!(script.contains(sign) && script.contains("rollback"), "{shell}: {script}");
     }
-    assert_snapshot!(screen.run("man"));
+    assert_snapshot!(screen.run("man").replace(env!("CARGO_PKG_VERSION"), "VERSION"));
 }

@@ -2,7 +2,7 @@ use crate::cli;
 use crate::cli::exit::{Exit, TABLE};
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
-use clap::{Command, CommandFactory};
+use clap::{Arg, Command, CommandFactory};
 
 /// One page for all: every command is a section of its own.
 pub fn run(session: &mut Session<'_>) -> Result<Exit, Failure> {
@@ -34,19 +34,31 @@ fn section(command: &Command) -> String {
     let usage = usage.trim_start_matches("Usage: ").trim_start_matches("upgradectl ");
     let about = command.get_long_about().or_else(|| command.get_about()).map(ToString::to_string).unwrap_or_default();
     let mut text = format!(".SS {}\n{}\n", escape(usage), escape(&about));
-    for argument in command.get_arguments().filter(|argument| !argument.is_global_set() && argument.get_id() != "help")
-    {
+    let own = |argument: &&Arg| !argument.is_global_set() && argument.get_id() != "help";
+    for argument in command.get_arguments().filter(own) {
         let help =
             argument.get_long_help().or_else(|| argument.get_help()).map(ToString::to_string).unwrap_or_default();
-        text += &format!(".TP\n{}\n{}\n", escape(argument.to_string().trim()), escape(&help));
+        text += &format!(".TP\n{}\n{}\n", escape(&label(argument)), escape(&help));
     }
     text
 }
 
-/// What roff takes for its own.
+/// `-w, --watch`, `<NAME>`
+fn label(argument: &Arg) -> String {
+    let long = argument.to_string();
+    match argument.get_short() {
+        Some(short) => format!("-{short}, {}", long.trim()),
+        None => long.trim().into(),
+    }
+}
+
+/// What roff takes for its own; an empty line begins a paragraph.
 fn escape(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-");
-    let guarded =
-        text.lines().map(|line| if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line.into() });
-    guarded.collect::<Vec<_>>().join("\n")
+    let guarded = text.lines().map(|line| match line {
+        "" => ".PP".into(),
+        line if line.starts_with(['.', '\'']) => format!("\\&{line}"),
+        line => line.into(),
+    });
+    guarded.collect::<Vec<String>>().join("\n")
 }

@@ -2,6 +2,7 @@
 
 pub mod approve;
 pub mod cancel;
+pub mod check;
 pub mod completions;
 pub mod decide;
 pub mod history;

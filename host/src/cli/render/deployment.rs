@@ -65,21 +65,23 @@ fn when(waiting: &Waiting, clock: &Clock) -> String {
 
 /// Everything about one.
 pub fn deployment_details(of: &Deployment, clock: &Clock, paint: Paint, width: Option<usize>) -> String {
-    let mut table = Table::plain([Column::Whole, Column::Whole]);
-    let mut line = |what: &str, value: String| table.row([paint.dim(what), value]);
-    line("product", known(&of.product));
+    let mut text = format!("{}\n", paint.bold(&of.name));
+    let mut line = |what: &str, value: &str| {
+        text += &wrap(value, &format!("  {}  ", paint.dim(&format!("{what:<9}"))), &" ".repeat(13), width);
+    };
+    line("product", &known(&of.product));
     let seen = of.detected_at.map(|at| format!(", seen {}", clock.relative(at))).unwrap_or_default();
-    line("installed", format!("{}{seen}", known(&of.installed)));
-    line("wanted", known(&of.wanted));
-    line("state", state_line(&of.state, clock, paint));
+    line("installed", &format!("{}{seen}", known(&of.installed)));
+    line("wanted", &known(&of.wanted));
+    match &of.state {
+        // What stands where is told below, with what can be done.
+        State::Stuck(stuck) => line("state", &format!("{} in run {}", paint.red("stuck"), stuck.run)),
+        state => line("state", &state_line(state, clock, paint)),
+    }
     if let Some(run) = &of.last_run {
         let how = run.outcome.as_ref().map_or_else(|| "open".into(), |how| outcome(how, paint));
         let when = clock.moment(run.ended_at.unwrap_or(run.started_at));
-        line("last run", format!("{}: {} → {}, {how}, {when}", run.id, run.from, run.to));
-    }
-    let mut text = format!("{}\n", paint.bold(&of.name));
-    for row in table.render(None).lines() {
-        text += &wrap(row, "  ", &" ".repeat(13), width);
+        line("last run", &format!("{}: {} → {}, {how}, {when}", run.id, run.from, run.to));
     }
     text + &advice(of, paint, width)
 }

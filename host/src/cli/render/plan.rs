@@ -107,7 +107,7 @@ fn diff(edit: &EditView, paint: Paint, width: Option<usize>) -> String {
 fn waits(plan: &PlanView, clock: &Clock, paint: Paint, width: Option<usize>) -> String {
     let mut text = heading("Waits", paint);
     for wait in &plan.waits {
-        let until = wait.until.map(|until| format!(", until {}", clock.moment(until))).unwrap_or_default();
+        let until = wait.until.map(|until| format!(": {}", clock.moment(until))).unwrap_or_default();
         text += &wrap(&format!("{}{until}", wait.message), "  - ", "    ", width);
     }
     if plan.waits.is_empty() {
