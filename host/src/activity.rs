@@ -83,6 +83,11 @@ impl Activity {
         self.shared.tail.lock().expect("no panic holds this lock").iter().cloned().collect()
     }
 
+    /// How long nothing was heard.
+    pub fn quiet(&self) -> Duration {
+        self.shared.last.lock().expect("no panic holds this lock").elapsed()
+    }
+
     pub fn cancelled(&self) -> bool {
         self.cancellation.is_cancelled()
     }

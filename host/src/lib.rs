@@ -2,6 +2,7 @@
 
 pub mod activity;
 pub mod api;
+pub mod capability;
 pub mod cli;
 pub mod config;
 pub mod context;

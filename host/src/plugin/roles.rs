@@ -77,8 +77,8 @@ pub struct Bound {
     pub platforms: Vec<(Binding, Arc<dyn Platform>)>,
     /// In the file's order; restored in reverse.
     pub datastores: Vec<(Binding, Arc<dyn Datastore>)>,
-    /// SHA-256 of each binding's component.
-    pub digests: BTreeMap<String, String>,
+    /// SHA-256 of each binding's component, by role and name: see [`Bound::digest`].
+    pub digests: BTreeMap<(Role, String), String>,
 }
 
 impl Bound {
@@ -87,6 +87,10 @@ impl Bound {
     }
     pub fn datastore(&self, name: &str) -> Option<&(Binding, Arc<dyn Datastore>)> {
         self.datastores.iter().find(|(binding, _)| binding.name == name)
+    }
+    /// SHA-256 of the binding's component. A platform and a datastore may have the same name.
+    pub fn digest(&self, binding: &Binding) -> Option<&str> {
+        self.digests.get(&(binding.role, binding.name.clone())).map(String::as_str)
     }
     pub fn bindings(&self) -> Vec<Binding> {
         let mut all = vec![self.product.0.clone()];
