@@ -179,3 +179,6 @@ fn mark(step: &str) -> String {
     mark.truncate(names::NAME_BYTES);
     mark
 }
+
+#[cfg(test)]
+mod tests;

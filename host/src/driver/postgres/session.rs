@@ -14,7 +14,7 @@ use crate::effect::hex;
 use crate::model::VerbError;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use tokio_postgres::SimpleQueryMessage;
 use tokio_util::task::TaskTracker;
@@ -29,15 +29,22 @@ const PLAIN_TEXT: &str = "SET search_path = pg_catalog; SET datestyle = 'ISO, YM
 /// Rows of text, as the server prints them.
 pub type Rows = Vec<Vec<Option<String>>>;
 
-/// One connection; closed when dropped.
+/// One connection; closed when dropped. Names in SQL are qualified: nothing but `pg_catalog` is searched.
 pub struct Session {
     connection: Connection,
     database: String,
     reach: Reach,
     idle: Duration,
     pulse: Pulse,
-    /// In a transaction that the plugin began.
-    in_transaction: AtomicBool,
+    transaction: AtomicU8,
+}
+
+/// What the plugin began and has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transaction {
+    None = 0,
+    Reading = 1,
+    Changing = 2,
 }
 
 /// What a connection is opened with.
@@ -61,7 +68,7 @@ impl Session {
             reach,
             idle,
             pulse: Pulse::new(server, mark, tasks),
-            in_transaction: AtomicBool::new(false),
+            transaction: AtomicU8::new(Transaction::None as u8),
         })
     }
 
@@ -69,8 +76,11 @@ impl Session {
     pub async fn query(&self, cx: &StepContext, sql: &str) -> Result<Rows, VerbError> {
         match statement::kinds(sql, &self.reach)?[..] {
             [Kind::Reading] => cx.activity.watch(self.idle, self.pulse.beside(&cx.activity, self.read(sql))).await,
-            [Kind::BeginReading] => self.control(sql, true).await,
-            [Kind::End] => self.control(sql, false).await,
+            [Kind::BeginReading] => self.control(sql, Transaction::Reading).await,
+            // However the plugin ends it, what only read leaves nothing behind.
+            [Kind::End] if self.transaction() != Transaction::Changing => {
+                self.control("ROLLBACK", Transaction::None).await
+            }
             [_] => self.change(cx, sql).await.map(|(rows, _)| rows),
             _ => Err(VerbError::Invalid("`query` takes one statement; `execute` takes several".into())),
         }
@@ -96,31 +106,45 @@ impl Session {
                 let count = rows.len() as u64;
                 return Ok((rows, count));
             }
-            let answer = self.send(sql).await.inspect_err(|_| self.in_transaction.store(false, Ordering::Relaxed));
+            let answer = self.send(sql).await?;
             for kind in &kinds {
                 match kind {
-                    Kind::Begin | Kind::BeginReading => self.in_transaction.store(true, Ordering::Relaxed),
-                    Kind::End => self.in_transaction.store(false, Ordering::Relaxed),
+                    Kind::Begin | Kind::BeginReading => self.enter(Transaction::Changing),
+                    Kind::End => self.enter(Transaction::None),
                     Kind::Reading | Kind::Session | Kind::Database | Kind::Inside => {}
                 }
             }
-            answer
+            Ok(answer)
         };
         let watched = cx.activity.watch(self.idle, self.pulse.beside(&cx.activity, work));
         cx.effects.perform("postgres.execute", &arguments, &self.database, true, watched).await
     }
 
     async fn read(&self, sql: &str) -> Result<Rows, VerbError> {
-        if self.in_transaction.load(Ordering::Relaxed) {
+        if self.transaction() != Transaction::None {
             return Ok(self.send(sql).await?.0);
         }
-        // The line end closes a comment at the end of `sql`.
-        Ok(self.send(&format!("BEGIN TRANSACTION READ ONLY; {sql}\n; COMMIT")).await?.0)
+        // Rolled back, because some functions write in a read-only transaction (`lo_unlink` before version 16). The line
+        // end closes a comment at the end of `sql`.
+        Ok(self.send(&format!("BEGIN TRANSACTION READ ONLY; {sql}\n; ROLLBACK")).await?.0)
     }
 
-    async fn control(&self, sql: &str, begins: bool) -> Result<Rows, VerbError> {
-        self.in_transaction.store(begins, Ordering::Relaxed);
-        Ok(self.send(sql).await?.0)
+    async fn control(&self, sql: &str, then: Transaction) -> Result<Rows, VerbError> {
+        let (rows, _) = self.send(sql).await?;
+        self.enter(then);
+        Ok(rows)
+    }
+
+    fn transaction(&self) -> Transaction {
+        match self.transaction.load(Ordering::Relaxed) {
+            0 => Transaction::None,
+            1 => Transaction::Reading,
+            _ => Transaction::Changing,
+        }
+    }
+
+    fn enter(&self, transaction: Transaction) {
+        self.transaction.store(transaction as u8, Ordering::Relaxed);
     }
 
     async fn send(&self, sql: &str) -> Result<(Rows, u64), VerbError> {
@@ -132,7 +156,7 @@ impl Session {
             Err(error) => {
                 if !self.connection.client.is_closed() {
                     // Whatever the statement was part of is over.
-                    self.in_transaction.store(false, Ordering::Relaxed);
+                    self.enter(Transaction::None);
                     let _ = self.connection.client.batch_execute("ROLLBACK").await;
                 }
                 Err(statement_failure(&self.database, &error))
