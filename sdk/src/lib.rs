@@ -42,8 +42,8 @@ pub use {schemars, serde, serde_json};
 /// What a plugin's functions return.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// How long a verb may be silent where a plugin has no better idea: ten minutes.
-pub const IDLE_MS: u64 = 600_000;
+/// How long a command may be silent where a plugin has no better idea: as long as the operator's `[policy] idle` says.
+pub const IDLE_MS: u64 = 0;
 
 /// What a plugin starts with: `use upgraded_sdk::prelude::*;`
 pub mod prelude {

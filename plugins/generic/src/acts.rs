@@ -4,6 +4,9 @@ use crate::settings::{ActEntry, Settings, UndoEntry};
 use upgraded_sdk::prelude::*;
 use upgraded_sdk::{Act, IDLE_MS};
 
+/// A migration whose log was silent for so long is taken for stuck.
+const FOLLOW_IDLE_MS: u64 = 600_000;
+
 /// The acts of a hop to `target`; `own`: what its release says instead of the usual ones.
 pub fn acts(call: &Call<Settings>, own: Option<&[ActEntry]>, target: &str) -> Result<Vec<Act>> {
     match own.unwrap_or(&call.settings.acts) {
@@ -35,7 +38,7 @@ pub fn undo(call: &Call<Settings>, entry: &UndoEntry) -> Result<Undo> {
 }
 
 fn act(call: &Call<Settings>, entry: &ActEntry, target: &str) -> Result<Act> {
-    let idle = |seconds: Option<u64>| seconds.map_or(IDLE_MS, |seconds| seconds.saturating_mul(1000));
+    let idle = |seconds: Option<u64>, usual: u64| seconds.map_or(usual, |seconds| seconds.saturating_mul(1000));
     match (&entry.command, &entry.wave) {
         (Some(command), None) => {
             let args = entry.args.iter().map(|arg| arg.replace("{version}", target));
@@ -44,7 +47,7 @@ fn act(call: &Call<Settings>, entry: &ActEntry, target: &str) -> Result<Act> {
                 argv: std::iter::once(command.clone()).chain(args).collect(),
                 success: entry.success.clone(),
                 repeatable: entry.repeatable,
-                idle_ms: idle(entry.idle_seconds),
+                idle_ms: idle(entry.idle_seconds, IDLE_MS),
             }))
         }
         (None, Some(services)) => {
@@ -54,7 +57,7 @@ fn act(call: &Call<Settings>, entry: &ActEntry, target: &str) -> Result<Act> {
                     success: follow.success.clone(),
                     failure: follow.failure.clone(),
                     progress: follow.progress.clone(),
-                    idle_ms: idle(follow.idle_seconds.or(entry.idle_seconds)),
+                    idle_ms: idle(follow.idle_seconds.or(entry.idle_seconds), FOLLOW_IDLE_MS),
                 })
             });
             let follow = follow.collect::<Result<_>>()?;

@@ -157,7 +157,7 @@ pub struct ActEntry {
     /// Migrations that run while a service of the wave starts.
     #[serde(default)]
     pub follow: Vec<Follow>,
-    /// How long it may be silent.
+    /// How long it may be silent. Without: as `[policy] idle` says.
     #[schemars(range(min = 1))]
     pub idle_seconds: Option<u64>,
 }
@@ -173,7 +173,7 @@ pub struct Follow {
     pub failure: String,
     /// A regular expression of progress, with the groups `done`, `total` and `message`.
     pub progress: Option<String>,
-    /// How long the log may be silent.
+    /// How long the log may be silent. Without: ten minutes.
     #[schemars(range(min = 1))]
     pub idle_seconds: Option<u64>,
 }

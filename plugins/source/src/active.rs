@@ -12,6 +12,8 @@ pub fn ensure(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, staged: &st
     if active.is_some_and(|(active, _)| active == commit) {
         return Ok(());
     }
+    // It is there already, unless somebody tidied up: then it is laid out while the other code still serves.
+    host.checkout().prepare(&commit, call.settings.build.as_deref())?;
     services::stop(host, &Named::of(&call.binding, hop).stopped_for_the_change())?;
     host.checkout().activate(&commit)
 }

@@ -144,6 +144,16 @@ fn the_whole_path_goes_back_with_the_token_of_its_first_hop() {
 }
 
 #[test]
+fn a_release_that_was_tidied_away_is_laid_out_again() {
+    let fake = fake();
+    let (call, host, hop) = (call(&fake), fake.platform(), hop("1.3.0", "1.4.0"));
+    let token = take(&fake, &hop);
+    fake.removed("c130");
+    Source::revert(&call, &host, &hop, &token).unwrap();
+    assert_eq!(fake.active().as_deref(), Some("c130"));
+}
+
+#[test]
 fn a_rolling_wave_restarts_one_after_the_other_and_keeps_the_gate_open() {
     let fake = fake();
     let (call, host) = (call(&fake), fake.platform());

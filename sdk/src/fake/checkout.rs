@@ -22,6 +22,10 @@ impl FakeHost {
     pub fn commit(&self, commit: &str) {
         self.state.0.checkout.borrow_mut().commits.push(commit.into());
     }
+    /// Somebody removed the folder of a commit.
+    pub fn removed(&self, commit: &str) {
+        self.state.0.checkout.borrow_mut().prepared.retain(|prepared| prepared != commit);
+    }
     /// What is laid out and active.
     pub fn activate(&self, commit: &str) {
         let mut repository = self.state.0.checkout.borrow_mut();
@@ -54,7 +58,10 @@ pub fn fetch(state: &State, revision: &str) -> Result<String> {
 
 pub fn prepare(state: &State, commit: &str, build: Option<&str>) -> Result<()> {
     state.changing("checkout.prepare", &[commit, build.unwrap_or("-")])?;
-    state.0.checkout.borrow_mut().prepared.push(commit.into());
+    let mut repository = state.0.checkout.borrow_mut();
+    if !repository.prepared.iter().any(|prepared| prepared == commit) {
+        repository.prepared.push(commit.into());
+    }
     Ok(())
 }
 
