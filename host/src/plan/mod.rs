@@ -1,10 +1,15 @@
 //! What will happen, decided before it happens. Pure: no clock, no I/O, no plugin.
 
 pub mod event;
+pub mod next;
+pub mod state;
+pub mod step;
+
 
 use crate::config::{Approve, Drill};
-use crate::model::{Binding, Finding, Hop};
+use crate::model::{Binding, Finding, Hop, Origin};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Bumped with every change of what the journal keeps. A newer one than ours is refused.
 pub const PLAN_SCHEMA: u32 = 1;
@@ -36,10 +41,33 @@ pub struct Plan {
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     Upgrade,
-    /// By hand, after the named run committed: its way back, from its final backups.
-    Rollback {
-        of: u64,
-    },
+    /// By hand, after a run committed: its way back, from its own quiesce.
+    Rollback(Box<WayBack>),
+}
+
+/// What the run that is taken back recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WayBack {
+    /// The run's number.
+    pub of: u64,
+    /// When its users were let in: what was written since is set aside.
+    pub admitted: jiff::Timestamp,
+    /// Of each datastore.
+    pub origins: BTreeMap<String, Origin>,
+    /// Of each platform: the token of its first hop.
+    pub staged: BTreeMap<String, String>,
+    pub files: Vec<FileBack>,
+}
+
+/// A file that a run replaces, and how it comes back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileBack {
+    pub platform: String,
+    pub path: String,
+    /// SHA-256 of the old bytes, and their key in the vault; none: there was no file.
+    pub before: Option<(String, String)>,
+    /// SHA-256 of each content that the run put there.
+    pub afters: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

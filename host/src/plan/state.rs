@@ -1,0 +1,524 @@
+//! What a run's events come to. [`Progress::apply`] is the one table of which event may follow which, live and on
+//! replay; everything else here reads.
+
+use super::event::{Decision, Effect, EffectResult, Event, Outcome, Verdict};
+use super::step::{Phase, Rung, Stage, Step, Stretch};
+use super::{FileBack, Kind, Plan};
+use crate::model::{Act, Failure, Undo};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// An event that can't follow. In a journal it means damage, or a newer release's records.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("event {number} (`{event}`) can't follow: {why}")]
+pub struct IllegalEvent {
+    pub number: usize,
+    pub event: String,
+    pub why: String,
+}
+
+/// A run so far.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    pub plan: Plan,
+    pub forward: Vec<Step>,
+    pub approved: bool,
+    pub window_open: bool,
+    pub cancelled: Option<String>,
+    /// Why the run turned round.
+    pub turned: Option<String>,
+    /// The ways back that failed already.
+    pub rung: usize,
+    pub decided: Option<(Decision, String)>,
+    pub finished: Option<Outcome>,
+    /// How often a daemon took the run up again.
+    pub resumes: u32,
+    pub steps: BTreeMap<String, StepState>,
+    events: usize,
+}
+
+#[derive(Debug, Clone)]
+pub struct StepState {
+    pub step: Step,
+    pub attempts: u32,
+    /// Failures since the last success or the operator's `resume`.
+    pub failures: u32,
+    pub status: Status,
+    pub effects: Vec<EffectState>,
+    /// The output of the first success: what a repetition is compared with.
+    pub first_output: Option<Value>,
+    /// [`Progress::resumes`] at the last success.
+    pub settled_at: u32,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Status {
+    /// Started and without an end: in doubt whenever nobody is at it.
+    Running,
+    /// Its effects were fenced and looked at; it is to be done again.
+    Probed,
+    Succeeded(Value),
+    Failed(Failure),
+    /// Failed, and the wait before the next attempt is over.
+    Due,
+}
+
+#[derive(Debug, Clone)]
+pub struct EffectState {
+    pub effect: Effect,
+    pub result: Option<EffectResult>,
+}
+
+impl Progress {
+    pub fn replay<'a>(events: impl IntoIterator<Item = &'a Event>) -> Result<Self, IllegalEvent> {
+        let mut events = events.into_iter();
+        let Some(Event::Planned { plan }) = events.next() else {
+            return Err(IllegalEvent { number: 0, event: "first".into(), why: "a run begins with its plan".into() });
+        };
+        let mut progress = Self::new((**plan).clone());
+        for event in events {
+            progress.apply(event)?;
+        }
+        Ok(progress)
+    }
+
+    pub fn new(plan: Plan) -> Self {
+        let forward = plan.forward();
+        Self {
+            plan,
+            forward,
+            approved: false,
+            window_open: false,
+            cancelled: None,
+            turned: None,
+            rung: 0,
+            decided: None,
+            finished: None,
+            resumes: 0,
+            steps: BTreeMap::new(),
+            events: 1,
+        }
+    }
+
+    /// How many events there were, the plan included.
+    pub fn events(&self) -> usize {
+        self.events
+    }
+
+    pub fn apply(&mut self, event: &Event) -> Result<(), IllegalEvent> {
+        self.admit(event).map_err(|why| IllegalEvent {
+            number: self.events,
+            event: format!("{event:?}").chars().take(120).collect(),
+            why,
+        })?;
+        self.events += 1;
+        Ok(())
+    }
+
+    fn admit(&mut self, event: &Event) -> Result<(), String> {
+        if let Some(outcome) = &self.finished {
+            return Err(format!("the run is finished ({outcome:?})"));
+        }
+        match event {
+            Event::Planned { .. } => Err("a run has one plan".into()),
+            Event::Approved { .. } => {
+                self.approved = true;
+                Ok(())
+            }
+            Event::WindowOpened => {
+                self.window_open = true;
+                Ok(())
+            }
+            Event::Resumed { .. } => {
+                self.resumes += 1;
+                // The window is looked at again: what waited may have missed it.
+                if self.stretch() == Stretch::Serving {
+                    self.window_open = false;
+                }
+                Ok(())
+            }
+            Event::Started { step, attempt } => self.started(step, *attempt),
+            Event::Effect(effect) => {
+                let state = self.running(&effect.step, effect.attempt)?;
+                if state.effects.iter().any(|e| e.effect.attempt == effect.attempt && e.effect.number == effect.number)
+                {
+                    return Err("this effect began already".into());
+                }
+                state.effects.push(EffectState { effect: effect.clone(), result: None });
+                Ok(())
+            }
+            Event::EffectEnded { step, attempt, number, result } => {
+                let state = self.running(step, *attempt)?;
+                let effect = state.effects.iter_mut().find(|e| e.effect.attempt == *attempt && e.effect.number == *number);
+                match effect {
+                    Some(effect) if effect.result.is_none() => {
+                        effect.result = Some(result.clone());
+                        Ok(())
+                    }
+                    _ => Err("this effect is not under way".into()),
+                }
+            }
+            Event::Succeeded { step, attempt, output } => self.succeeded(step, *attempt, output),
+            Event::Failed { step, attempt, failure } => self.failed(step, *attempt, failure),
+            Event::Probed { step, attempt, verdicts } => self.probed(step, *attempt, verdicts),
+            Event::BackoffElapsed { step, attempt } => match self.steps.get_mut(step) {
+                Some(state) if matches!(state.status, Status::Failed(_)) && state.attempts == *attempt => {
+                    state.status = Status::Due;
+                    Ok(())
+                }
+                _ => Err("the step is not waiting for its next attempt".into()),
+            },
+            Event::CancelRequested { why, .. } => self.cancel(why),
+            Event::Decided { decision, why, .. } => self.decide(*decision, why),
+            Event::Finished { outcome } => {
+                if let Some(step) = self.in_doubt() {
+                    return Err(format!("step `{}` has no end", step.step.id));
+                }
+                self.finished = Some(outcome.clone());
+                Ok(())
+            }
+        }
+    }
+
+    fn started(&mut self, id: &str, attempt: u32) -> Result<(), String> {
+        if let Some(other) = self.in_doubt() {
+            return Err(format!("step `{}` has no end", other.step.id));
+        }
+        let step = self.known_step(id).ok_or_else(|| format!("the plan has no step `{id}` here"))?;
+        let state = self.steps.entry(id.to_owned()).or_insert_with(|| StepState {
+            step,
+            attempts: 0,
+            failures: 0,
+            status: Status::Probed,
+            effects: Vec::new(),
+            first_output: None,
+            settled_at: 0,
+        });
+        if attempt != state.attempts + 1 {
+            return Err(format!("attempt {attempt} does not follow attempt {}", state.attempts));
+        }
+        state.attempts = attempt;
+        state.status = Status::Running;
+        Ok(())
+    }
+
+    fn succeeded(&mut self, id: &str, attempt: u32, output: &Value) -> Result<(), String> {
+        let resumes = self.resumes;
+        let state = self.running(id, attempt)?;
+        state.status = Status::Succeeded(output.clone());
+        state.failures = 0;
+        state.settled_at = resumes;
+        let first = state.first_output.get_or_insert_with(|| output.clone()).clone();
+        let step = state.step.clone();
+        match step.phase {
+            Phase::Fence if first != *output => self.mark_moved(&step, &first, output),
+            Phase::Seal => {
+                let fence = self.steps.values().find(|s| s.step.phase == Phase::Fence && s.step.binding == step.binding);
+                match fence.and_then(|fence| fence.first_output.clone()) {
+                    Some(mark) if mark == *output => {}
+                    mark => self.mark_moved(&step, &mark.unwrap_or_default(), output),
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn mark_moved(&mut self, step: &Step, before: &Value, now: &Value) {
+        let datastore = step.binding.as_deref().unwrap_or_default();
+        self.turn(format!("somebody wrote to `{datastore}` while it was fenced: its mark moved from {before} to {now}"));
+    }
+
+    fn failed(&mut self, id: &str, attempt: u32, failure: &Failure) -> Result<(), String> {
+        let state = self.running(id, attempt)?;
+        state.failures += 1;
+        state.status = Status::Failed(failure.clone());
+        let (phase, failures) = (state.step.phase, state.failures);
+        let why = format!("`{id}` failed: {}", failure.message);
+        match phase.stretch() {
+            Stretch::Downtime => self.turn(why),
+            Stretch::Back if phase == Phase::VerifyBack && failures >= attempts(phase) && self.is_upgrade() => {
+                self.rung += 1;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn probed(&mut self, id: &str, attempt: u32, verdicts: &[(u32, Verdict)]) -> Result<(), String> {
+        let state = self.running(id, attempt)?;
+        let mut lost = None;
+        for (number, verdict) in verdicts {
+            let effect = state.effects.iter_mut().find(|e| e.effect.attempt == attempt && e.effect.number == *number);
+            let Some(effect) = effect else { return Err(format!("there is no effect {number} to probe")) };
+            match verdict {
+                Verdict::Done(value) => effect.result = Some(EffectResult::Done(value.clone())),
+                Verdict::NotDone => {}
+                Verdict::Unknown if effect.effect.repeatable => {}
+                Verdict::Unknown => lost = Some(effect.effect.verb.clone()),
+            }
+        }
+        state.status = Status::Probed;
+        if let Some(verb) = lost {
+            let message = format!("it isn't known whether `{verb}` was done, and it must not be done twice");
+            let failure = Failure { code: "in-doubt".into(), message, retryable: false };
+            state.status = Status::Running;
+            return self.failed(id, attempt, &failure);
+        }
+        Ok(())
+    }
+
+    fn cancel(&mut self, why: &str) -> Result<(), String> {
+        if self.turned.is_some() {
+            return Err("the run is on its way back already".into());
+        }
+        match self.stretch() {
+            Stretch::Serving => {}
+            Stretch::Downtime => self.turn(format!("cancelled: {why}")),
+            Stretch::Admitted => return Err("users are in already: ask for a rollback".into()),
+            Stretch::Back => return Err("a rollback can't be cancelled".into()),
+        }
+        self.cancelled = Some(why.to_owned());
+        Ok(())
+    }
+
+    fn decide(&mut self, decision: Decision, why: &str) -> Result<(), String> {
+        match decision {
+            Decision::Resume => {
+                for state in self.steps.values_mut().filter(|s| matches!(s.status, Status::Failed(_))) {
+                    state.status = Status::Due;
+                    state.failures = 0;
+                }
+                let rungs = self.rungs().len();
+                if self.turned.is_some() && self.rung >= rungs {
+                    self.rung = rungs.saturating_sub(1);
+                }
+            }
+            Decision::Rollback => {
+                if self.turned.is_some() {
+                    return Err("the run is on its way back already".into());
+                }
+                if !self.is_upgrade() {
+                    return Err("this run is a rollback".into());
+                }
+                if self.stretch() == Stretch::Serving {
+                    self.cancelled = Some(why.to_owned());
+                } else {
+                    self.turn(format!("the operator asked for it: {why}"));
+                }
+            }
+            Decision::Abandon => {}
+        }
+        self.decided = Some((decision, why.to_owned()));
+        Ok(())
+    }
+
+    fn turn(&mut self, why: String) {
+        self.turned.get_or_insert(why);
+    }
+
+    fn running(&mut self, id: &str, attempt: u32) -> Result<&mut StepState, String> {
+        match self.steps.get_mut(id) {
+            Some(state) if state.status == Status::Running && state.attempts == attempt => Ok(state),
+            _ => Err(format!("attempt {attempt} of step `{id}` is not under way")),
+        }
+    }
+
+    fn known_step(&self, id: &str) -> Option<Step> {
+        let steps = if self.turned.is_some() { self.back() } else { self.forward.clone() };
+        steps.into_iter().find(|step| step.id == id)
+    }
+
+    // ---- reading ----
+
+    pub fn is_upgrade(&self) -> bool {
+        self.plan.kind == Kind::Upgrade
+    }
+
+    /// The step that has started and not ended.
+    pub fn in_doubt(&self) -> Option<&StepState> {
+        self.steps.values().find(|state| state.status == Status::Running)
+    }
+
+    pub fn started_any(&self, phase: Phase) -> bool {
+        self.steps.values().any(|state| state.step.phase == phase && state.attempts > 0)
+    }
+
+    pub fn output(&self, phase: Phase, binding: &str) -> Option<&Value> {
+        self.steps.values().find_map(|state| match &state.status {
+            Status::Succeeded(value) if state.step.phase == phase && state.step.binding.as_deref() == Some(binding) => {
+                Some(value)
+            }
+            _ => None,
+        })
+    }
+
+    pub fn stretch(&self) -> Stretch {
+        if self.turned.is_some() {
+            return Stretch::Back;
+        }
+        self.steps
+            .values()
+            .filter(|state| state.attempts > 0)
+            .map(|state| state.step.phase.stretch())
+            .max()
+            .unwrap_or(Stretch::Serving)
+    }
+
+    /// The freeze of this datastore made a copy.
+    pub fn frozen(&self, datastore: &str) -> bool {
+        self.output(Phase::Freeze, datastore).and_then(|output| output.get("frozen")).and_then(Value::as_bool)
+            == Some(true)
+    }
+
+    /// Of the two final backups that the plan lists, the one that the freeze has made needless.
+    pub fn skips(&self, step: &Step) -> bool {
+        let Some(datastore) = step.binding.as_deref() else { return false };
+        let before_edits = !self.frozen(datastore) || self.plan.policy.drill == crate::config::Drill::Final;
+        match step.phase {
+            Phase::BackupFinal => !before_edits,
+            Phase::BackupLate => before_edits,
+            _ => false,
+        }
+    }
+
+    /// The files that this run replaced or may have replaced, each with its oldest bytes. `key` names the old bytes in
+    /// the vault: of a hop's number and an edit's.
+    pub fn files(&self, key: impl Fn(usize, usize) -> String) -> Vec<FileBack> {
+        if let Kind::Rollback(way) = &self.plan.kind {
+            return way.files.clone();
+        }
+        let begun = |hop: usize| {
+            self.steps.values().any(|s| s.step.phase == Phase::Edits && s.step.hop == Some(hop) && s.attempts > 0)
+        };
+        let mut files: Vec<FileBack> = Vec::new();
+        for (hop, edits) in self.plan.edits.iter().enumerate().filter(|(hop, _)| begun(*hop)) {
+            for (number, edit) in edits.iter().enumerate() {
+                match files.iter_mut().find(|file| file.platform == edit.platform && file.path == edit.path) {
+                    Some(file) => file.afters.push(edit.after.clone()),
+                    None => files.push(FileBack {
+                        platform: edit.platform.clone(),
+                        path: edit.path.clone(),
+                        before: edit.before.clone().map(|digest| (digest, key(hop, number))),
+                        afters: vec![edit.after.clone()],
+                    }),
+                }
+            }
+        }
+        files
+    }
+
+    fn hops_touched(&self) -> Vec<usize> {
+        let applied = |hop: &usize| {
+            self.steps.values().any(|s| s.step.phase == Phase::Apply && s.step.hop == Some(*hop) && s.attempts > 0)
+        };
+        (0..self.plan.hops.len()).filter(applied).collect()
+    }
+
+    /// Every datastore's bytes of the quiesce are held: frozen, or in the vault.
+    pub fn data_held(&self) -> bool {
+        self.plan
+            .datastores()
+            .iter()
+            .all(|datastore| self.frozen(datastore) || self.output(Phase::BackupFinal, datastore).is_some())
+    }
+
+    /// The ways back that the touched hops allow, narrowest first. A set of hops is as wide as its widest; the restore
+    /// stands last wherever anything was applied.
+    pub fn rungs(&self) -> Vec<Rung> {
+        if !self.is_upgrade() {
+            return vec![Rung::RestoreData];
+        }
+        let touched = self.hops_touched();
+        if touched.is_empty() {
+            return vec![Rung::CodeOnly];
+        }
+        let width = |undo: &Undo| match undo {
+            Undo::CodeOnly => 0,
+            Undo::Rebuild(_) => 1,
+            Undo::RestoreData => 2,
+        };
+        let undos = || touched.iter().flat_map(|hop| self.plan.hops[*hop].undo.iter());
+        let narrowest =
+            touched.iter().map(|hop| self.plan.hops[*hop].undo.iter().map(width).min().unwrap_or(2)).max().unwrap_or(2);
+        let mut rungs = Vec::new();
+        if narrowest == 0 {
+            rungs.push(Rung::CodeOnly);
+        }
+        if narrowest <= 1
+            && let Some(Undo::Rebuild(once)) = undos().find(|undo| width(undo) == 1)
+        {
+            rungs.push(Rung::Rebuild(once.clone()));
+        }
+        rungs.push(Rung::RestoreData);
+        rungs
+    }
+
+    /// The steps of the present attempt at the way back; those of the last one when all have failed.
+    pub fn back(&self) -> Vec<Step> {
+        let rungs = self.rungs();
+        let number = self.rung.min(rungs.len() - 1);
+        let stage =
+            Stage { fenced: self.started_any(Phase::Fence), edited: self.started_any(Phase::Edits) };
+        let mut steps = self.plan.back(&rungs[number], number, stage);
+        if rungs[number] == Rung::RestoreData && !self.data_held() {
+            steps.retain(|step| !matches!(step.phase, Phase::FenceBack | Phase::Restore));
+        }
+        steps
+    }
+
+    /// A step that keeps something running or stopped, done before a daemon took the run up again, and still needed: a
+    /// reboot may have undone it, so it is stated once more.
+    pub fn stale(&self, state: &StepState) -> bool {
+        if state.settled_at == self.resumes || !matches!(state.status, Status::Succeeded(_)) {
+            return false;
+        }
+        let step = &state.step;
+        let begun = |phase: Phase, binding: Option<&str>| {
+            self.steps.values().any(|s| {
+                s.step.phase == phase
+                    && s.step.rung == step.rung
+                    && s.attempts > 0
+                    && (binding.is_none() || s.step.binding.as_deref() == binding)
+            })
+        };
+        let binding = step.binding.as_deref();
+        match step.phase {
+            Phase::Recheck => !self.started_any(Phase::Quiesce) && !self.started_any(Phase::Halt),
+            Phase::Quiesce => !self.wave_begun(),
+            Phase::Fence => !begun(Phase::Unfence, binding),
+            Phase::Apply => {
+                let wave = step.hop.zip(step.act).is_some_and(|(hop, act)| {
+                    matches!(self.plan.hops[hop].acts.get(act), Some(Act::Wave(_)))
+                });
+                wave && !begun(Phase::Admit, None) && step.hop == self.hops_touched().last().copied()
+            }
+            Phase::Halt => !begun(Phase::Revert, None),
+            Phase::FenceBack => !begun(Phase::UnfenceBack, binding),
+            Phase::Revert => !begun(Phase::AdmitBack, None),
+            _ => false,
+        }
+    }
+
+    fn wave_begun(&self) -> bool {
+        self.steps.values().any(|state| {
+            state.attempts > 0
+                && state.step.phase == Phase::Apply
+                && state.step.hop.zip(state.step.act).is_some_and(|(hop, act)| {
+                    matches!(self.plan.hops[hop].acts.get(act), Some(Act::Wave(_)))
+                })
+        })
+    }
+}
+
+/// How often a step is tried before its failure counts.
+pub fn attempts(phase: Phase) -> u32 {
+    match (phase, phase.stretch()) {
+        (Phase::VerifyBack, _) => 2,
+        // A late backup that fails is no reason for anything but to try again.
+        (Phase::BackupLate, _) => u32::MAX,
+        (_, Stretch::Serving) => 3,
+        (_, Stretch::Downtime) => 1,
+        (_, Stretch::Admitted | Stretch::Back) => 5,
+    }
+}
