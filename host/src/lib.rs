@@ -8,6 +8,7 @@ pub mod config;
 pub mod context;
 pub mod driver;
 pub mod effect;
+pub mod journal;
 pub mod model;
 pub mod plan;
 pub mod plugin;

@@ -1,0 +1,292 @@
+//! What happened, durable before anything else happens: SQLite with a write-ahead log and full synchronisation, one
+//! writer. Keeps events; what they mean is `plan`'s business.
+
+mod failpoint;
+mod rows;
+mod schema;
+
+pub use failpoint::failpoint;
+pub use rows::*;
+
+use crate::plan::event::Event;
+use crate::plan::{Kind, Plan};
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    #[error("the journal `{path}` can't be opened: {source}")]
+    Open { path: PathBuf, source: rusqlite::Error },
+    #[error(
+        "the journal `{path}` was written by a newer release (its format is {found}, ours is {ours}); start that \
+         release again, or one after it"
+    )]
+    Newer { path: PathBuf, found: u32, ours: u32 },
+    #[error("the journal can't be used: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("event {number} of run {run} can't be read: {source}")]
+    Unreadable { run: u64, number: u64, source: serde_json::Error },
+    #[error("an event can't be written as JSON: {0}")]
+    Encode(serde_json::Error),
+    #[error("there is no run {0}")]
+    NoRun(u64),
+}
+
+#[derive(Clone)]
+pub struct Journal {
+    connection: Arc<Mutex<Connection>>,
+    reserve: Option<Arc<PathBuf>>,
+}
+
+/// Freed when the disk is full, so that a run under way can still be written down and taken back.
+const RESERVE_BYTES: u64 = 16 << 20;
+
+impl Journal {
+    pub fn open(path: &Path) -> Result<Self, JournalError> {
+        let connection =
+            Connection::open(path).map_err(|source| JournalError::Open { path: path.into(), source })?;
+        schema::prepare(&connection, path)?;
+        let journal = Self {
+            connection: Arc::new(Mutex::new(connection)),
+            reserve: Some(Arc::new(path.with_extension("reserve"))),
+        };
+        // Without room for it a run is refused in preflight; reading stays possible.
+        journal.has_reserve();
+        Ok(journal)
+    }
+
+    /// For the simulator: nothing outlives it.
+    pub fn in_memory() -> Result<Self, JournalError> {
+        let connection = Connection::open_in_memory()?;
+        schema::prepare(&connection, Path::new(":memory:"))?;
+        Ok(Self { connection: Arc::new(Mutex::new(connection)), reserve: None })
+    }
+
+    /// Whether the room that the way back needs is set aside; tries to set it aside.
+    pub fn has_reserve(&self) -> bool {
+        self.reserve.as_ref().is_none_or(|path| reserve(path).is_ok())
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().expect("no panic holds the journal")
+    }
+
+    /// Writes; where the disk is full, once more with the reserve freed.
+    fn write<T>(&self, work: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, JournalError> {
+        let connection = self.connection();
+        let first = work(&connection);
+        let full = |e: &rusqlite::Error| e.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
+        match (&first, &self.reserve) {
+            (Err(error), Some(reserve)) if full(error) && std::fs::remove_file(reserve.as_ref()).is_ok() => {
+                Ok(work(&connection)?)
+            }
+            _ => Ok(first?),
+        }
+    }
+
+    fn read<T>(
+        &self, sql: &str, parameters: impl rusqlite::Params, row: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, JournalError> {
+        let connection = self.connection();
+        let mut statement = connection.prepare_cached(sql)?;
+        let rows = statement.query_map(parameters, row)?.collect::<rusqlite::Result<_>>()?;
+        Ok(rows)
+    }
+
+    // ---- runs ----
+
+    /// A run's first event; the run's number.
+    pub fn begin(&self, plan: &Plan) -> Result<u64, JournalError> {
+        let kind = match plan.kind {
+            Kind::Upgrade => "upgrade",
+            Kind::Rollback(_) => "rollback",
+        };
+        let event = Event::Planned { plan: Box::new(plan.clone()) };
+        let body = serde_json::to_string(&event).map_err(JournalError::Encode)?;
+        let now = Timestamp::now().to_string();
+        let run = self.write(|connection| {
+            let transaction = connection.unchecked_transaction()?;
+            transaction.execute(
+                "INSERT INTO runs (deployment, kind, source, target, started) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![plan.deployment, kind, plan.from, plan.to, now],
+            )?;
+            let run = transaction.last_insert_rowid();
+            transaction.execute(
+                "INSERT INTO records (run, number, at, body) VALUES (?1, 0, ?2, ?3)",
+                params![run, now, body],
+            )?;
+            transaction.commit()?;
+            Ok(run as u64)
+        })?;
+        failpoint("record");
+        Ok(run)
+    }
+
+    /// Durable when it returns. `number` is the event's place; one that is taken is an error.
+    pub fn append(&self, run: u64, number: u64, event: &Event) -> Result<Record, JournalError> {
+        let at = Timestamp::now();
+        let body = serde_json::to_string(event).map_err(JournalError::Encode)?;
+        self.write(|connection| {
+            let transaction = connection.unchecked_transaction()?;
+            transaction.execute(
+                "INSERT INTO records (run, number, at, body) VALUES (?1, ?2, ?3, ?4)",
+                params![run as i64, number as i64, at.to_string(), body],
+            )?;
+            if let Event::Finished { outcome } = event {
+                let outcome = serde_json::to_string(outcome).unwrap_or_default();
+                transaction.execute(
+                    "UPDATE runs SET ended = ?2, outcome = ?3 WHERE run = ?1",
+                    params![run as i64, at.to_string(), outcome],
+                )?;
+            }
+            transaction.commit()
+        })?;
+        failpoint("record");
+        Ok(Record { number, at, event: event.clone() })
+    }
+
+    pub fn records(&self, run: u64) -> Result<Vec<Record>, JournalError> {
+        let rows = self.read(
+            "SELECT number, at, body FROM records WHERE run = ?1 ORDER BY number",
+            [run as i64],
+            |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, String>(1)?, row.get::<_, String>(2)?)),
+        )?;
+        if rows.is_empty() {
+            return Err(JournalError::NoRun(run));
+        }
+        let record = |(number, at, body): (u64, String, String)| {
+            let event =
+                serde_json::from_str(&body).map_err(|source| JournalError::Unreadable { run, number, source })?;
+            Ok(Record { number, at: rows::time(&at), event })
+        };
+        rows.into_iter().map(record).collect()
+    }
+
+    /// Newest first; of one deployment, or of all.
+    pub fn runs(&self, deployment: Option<&str>, limit: u32) -> Result<Vec<RunRow>, JournalError> {
+        self.read(rows::RUNS_OF, params![deployment, limit], RunRow::read)
+    }
+
+    /// Oldest first.
+    pub fn open_runs(&self) -> Result<Vec<RunRow>, JournalError> {
+        self.read(rows::OPEN_RUNS, [], RunRow::read)
+    }
+
+    pub fn run(&self, run: u64) -> Result<RunRow, JournalError> {
+        self.read(rows::ONE_RUN, [run as i64], RunRow::read)?.pop().ok_or(JournalError::NoRun(run))
+    }
+
+    // ---- refusals and quarantine ----
+
+    /// The same refusal again only moves its time.
+    pub fn refuse(&self, refusal: &Refusal) -> Result<(), JournalError> {
+        self.write(|connection| {
+            connection.execute(
+                "INSERT INTO refusals (deployment, source, target, why, at) VALUES (?1, ?2, ?3, ?4, ?5) \
+                 ON CONFLICT (deployment, target, why) DO UPDATE SET at = excluded.at, source = excluded.source",
+                params![refusal.deployment, refusal.from, refusal.to, refusal.why, refusal.at.to_string()],
+            )
+        })?;
+        Ok(())
+    }
+
+    /// Newest first.
+    pub fn refusals(&self, deployment: Option<&str>, limit: u32) -> Result<Vec<Refusal>, JournalError> {
+        self.read(rows::REFUSALS, params![deployment, limit], Refusal::read)
+    }
+
+    pub fn quarantine(&self, entry: &Quarantine) -> Result<(), JournalError> {
+        self.write(|connection| {
+            connection.execute(
+                "INSERT OR REPLACE INTO quarantine (deployment, version, run, why) VALUES (?1, ?2, ?3, ?4)",
+                params![entry.deployment, entry.version, entry.run as i64, entry.why],
+            )
+        })?;
+        Ok(())
+    }
+
+    pub fn quarantined(&self, deployment: &str) -> Result<Option<Quarantine>, JournalError> {
+        let rows = self.read(
+            "SELECT deployment, version, run, why FROM quarantine WHERE deployment = ?1",
+            [deployment],
+            Quarantine::read,
+        )?;
+        Ok(rows.into_iter().next())
+    }
+
+    pub fn lift_quarantine(&self, deployment: &str) -> Result<bool, JournalError> {
+        let lifted =
+            self.write(|connection| connection.execute("DELETE FROM quarantine WHERE deployment = ?1", [deployment]))?;
+        Ok(lifted > 0)
+    }
+
+    // ---- settled files ----
+
+    /// The deployment's file with this digest needs nothing more done; `version` is what runs.
+    pub fn settle(&self, deployment: &str, file_digest: &str, version: &str) -> Result<(), JournalError> {
+        self.write(|connection| {
+            connection.execute(
+                "INSERT OR REPLACE INTO settled (deployment, file_digest, version) VALUES (?1, ?2, ?3)",
+                params![deployment, file_digest, version],
+            )
+        })?;
+        Ok(())
+    }
+
+    /// The file is looked at again, whatever it says.
+    pub fn unsettle(&self, deployment: &str) -> Result<(), JournalError> {
+        self.write(|connection| {
+            connection.execute("UPDATE settled SET file_digest = '' WHERE deployment = ?1", [deployment])
+        })?;
+        Ok(())
+    }
+
+    /// The file's digest and the version that ran when it was settled.
+    pub fn settled(&self, deployment: &str) -> Result<Option<(String, String)>, JournalError> {
+        let connection = self.connection();
+        let mut statement =
+            connection.prepare_cached("SELECT file_digest, version FROM settled WHERE deployment = ?1")?;
+        Ok(statement.query_row([deployment], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+    }
+
+    // ---- copies ----
+
+    pub fn keep(&self, copy: &KeptCopy) -> Result<(), JournalError> {
+        self.write(|connection| {
+            connection.execute(
+                "INSERT OR IGNORE INTO copies (deployment, run, binding, step, made) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![copy.deployment, copy.run as i64, copy.binding, copy.step, copy.made.to_string()],
+            )
+        })?;
+        Ok(())
+    }
+
+    /// Oldest first.
+    pub fn kept(&self, deployment: Option<&str>) -> Result<Vec<KeptCopy>, JournalError> {
+        self.read(rows::COPIES, [deployment], KeptCopy::read)
+    }
+
+    pub fn let_go(&self, copy: &KeptCopy) -> Result<(), JournalError> {
+        self.write(|connection| {
+            connection.execute(
+                "DELETE FROM copies WHERE deployment = ?1 AND binding = ?2 AND step = ?3",
+                params![copy.deployment, copy.binding, copy.step],
+            )
+        })?;
+        Ok(())
+    }
+}
+
+fn reserve(path: &Path) -> std::io::Result<()> {
+    if path.metadata().is_ok_and(|meta| meta.len() == RESERVE_BYTES) {
+        return Ok(());
+    }
+    let file = std::fs::File::create(path)?;
+    let reserved = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, RESERVE_BYTES);
+    if reserved.is_err() {
+        let _ = std::fs::remove_file(path);
+    }
+    Ok(reserved?)
+}
