@@ -3,7 +3,7 @@
 //! Drivers call [`Effects::perform`]; nothing else in the host may change a live site.
 
 use crate::model::{Failure, VerbError};
-use crate::plan::event::{Effect, EffectResult, Event};
+use crate::plan::event::{Effect, EffectResult, EffectResultOf, Event};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use std::future::Future;
@@ -47,14 +47,6 @@ pub enum Access {
     Changing,
 }
 
-/// An effect of an earlier attempt of the same step that must not be done twice, and what it returned.
-#[derive(Debug, Clone)]
-pub struct Prior {
-    pub verb: String,
-    pub arguments: String,
-    pub result: EffectResult,
-}
-
 /// The effects of one attempt of one step.
 pub struct Effects {
     ledger: Arc<dyn Ledger>,
@@ -62,11 +54,12 @@ pub struct Effects {
     attempt: u32,
     access: Access,
     number: AtomicU32,
-    prior: Vec<Prior>,
+    /// Of earlier attempts of the same step: what must not be done twice.
+    prior: Vec<EffectResultOf>,
 }
 
 impl Effects {
-    pub fn new(ledger: Arc<dyn Ledger>, step: &str, attempt: u32, prior: Vec<Prior>) -> Self {
+    pub fn new(ledger: Arc<dyn Ledger>, step: &str, attempt: u32, prior: Vec<EffectResultOf>) -> Self {
         Self { ledger, step: step.into(), attempt, access: Access::Changing, number: AtomicU32::new(0), prior }
     }
 
@@ -106,7 +99,9 @@ impl Effects {
     {
         self.may_change(verb)?;
         let arguments = digest(arguments)?;
-        if !repeatable && let Some(prior) = self.prior.iter().find(|p| p.verb == verb && p.arguments == arguments) {
+        if !repeatable
+            && let Some(prior) = self.prior.iter().find(|p| p.effect.verb == verb && p.effect.arguments == arguments)
+        {
             return match &prior.result {
                 EffectResult::Done(value) => serde_json::from_value(value.clone())
                     .map_err(|e| VerbError::other("journal", format!("what `{verb}` returned is unreadable: {e}"))),

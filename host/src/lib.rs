@@ -10,6 +10,8 @@ pub mod driver;
 pub mod effect;
 pub mod journal;
 pub mod model;
+pub mod phase;
+pub mod pipeline;
 pub mod plan;
 pub mod plugin;
 pub mod trigger;

@@ -45,8 +45,7 @@ const RESERVE_BYTES: u64 = 16 << 20;
 
 impl Journal {
     pub fn open(path: &Path) -> Result<Self, JournalError> {
-        let connection =
-            Connection::open(path).map_err(|source| JournalError::Open { path: path.into(), source })?;
+        let connection = Connection::open(path).map_err(|source| JournalError::Open { path: path.into(), source })?;
         schema::prepare(&connection, path)?;
         let journal = Self {
             connection: Arc::new(Mutex::new(connection)),
@@ -148,11 +147,10 @@ impl Journal {
     }
 
     pub fn records(&self, run: u64) -> Result<Vec<Record>, JournalError> {
-        let rows = self.read(
-            "SELECT number, at, body FROM records WHERE run = ?1 ORDER BY number",
-            [run as i64],
-            |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, String>(1)?, row.get::<_, String>(2)?)),
-        )?;
+        let rows =
+            self.read("SELECT number, at, body FROM records WHERE run = ?1 ORDER BY number", [run as i64], |row| {
+                Ok((row.get::<_, i64>(0)? as u64, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+            })?;
         if rows.is_empty() {
             return Err(JournalError::NoRun(run));
         }

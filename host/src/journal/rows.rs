@@ -61,8 +61,7 @@ pub struct KeptCopy {
 
 pub(super) const RUNS_OF: &str = "SELECT run, deployment, kind, source, target, started, ended, outcome FROM runs \
      WHERE ?1 IS NULL OR deployment = ?1 ORDER BY run DESC LIMIT ?2";
-pub(super) const OPEN_RUNS: &str =
-    "SELECT run, deployment, kind, source, target, started, ended, outcome FROM runs WHERE outcome IS NULL ORDER BY run";
+pub(super) const OPEN_RUNS: &str = "SELECT run, deployment, kind, source, target, started, ended, outcome FROM runs WHERE outcome IS NULL ORDER BY run";
 pub(super) const ONE_RUN: &str =
     "SELECT run, deployment, kind, source, target, started, ended, outcome FROM runs WHERE run = ?1";
 pub(super) const REFUSALS: &str = "SELECT deployment, source, target, why, at FROM refusals \
@@ -101,12 +100,7 @@ impl Refusal {
 
 impl Quarantine {
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            deployment: row.get(0)?,
-            version: row.get(1)?,
-            run: row.get::<_, i64>(2)? as u64,
-            why: row.get(3)?,
-        })
+        Ok(Self { deployment: row.get(0)?, version: row.get(1)?, run: row.get::<_, i64>(2)? as u64, why: row.get(3)? })
     }
 }
 

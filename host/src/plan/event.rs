@@ -94,6 +94,13 @@ pub enum EffectResult {
     Failed(Failure),
 }
 
+/// An effect with its end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EffectResultOf {
+    pub effect: Effect,
+    pub result: EffectResult,
+}
+
 /// What a driver found out about an effect that has no end in the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -5,7 +5,6 @@ pub mod next;
 pub mod state;
 pub mod step;
 
-
 use crate::config::{Approve, Drill};
 use crate::model::{Binding, Finding, Hop, Origin};
 use serde::{Deserialize, Serialize};

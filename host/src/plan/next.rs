@@ -8,12 +8,21 @@ use crate::model::Failure;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Next {
     /// Begin this attempt of the step.
-    Do { step: Step, attempt: u32 },
+    Do {
+        step: Step,
+        attempt: u32,
+    },
     /// The step has no end: fence its effects and look what became of them.
-    Probe { step: Step, attempt: u32 },
+    Probe {
+        step: Step,
+        attempt: u32,
+    },
     Wait(Wait),
     /// Nothing more is touched until the operator decides.
-    Stuck { step: Option<String>, why: String },
+    Stuck {
+        step: Option<String>,
+        why: String,
+    },
     Done(Outcome),
 }
 
@@ -22,7 +31,12 @@ pub enum Wait {
     Approval,
     Window,
     /// The step failed; its next attempt is due after a while that grows with `failures`.
-    Backoff { step: String, attempt: u32, failures: u32, failure: Failure },
+    Backoff {
+        step: String,
+        attempt: u32,
+        failures: u32,
+        failure: Failure,
+    },
 }
 
 pub fn next(progress: &Progress) -> Next {
@@ -76,7 +90,10 @@ fn back(progress: &Progress, why: &str) -> Next {
             _ => None,
         });
         let reason = failure.unwrap_or_default();
-        return Next::Stuck { step: None, why: format!("the old version does not verify: {reason} (turned round because {why})") };
+        return Next::Stuck {
+            step: None,
+            why: format!("the old version does not verify: {reason} (turned round because {why})"),
+        };
     }
     for step in progress.back() {
         if let Some(next) = step_next(progress, &step) {

@@ -49,6 +49,24 @@ pub struct StepState {
     pub first_output: Option<Value>,
     /// [`Progress::resumes`] at the last success.
     pub settled_at: u32,
+    /// The last attempt that a crash ended.
+    pub interrupted: u32,
+}
+
+impl StepState {
+    /// What must not be done twice by the next attempt: finished effects that don't converge. One that failed counts
+    /// only where a crash hid the step's own failure.
+    pub fn prior(&self) -> Vec<crate::plan::event::EffectResultOf> {
+        self.effects
+            .iter()
+            .filter(|e| !e.effect.repeatable)
+            .filter_map(|e| {
+                let result = e.result.clone()?;
+                let counts = matches!(result, EffectResult::Done(_)) || e.effect.attempt == self.interrupted;
+                counts.then(|| crate::plan::event::EffectResultOf { effect: e.effect.clone(), result })
+            })
+            .collect()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -149,7 +167,8 @@ impl Progress {
             }
             Event::EffectEnded { step, attempt, number, result } => {
                 let state = self.running(step, *attempt)?;
-                let effect = state.effects.iter_mut().find(|e| e.effect.attempt == *attempt && e.effect.number == *number);
+                let effect =
+                    state.effects.iter_mut().find(|e| e.effect.attempt == *attempt && e.effect.number == *number);
                 match effect {
                     Some(effect) if effect.result.is_none() => {
                         effect.result = Some(result.clone());
@@ -193,6 +212,7 @@ impl Progress {
             effects: Vec::new(),
             first_output: None,
             settled_at: 0,
+            interrupted: 0,
         });
         if attempt != state.attempts + 1 {
             return Err(format!("attempt {attempt} does not follow attempt {}", state.attempts));
@@ -213,7 +233,8 @@ impl Progress {
         match step.phase {
             Phase::Fence if first != *output => self.mark_moved(&step, &first, output),
             Phase::Seal => {
-                let fence = self.steps.values().find(|s| s.step.phase == Phase::Fence && s.step.binding == step.binding);
+                let fence =
+                    self.steps.values().find(|s| s.step.phase == Phase::Fence && s.step.binding == step.binding);
                 match fence.and_then(|fence| fence.first_output.clone()) {
                     Some(mark) if mark == *output => {}
                     mark => self.mark_moved(&step, &mark.unwrap_or_default(), output),
@@ -226,7 +247,9 @@ impl Progress {
 
     fn mark_moved(&mut self, step: &Step, before: &Value, now: &Value) {
         let datastore = step.binding.as_deref().unwrap_or_default();
-        self.turn(format!("somebody wrote to `{datastore}` while it was fenced: its mark moved from {before} to {now}"));
+        self.turn(format!(
+            "somebody wrote to `{datastore}` while it was fenced: its mark moved from {before} to {now}"
+        ));
     }
 
     fn failed(&mut self, id: &str, attempt: u32, failure: &Failure) -> Result<(), String> {
@@ -259,6 +282,7 @@ impl Progress {
             }
         }
         state.status = Status::Probed;
+        state.interrupted = attempt;
         if let Some(verb) = lost {
             let message = format!("it isn't known whether `{verb}` was done, and it must not be done twice");
             let failure = Failure { code: "in-doubt".into(), message, retryable: false };
@@ -458,11 +482,10 @@ impl Progress {
     pub fn back(&self) -> Vec<Step> {
         let rungs = self.rungs();
         let number = self.rung.min(rungs.len() - 1);
-        let stage =
-            Stage { fenced: self.started_any(Phase::Fence), edited: self.started_any(Phase::Edits) };
+        let stage = Stage { fenced: self.started_any(Phase::Fence), edited: self.started_any(Phase::Edits) };
         let mut steps = self.plan.back(&rungs[number], number, stage);
         if rungs[number] == Rung::RestoreData && !self.data_held() {
-            steps.retain(|step| !matches!(step.phase, Phase::FenceBack | Phase::Restore));
+            steps.retain(|step| !matches!(step.phase, Phase::FenceBack | Phase::Restore | Phase::CompareBack));
         }
         steps
     }
@@ -488,9 +511,10 @@ impl Progress {
             Phase::Quiesce => !self.wave_begun(),
             Phase::Fence => !begun(Phase::Unfence, binding),
             Phase::Apply => {
-                let wave = step.hop.zip(step.act).is_some_and(|(hop, act)| {
-                    matches!(self.plan.hops[hop].acts.get(act), Some(Act::Wave(_)))
-                });
+                let wave = step
+                    .hop
+                    .zip(step.act)
+                    .is_some_and(|(hop, act)| matches!(self.plan.hops[hop].acts.get(act), Some(Act::Wave(_))));
                 wave && !begun(Phase::Admit, None) && step.hop == self.hops_touched().last().copied()
             }
             Phase::Halt => !begun(Phase::Revert, None),
@@ -504,9 +528,11 @@ impl Progress {
         self.steps.values().any(|state| {
             state.attempts > 0
                 && state.step.phase == Phase::Apply
-                && state.step.hop.zip(state.step.act).is_some_and(|(hop, act)| {
-                    matches!(self.plan.hops[hop].acts.get(act), Some(Act::Wave(_)))
-                })
+                && state
+                    .step
+                    .hop
+                    .zip(state.step.act)
+                    .is_some_and(|(hop, act)| matches!(self.plan.hops[hop].acts.get(act), Some(Act::Wave(_))))
         })
     }
 }

@@ -34,6 +34,8 @@ pub enum Phase {
     FenceBack,
     Restore,
     UnfenceBack,
+    /// What the restores brought back is counted.
+    CompareBack,
     FilesBack,
     Revert,
     Rebuild,
@@ -66,6 +68,7 @@ impl Phase {
             Self::FenceBack => "fence-back",
             Self::Restore => "restore",
             Self::UnfenceBack => "unfence-back",
+            Self::CompareBack => "compare-back",
             Self::FilesBack => "files-back",
             Self::Revert => "revert",
             Self::Rebuild => "rebuild",
@@ -88,7 +91,10 @@ impl Phase {
 
     /// Verify must not change the site; every other phase that is a step may.
     pub fn only_reads(self) -> bool {
-        matches!(self, Self::Recheck | Self::Seal | Self::VerifyWave | Self::Verify | Self::VerifyBack)
+        matches!(
+            self,
+            Self::Recheck | Self::Seal | Self::VerifyWave | Self::Verify | Self::CompareBack | Self::VerifyBack
+        )
     }
 }
 
@@ -210,7 +216,7 @@ impl Plan {
     /// The old version as a hop to itself: what verification on the way back and the rebuild are handed.
     pub fn standing_old(&self, acts: Vec<Act>) -> Hop {
         let whole = self.whole();
-        Hop { target: self.from.clone(), source: self.from.clone(), acts, ..whole }
+        Hop { target: whole.source.clone(), acts, ..whole }
     }
 
     /// Every step of the way forward, those that depend on a freeze twice: [`super::state::Progress::skips`] says which
@@ -283,6 +289,9 @@ impl Plan {
         }
         if *rung == Rung::RestoreData || stage.fenced {
             steps.extend(datastores.iter().map(|d| Step::of(Phase::UnfenceBack, d)));
+        }
+        if *rung == Rung::RestoreData {
+            steps.extend(datastores.iter().map(|d| Step::of(Phase::CompareBack, d)));
         }
         if stage.edited {
             steps.push(Step::new(Phase::FilesBack, None));

@@ -1,0 +1,23 @@
+//! Backups into the vault: of what is live, or of the frozen copy after admission. Each is read back before it counts.
+
+use super::{RunContext, global_step, output};
+use crate::context::StepContext;
+use crate::model::{BackupRef, Failure};
+use crate::plan::step::Phase;
+use serde_json::Value;
+
+pub async fn live(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
+    let backup = run.datastore(cx)?.backup(cx, None).await?;
+    checked(run, cx, backup).await
+}
+
+pub async fn late(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
+    let frozen = global_step(run.run, &format!("{}-{}", Phase::Freeze, cx.binding.name));
+    let backup = run.datastore(cx)?.backup(cx, Some(&frozen)).await?;
+    checked(run, cx, backup).await
+}
+
+async fn checked(run: &RunContext<'_>, cx: &StepContext, backup: BackupRef) -> Result<Value, Failure> {
+    run.hands.check_backup(cx, &backup).await?;
+    output(&backup)
+}

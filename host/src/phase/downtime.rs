@@ -1,0 +1,48 @@
+//! Quiesce, fence, freeze, seal, unfence, admit: shutting users and writers out, and letting them in again.
+
+use super::{RunContext, output};
+use crate::context::StepContext;
+use crate::model::Failure;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Forward it stops the old version; on the way back what is new.
+pub async fn quiesce(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
+    run.platform(cx)?.quiesce(cx, &run.progress.plan.whole()).await?;
+    Ok(Value::Null)
+}
+
+/// The mark.
+pub async fn fence(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
+    Ok(Value::String(run.datastore(cx)?.fence(cx).await?))
+}
+
+/// A local copy, opened and counted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Frozen {
+    pub frozen: bool,
+    pub manifest: Option<String>,
+}
+
+pub async fn freeze(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
+    let datastore = run.datastore(cx)?;
+    run.hands.keep_copy(&cx.binding.name, &cx.step)?;
+    let frozen = datastore.freeze(cx).await?;
+    let manifest = if frozen { Some(datastore.manifest(cx, Some(&cx.step)).await?) } else { None };
+    output(&Frozen { frozen, manifest })
+}
+
+/// The mark again; that it has not moved is the journal's table to say.
+pub async fn seal(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
+    Ok(Value::String(run.datastore(cx)?.mark(cx).await?))
+}
+
+pub async fn unfence(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
+    run.datastore(cx)?.unfence(cx).await?;
+    Ok(Value::Null)
+}
+
+pub async fn admit(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
+    run.platform(cx)?.admit(cx, &run.progress.plan.whole()).await?;
+    Ok(Value::Null)
+}

@@ -1,0 +1,75 @@
+//! The drill: a backup is restored into a throw-away double, by the method that a rollback would use, and what came out
+//! is held against what went in, line by line.
+
+use super::{RunContext, output, recorded};
+use crate::context::StepContext;
+use crate::model::{BackupRef, Failure, Origin};
+use crate::pipeline::host_failure;
+use crate::plan::step::{Phase, Step};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+pub async fn drill(run: &RunContext<'_>, step: &Step, mut cx: StepContext) -> Result<Value, Failure> {
+    let of = if step.phase == Phase::DrillFinal { Phase::BackupFinal } else { Phase::BackupAhead };
+    let recorded_backup = run.progress.output(of, &cx.binding.name);
+    let backup: BackupRef =
+        recorded(recorded_backup.ok_or_else(|| host_failure("missing", "there is no backup to drill"))?)?;
+    cx.site = run.hands.drill_site(&cx.step, &cx.binding.name);
+    run.hands.clear_drill(&cx).await?;
+    let began = std::time::Instant::now();
+    let outcome = restore_and_compare(run, &cx, &backup).await;
+    let seconds = began.elapsed().as_secs_f64();
+    let cleared = run.hands.clear_drill(&cx).await;
+    outcome?;
+    cleared?;
+    output(&json!({ "seconds": seconds }))
+}
+
+async fn restore_and_compare(run: &RunContext<'_>, cx: &StepContext, backup: &BackupRef) -> Result<(), Failure> {
+    let datastore = run.datastore(cx)?;
+    datastore.restore(cx, &Origin::Backup(backup.clone())).await?;
+    let restored = datastore.manifest(cx, None).await?;
+    same(&backup.manifest, &restored).map_err(|difference| {
+        host_failure(
+            "drill-differs",
+            format!("the backup of `{}` restores to something else: {difference}", cx.binding.name),
+        )
+    })
+}
+
+/// Differences shown in a message.
+const SHOWN: usize = 5;
+
+/// Compares two manifests; the error names what differs.
+pub fn same(expected: &str, found: &str) -> Result<(), String> {
+    if expected == found {
+        return Ok(());
+    }
+    let lines = |text: &str| -> BTreeMap<String, String> {
+        text.lines()
+            .map(|line| {
+                let (id, rest) = line.split_once('\t').unwrap_or((line, ""));
+                (id.to_owned(), rest.replace('\t', " "))
+            })
+            .collect()
+    };
+    let (expected, found) = (lines(expected), lines(found));
+    let mut differences = Vec::new();
+    for (id, value) in &expected {
+        match found.get(id) {
+            None => differences.push(format!("`{id}` is missing")),
+            Some(other) if other != value => differences.push(format!("`{id}` is `{other}` instead of `{value}`")),
+            Some(_) => {}
+        }
+    }
+    differences.extend(found.keys().filter(|id| !expected.contains_key(*id)).map(|id| format!("`{id}` is extra")));
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let more = differences.len().saturating_sub(SHOWN);
+    differences.truncate(SHOWN);
+    if more > 0 {
+        differences.push(format!("and {more} more"));
+    }
+    Err(differences.join(", "))
+}

@@ -1,0 +1,38 @@
+//! What the host itself does in a step, beside calling plugins: a seam, behind which stand the real drivers
+//! (`daemon::hands`) or the simulator.
+
+use crate::activity::Activity;
+use crate::context::{Site, StepContext};
+use crate::model::{BackupRef, Failure, Finding};
+use crate::plan::event::{Effect, Verdict};
+use crate::plan::{FileBack, Plan, PlannedEdit};
+use async_trait::async_trait;
+
+#[async_trait]
+pub trait Hands: Send + Sync {
+    /// Detects and checks once more, right before downtime.
+    async fn recheck(&self, plan: &Plan, activity: &Activity) -> Result<Vec<Finding>, Failure>;
+
+    /// Reads the backup's bytes back from the vault.
+    async fn check_backup(&self, cx: &StepContext, backup: &BackupRef) -> Result<(), Failure>;
+
+    /// A throw-away double for this step's drill.
+    fn drill_site(&self, step: &str, binding: &str) -> Site;
+
+    /// Leaves nothing of a drill. Converges.
+    async fn clear_drill(&self, cx: &StepContext) -> Result<(), Failure>;
+
+    /// Keeps the old bytes in the vault under `key` of each edit's number, then puts the new ones in place.
+    async fn put_edits(
+        &self, cx: &StepContext, edits: &[PlannedEdit], key: &(dyn for<'a> Fn(usize) -> String + Sync),
+    ) -> Result<(), Failure>;
+
+    /// Puts every file back; what somebody else made of one meanwhile is kept beside it and named.
+    async fn put_files_back(&self, cx: &StepContext, files: &[FileBack]) -> Result<Vec<String>, Failure>;
+
+    /// The step made a local copy, which retention will let go one day.
+    fn keep_copy(&self, binding: &str, step: &str) -> Result<(), Failure>;
+
+    /// See [`crate::driver::Drivers::fence_and_probe`].
+    async fn fence_and_probe(&self, binding: Option<&str>, effect: &Effect) -> Verdict;
+}

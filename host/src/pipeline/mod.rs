@@ -1,0 +1,197 @@
+//! Takes a run from its plan to its outcome: the loop around the pure [`next`]. Decides nothing itself; called by the
+//! daemon for a new run and for one that a crash left open alike.
+
+pub mod hands;
+pub mod ledger;
+
+#[cfg(test)]
+mod simulator;
+
+use crate::activity::{Activity, Sink};
+use crate::model::Failure;
+use crate::phase::{self, RunContext};
+use crate::plan::event::{Event, Outcome, Verdict};
+use crate::plan::next::{Next, Wait, next};
+use crate::plan::step::Step;
+use crate::plugin::roles::Bound;
+use async_trait::async_trait;
+use hands::Hands;
+use ledger::RunLedger;
+use std::sync::{Arc, Mutex};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// Why the loop ended without an outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    #[error(transparent)]
+    Ledger(#[from] crate::effect::LedgerError),
+}
+
+/// What the loop waits for; the daemon's is made of clock, windows and the operator's words.
+#[async_trait]
+pub trait Patience: Send + Sync {
+    /// Returns when a window with room is open. Only cancelled otherwise.
+    async fn window(&self);
+    /// Returns when the wait before the next attempt is over.
+    async fn backoff(&self, failures: u32);
+    /// The run waits or is stuck: shown to the operator.
+    fn parked(&self, why: &Parked);
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Parked {
+    Waiting(Wait),
+    Stuck { step: Option<String>, why: String },
+    No,
+}
+
+pub struct Pipeline {
+    pub run: u64,
+    pub ledger: Arc<RunLedger>,
+    pub bound: Bound,
+    pub hands: Arc<dyn Hands>,
+    pub patience: Arc<dyn Patience>,
+    pub sink: Arc<dyn Fn(&Step) -> Sink + Send + Sync>,
+    /// Something was recorded from outside the loop: approval, cancellation, a decision.
+    pub wake: Notify,
+    /// Ends the step under way; made anew for each.
+    current: Mutex<CancellationToken>,
+    /// The daemon shuts down: the loop ends between steps, and the step under way is ended.
+    pub shutdown: CancellationToken,
+}
+
+/// How the loop ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ended {
+    Outcome(Outcome),
+    /// The daemon shuts down; the next one goes on.
+    Shutdown,
+}
+
+impl Pipeline {
+    pub fn new(
+        run: u64, ledger: Arc<RunLedger>, bound: Bound, hands: Arc<dyn Hands>, patience: Arc<dyn Patience>,
+        sink: Arc<dyn Fn(&Step) -> Sink + Send + Sync>, shutdown: CancellationToken,
+    ) -> Self {
+        let current = Mutex::new(CancellationToken::new());
+        Self { run, ledger, bound, hands, patience, sink, wake: Notify::new(), current, shutdown }
+    }
+
+    /// From outside: records the operator's word, and lets the loop look again. A cancellation or a rollback also ends
+    /// the step under way.
+    pub fn tell(&self, event: Event) -> Result<(), crate::effect::LedgerError> {
+        let ends_step = matches!(
+            event,
+            Event::CancelRequested { .. } | Event::Decided { decision: crate::plan::event::Decision::Rollback, .. }
+        );
+        self.ledger.record_from_outside(event)?;
+        if ends_step {
+            self.current.lock().expect("no panic holds this lock").cancel();
+        }
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    pub async fn drive(&self) -> Result<Ended, PipelineError> {
+        loop {
+            if self.shutdown.is_cancelled() {
+                return Ok(Ended::Shutdown);
+            }
+            match self.ledger.with(next) {
+                Next::Do { step, attempt } => self.perform(&step, attempt).await?,
+                Next::Probe { step, attempt } => self.probe(&step, attempt).await?,
+                Next::Wait(wait) => self.wait(wait).await?,
+                Next::Stuck { step, why } => {
+                    self.patience.parked(&Parked::Stuck { step, why });
+                    tokio::select! {
+                        () = self.wake.notified() => {}
+                        () = self.shutdown.cancelled() => {}
+                    }
+                    self.patience.parked(&Parked::No);
+                }
+                Next::Done(outcome) => {
+                    if self.ledger.with(|progress| progress.finished.is_none()) {
+                        self.ledger.append(Event::Finished { outcome: outcome.clone() })?;
+                    }
+                    return Ok(Ended::Outcome(outcome));
+                }
+            }
+        }
+    }
+
+    async fn perform(&self, step: &Step, attempt: u32) -> Result<(), PipelineError> {
+        let token = self.shutdown.child_token();
+        *self.current.lock().expect("no panic holds this lock") = token.clone();
+        let prior = self.ledger.with(|p| p.steps.get(&step.id).map(|state| state.prior()).unwrap_or_default());
+        self.ledger.append(Event::Started { step: step.id.clone(), attempt })?;
+        let activity = Activity::new(token, (self.sink)(step));
+        let progress = self.ledger.snapshot();
+        let context = RunContext {
+            run: self.run,
+            progress: &progress,
+            bound: &self.bound,
+            hands: self.hands.as_ref(),
+            ledger: self.ledger.clone(),
+            activity,
+        };
+        let result = phase::perform(&context, step, attempt, prior).await;
+        self.ledger.healthy()?;
+        if self.shutdown.is_cancelled() && result.is_err() {
+            // In doubt on purpose: the next daemon fences, probes and repeats it.
+            return Ok(());
+        }
+        self.ledger.append(match result {
+            Ok(output) => Event::Succeeded { step: step.id.clone(), attempt, output },
+            Err(failure) => Event::Failed { step: step.id.clone(), attempt, failure },
+        })?;
+        Ok(())
+    }
+
+    async fn probe(&self, step: &Step, attempt: u32) -> Result<(), PipelineError> {
+        let open: Vec<_> = self.ledger.with(|p| {
+            let effects = p.steps.get(&step.id).map(|state| state.effects.clone()).unwrap_or_default();
+            effects.into_iter().filter(|e| e.effect.attempt == attempt && e.result.is_none()).collect()
+        });
+        let mut verdicts: Vec<(u32, Verdict)> = Vec::new();
+        for effect in open {
+            let verdict = self.hands.fence_and_probe(step.binding.as_deref(), &effect.effect).await;
+            verdicts.push((effect.effect.number, verdict));
+        }
+        self.ledger.append(Event::Probed { step: step.id.clone(), attempt, verdicts })?;
+        Ok(())
+    }
+
+    async fn wait(&self, wait: Wait) -> Result<(), PipelineError> {
+        self.patience.parked(&Parked::Waiting(wait.clone()));
+        let elapsed = match &wait {
+            Wait::Approval => None,
+            Wait::Window => Some(Event::WindowOpened),
+            Wait::Backoff { step, attempt, .. } => {
+                Some(Event::BackoffElapsed { step: step.clone(), attempt: *attempt })
+            }
+        };
+        let over = async {
+            match &wait {
+                Wait::Approval => std::future::pending().await,
+                Wait::Window => self.patience.window().await,
+                Wait::Backoff { failures, .. } => self.patience.backoff(*failures).await,
+            }
+        };
+        let is_over = tokio::select! {
+            () = over => true,
+            () = self.wake.notified() => false,
+            () = self.shutdown.cancelled() => false,
+        };
+        self.patience.parked(&Parked::No);
+        match elapsed {
+            Some(event) if is_over => Ok(self.ledger.append(event)?),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A failure of the host itself, not of a plugin.
+pub fn host_failure(code: &str, message: impl Into<String>) -> Failure {
+    Failure { code: code.into(), message: message.into(), retryable: false }
+}

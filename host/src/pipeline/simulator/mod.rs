@@ -1,0 +1,307 @@
+//! The pipeline on a machine in memory: every story is cut after each record and before and after each effect, with and
+//! without a reboot, taken up again, and must end at the old or the new version, whole, with every row that a user was
+//! told is written.
+
+mod roles;
+mod world;
+
+use super::hands::Hands;
+use super::ledger::{Place, RunLedger, Scissors};
+use super::{Ended, Parked, Patience, Pipeline};
+use crate::config::{Approve, Drill};
+use crate::effect::LedgerError;
+use crate::journal::Journal;
+use crate::model::*;
+use crate::plan::event::{Event, Outcome};
+use crate::plan::*;
+use crate::plugin::roles::Bound;
+use async_trait::async_trait;
+use roles::Sim;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use tokio_util::sync::CancellationToken;
+use world::{Behaviour, World};
+
+/// One way that a run can go.
+#[derive(Debug, Clone)]
+struct Story {
+    hops: u32,
+    stores: Vec<&'static str>,
+    behaviour: Behaviour,
+    undo: Vec<Undo>,
+    can_freeze: bool,
+    repeatable: bool,
+    strict_schema: bool,
+    drill: Drill,
+    expected: Expected,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    Committed,
+    RolledBack,
+    /// A migration in doubt that must not be repeated may turn an otherwise good run round.
+    Either,
+}
+
+fn story() -> Story {
+    Story {
+        hops: 1,
+        stores: vec!["main", "uploads"],
+        behaviour: Behaviour::Good,
+        undo: vec![],
+        can_freeze: true,
+        repeatable: true,
+        strict_schema: true,
+        drill: Drill::Ahead,
+        expected: Expected::Committed,
+    }
+}
+
+fn stories() -> Vec<Story> {
+    use Behaviour::*;
+    let rebuild = Undo::Rebuild(once("rebuild"));
+    let back = |behaviour| Story { behaviour, expected: Expected::RolledBack, ..story() };
+    vec![
+        story(),
+        Story { hops: 3, ..story() },
+        Story { can_freeze: false, ..story() },
+        Story { drill: Drill::Final, ..story() },
+        Story { drill: Drill::Off, stores: vec![], ..story() },
+        Story { repeatable: false, expected: Expected::Either, ..story() },
+        back(MigrationFails),
+        Story { can_freeze: false, ..back(MigrationFails) },
+        back(WrongOnVerify),
+        Story { hops: 2, ..back(WrongOnVerify) },
+        Story { undo: vec![Undo::CodeOnly, Undo::RestoreData], ..back(WrongOnVerify) },
+        Story { undo: vec![Undo::CodeOnly], strict_schema: false, ..back(WrongOnVerify) },
+        Story { undo: vec![rebuild], strict_schema: false, ..back(WrongOnVerify) },
+        back(NeverStarts),
+        Story { repeatable: false, ..back(NeverStarts) },
+    ]
+}
+
+fn once(name: &str) -> Once {
+    let service = ServiceRef { platform: "platform".into(), name: "web".into() };
+    Once { service, argv: vec![name.into()], success: None, repeatable: true, idle_ms: 1000 }
+}
+
+fn plan(story: &Story) -> Plan {
+    let service = ServiceRef { platform: "platform".into(), name: "web".into() };
+    let hop = |number: u32| Hop {
+        source: (number + 1).to_string(),
+        target: (number + 2).to_string(),
+        breaking: false,
+        acts: vec![
+            Act::Command(Once { repeatable: story.repeatable, ..once("migrate") }),
+            Act::Wave(Wave { services: vec![service.clone()], rolling: false, follow: vec![] }),
+        ],
+        undo: story.undo.clone(),
+        expand_only: false,
+        rest: false,
+        quiesce: vec![service.clone()],
+        gate: vec![],
+        requires: vec![],
+        expected_seconds: None,
+        notes: vec![],
+    };
+    let edit = |number: u32| PlannedEdit {
+        platform: "platform".into(),
+        path: "settings".into(),
+        why: "the new version needs it".into(),
+        before: Some(format!("digest {}", number + 1)),
+        after: format!("digest {}", number + 2),
+        content: format!("setting of version {}", number + 2).into_bytes(),
+        diff: String::new(),
+    };
+    let binding = |name: &str, role| PlannedBinding {
+        binding: Binding { name: name.into(), role, plugin: "sim".into() },
+        digest: String::new(),
+    };
+    let mut bindings = vec![binding("product", Role::Product), binding("platform", Role::Platform)];
+    bindings.extend(story.stores.iter().map(|name| binding(name, Role::Datastore)));
+    Plan {
+        schema: PLAN_SCHEMA,
+        host_version: "0".into(),
+        deployment: "story".into(),
+        kind: Kind::Upgrade,
+        from: "1".into(),
+        to: (story.hops + 1).to_string(),
+        file: String::new(),
+        bindings,
+        hops: (0..story.hops).map(hop).collect(),
+        edits: (0..story.hops).map(|number| vec![edit(number)]).collect(),
+        policy: PlannedPolicy {
+            approve: Approve::Never,
+            approval_needed: false,
+            windows: vec![],
+            drill: story.drill,
+            idle_ms: 1000,
+        },
+        findings: vec![],
+        estimates: Estimates::default(),
+    }
+}
+
+struct Hasty;
+
+#[async_trait]
+impl Patience for Hasty {
+    async fn window(&self) {}
+    async fn backoff(&self, _: u32) {}
+    fn parked(&self, why: &Parked) {
+        assert!(!matches!(why, Parked::Stuck { .. }), "stuck: {why:?}");
+    }
+}
+
+/// One life of the daemon: takes the run up and goes on until it ends or the scissors close.
+async fn live(sim: &Sim, plan: &Plan, journal: &Journal, run: u64, scissors: Option<Scissors>) -> Option<Outcome> {
+    let bind = |role: Role| {
+        plan.bindings.iter().filter(move |b| b.binding.role == role).map(|b| b.binding.clone()).collect::<Vec<_>>()
+    };
+    let sim = Arc::new(sim.clone());
+    let bound = Bound {
+        product: (bind(Role::Product)[0].clone(), sim.clone()),
+        platforms: bind(Role::Platform).into_iter().map(|b| (b, sim.clone() as _)).collect(),
+        datastores: bind(Role::Datastore).into_iter().map(|b| (b, sim.clone() as _)).collect(),
+        digests: BTreeMap::new(),
+    };
+    let ledger = RunLedger::open(journal.clone(), run, Arc::new(|_, _| {}), scissors).expect("legal history");
+    let resumed = Event::Resumed { host_version: "0".into(), boot_id: "0".into() };
+    if ledger.with(|p| p.finished.is_none()) && ledger.append(resumed).is_err() {
+        return None;
+    }
+    let hands: Arc<dyn Hands> = sim.clone();
+    let sink = Arc::new(|_: &step::Step| -> crate::activity::Sink { Arc::new(|_| {}) });
+    let pipeline = Pipeline::new(run, Arc::new(ledger), bound, hands, Arc::new(Hasty), sink, CancellationToken::new());
+    match pipeline.drive().await {
+        Ok(Ended::Outcome(outcome)) => Some(outcome),
+        Ok(Ended::Shutdown) => unreachable!("nobody shuts down"),
+        Err(_) => None,
+    }
+}
+
+/// Closes at the n-th passage of any place.
+fn scissors(at: usize, passed: &Arc<AtomicUsize>) -> Scissors {
+    let passed = passed.clone();
+    Arc::new(
+        move |_: Place| {
+            if passed.fetch_add(1, Ordering::SeqCst) == at { Err(LedgerError("cut".into())) } else { Ok(()) }
+        },
+    )
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Crash {
+    reboot: bool,
+    fence_survives: bool,
+    doubled: bool,
+    /// A second cut, so many places after the first.
+    again: Option<usize>,
+}
+
+/// Plays the story with a cut; true when it was reached.
+async fn play(story: &Story, cut: Option<usize>, crash: Crash) -> bool {
+    let sim = Sim {
+        world: Arc::new(Mutex::new(World::new(&story.stores))),
+        behaviour: story.behaviour,
+        doubled: crash.doubled,
+        can_freeze: story.can_freeze,
+        repeatable: story.repeatable,
+        strict_schema: story.strict_schema,
+    };
+    let plan = plan(story);
+    let journal = Journal::in_memory().expect("memory");
+    let run = journal.begin(&plan).expect("memory");
+    let passed = Arc::new(AtomicUsize::new(0));
+    let first = cut.map(|at| scissors(at, &passed));
+    let mut outcome = live(&sim, &plan, &journal, run, first).await;
+    let reached = outcome.is_none();
+    if let (None, Some(again)) = (&outcome, crash.again) {
+        sim.world.lock().unwrap().crash(crash.reboot, crash.fence_survives);
+        let second = scissors(again, &Arc::new(AtomicUsize::new(0)));
+        outcome = live(&sim, &plan, &journal, run, Some(second)).await;
+    }
+    if outcome.is_none() {
+        sim.world.lock().unwrap().crash(crash.reboot, crash.fence_survives);
+        outcome = live(&sim, &plan, &journal, run, None).await;
+    }
+    let context = format!("{story:?} cut {cut:?} {crash:?}");
+    judge(story, &sim.world.lock().unwrap(), outcome, reached, &context);
+    reached
+}
+
+fn judge(story: &Story, world: &World, outcome: Option<Outcome>, cut: bool, context: &str) {
+    let outcome = outcome.unwrap_or_else(|| panic!("no outcome: {context}"));
+    let committed = match (&outcome, story.expected) {
+        (Outcome::Committed, Expected::Committed | Expected::Either) => true,
+        (Outcome::RolledBack(_), Expected::RolledBack) => false,
+        (Outcome::RolledBack(_), Expected::Either) if cut => false,
+        _ => panic!("{outcome:?}: {context}"),
+    };
+    let version = if committed { story.hops + 1 } else { 1 };
+    assert_eq!(world.running, Some(version), "what runs: {outcome:?} {context}");
+    assert!(world.gate, "users are in: {context}");
+    assert!(world.fenced.is_empty(), "no fence is left: {context}");
+    assert_eq!(world.file, format!("setting of version {version}"), "{context}");
+    assert_eq!(world.left_drills, 0, "no drill is left: {context}");
+    for data in world.data.values() {
+        assert!(!data.half, "whole: {context}");
+        for row in &world.acknowledged {
+            assert!(data.rows.contains(row), "row {row} was acknowledged and is lost: {context}");
+        }
+        if story.strict_schema {
+            assert_eq!(data.schema, version, "{context}");
+        }
+    }
+    if !story.repeatable {
+        assert!(world.migrations.values().all(|times| *times <= 1), "a migration ran twice: {context}");
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime")
+}
+
+#[test]
+fn every_story_ends_whole_without_a_cut() {
+    let crash = Crash { reboot: false, fence_survives: true, doubled: false, again: None };
+    for story in stories() {
+        runtime().block_on(play(&story, None, crash));
+        runtime().block_on(play(&story, None, Crash { doubled: true, ..crash }));
+    }
+}
+
+#[test]
+fn every_story_ends_whole_wherever_it_is_cut() {
+    let mut runs = 0;
+    for story in stories() {
+        for (reboot, fence_survives, doubled) in
+            [(false, true, false), (false, false, true), (true, true, false), (true, false, false)]
+        {
+            let crash = Crash { reboot, fence_survives, doubled, again: None };
+            let mut at = 0;
+            while runtime().block_on(play(&story, Some(at), crash)) {
+                at += 1;
+                runs += 1;
+            }
+            assert!(at > 20, "the story was cut only {at} times");
+        }
+    }
+    assert!(runs > 3000, "only {runs} runs");
+}
+
+#[test]
+fn every_story_survives_a_second_cut_soon_after_the_first() {
+    for story in [story(), stories()[6].clone(), stories()[10].clone()] {
+        for again in [0, 1, 2, 3, 5, 8, 13] {
+            let crash =
+                Crash { reboot: again % 2 == 0, fence_survives: again % 3 == 0, doubled: false, again: Some(again) };
+            let mut at = 0;
+            while runtime().block_on(play(&story, Some(at), crash)) {
+                at += 1;
+            }
+        }
+    }
+}
