@@ -27,9 +27,9 @@ pub fn plan(plan: &PlanView, clock: &Clock, paint: Paint, width: Option<usize>) 
 }
 
 fn title(plan: &PlanView, paint: Paint) -> String {
-    let what = match plan.kind {
+    let what = match &plan.kind {
         Kind::Upgrade => "upgrade".into(),
-        Kind::Rollback { of } => format!("rollback of run {of}"),
+        Kind::Rollback(way) => format!("rollback of run {}", way.of),
     };
     let title = format!("{}: {what} {} → {}", plan.deployment, plan.from, plan.to);
     let breaking = plan.hops.iter().any(|hop| hop.breaking);

@@ -47,9 +47,9 @@ pub fn run_table(runs: &[RunSummary], clock: &Clock, paint: Paint, width: Option
 
 pub fn run_details(run: &Run, clock: &Clock, paint: Paint, width: Option<usize>) -> String {
     let summary = &run.summary;
-    let what = match summary.kind {
+    let what = match &summary.kind {
         Kind::Upgrade => "upgrade".into(),
-        Kind::Rollback { of } => format!("rollback of run {of}"),
+        Kind::Rollback(way) => format!("rollback of run {}", way.of),
     };
     let title = format!("run {}: {what} of {}, {} → {}", summary.id, summary.deployment, summary.from, summary.to);
     let mut text = format!("{}\n", paint.bold(&title));

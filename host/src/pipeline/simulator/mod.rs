@@ -295,7 +295,7 @@ fn every_story_ends_whole_wherever_it_is_cut() {
 #[test]
 fn every_story_survives_a_second_cut_soon_after_the_first() {
     for story in [story(), stories()[6].clone(), stories()[10].clone()] {
-        for again in [0, 1, 2, 3, 5, 8, 13] {
+        for again in [0, 1, 3, 8] {
             let crash =
                 Crash { reboot: again % 2 == 0, fence_survives: again % 3 == 0, doubled: false, again: Some(again) };
             let mut at = 0;
