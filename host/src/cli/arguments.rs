@@ -20,7 +20,7 @@ pub struct Arguments {
 
 #[derive(Debug, Args)]
 pub struct Global {
-    /// Print JSON: the daemon's answer; lines of JSON where something is followed; `{"error": …}` where it failed
+    /// Print JSON: the daemon's answer; lines of JSON where something is followed; `{"error": {}}` where it failed
     #[arg(long, global = true, help_heading = "Global options")]
     pub json: bool,
     /// The daemon's socket [default: `$UPGRADED_SOCKET`, the settings', or /run/upgraded/upgraded.sock]
@@ -36,6 +36,7 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Init(commands::init::Arguments),
     Status(commands::status::Arguments),
     Releases(commands::releases::Arguments),
     Plan(commands::plan::Arguments),

@@ -54,6 +54,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>, terminal: &mut T
 
 async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, Failure> {
     match command {
+        Command::Init(arguments) => commands::init::run(&arguments, session),
         Command::Status(arguments) => commands::status::run(&arguments, session).await,
         Command::Releases(arguments) => commands::releases::run(&arguments, session).await,
         Command::Plan(arguments) => commands::plan::run(&arguments, session).await,

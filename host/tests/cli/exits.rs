@@ -120,3 +120,36 @@ fn an_account_that_may_not_connect_is_told_who_may() {
         "{at_the_door:?}"
     );
 }
+
+#[test]
+fn init_writes_a_file_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let project = folder.path().join("shop");
+    std::fs::create_dir_all(project.join("data")).expect("a project");
+    std::fs::write(project.join("data/shop.db"), b"SQLite format 3\0").expect("a database");
+    let init = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_upgradectl"));
+        command.arg("init").args(arguments).current_dir(&folder).output().expect("the program runs")
+    };
+    let shown = init(&["shop", "--stdout"]);
+    assert_eq!(code(&shown), 0, "{shown:?}");
+    let proposal = String::from_utf8(shown.stdout).expect("text");
+    assert!(proposal.contains("[datastores.") && proposal.contains("data/shop.db"), "{proposal}");
+    assert!(!folder.path().join("shop.toml").exists());
+
+    let written = init(&["shop"]);
+    assert_eq!(code(&written), 0, "{written:?}");
+    let file = folder.path().join("shop.toml");
+    assert_eq!(std::fs::read_to_string(&file).expect("the file"), proposal);
+
+    std::fs::write(&file, "precious").expect("an edit");
+    let again = init(&["shop"]);
+    assert_eq!(code(&again), 3, "{again:?}");
+    assert_eq!(std::fs::read_to_string(&file).expect("the file"), "precious");
+    assert_eq!(std::fs::read_dir(&folder).expect("the folder").count(), 2, "nothing else was left");
+
+    assert_eq!(code(&init(&["nowhere"])), 7);
+    assert_eq!(code(&init(&["shop", "--name", "my shop"])), 2);
+    assert_eq!(code(&init(&["shop", "--name", "shop", "--output", "other.toml"])), 2);
+    assert_eq!(code(&init(&["shop", "--output", "other.toml"])), 0);
+}

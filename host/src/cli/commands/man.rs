@@ -54,7 +54,7 @@ fn label(argument: &Arg) -> String {
 
 /// What roff takes for its own; an empty line begins a paragraph.
 fn escape(text: &str) -> String {
-    let text = text.replace('\\', "\\e").replace('-', "\\-");
+    let text = text.replace('\\', "\\e").replace('-', "\\-").replace('…', "...");
     let guarded = text.lines().map(|line| match line {
         "" => ".PP".into(),
         line if line.starts_with(['.', '\'']) => format!("\\&{line}"),

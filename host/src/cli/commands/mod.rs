@@ -6,6 +6,7 @@ pub mod check;
 pub mod completions;
 pub mod decide;
 pub mod history;
+pub mod init;
 pub mod logs;
 pub mod man;
 pub mod plan;

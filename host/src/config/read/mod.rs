@@ -69,6 +69,11 @@ pub fn name_of(file: &Path) -> Option<&str> {
     file.file_name()?.to_str()?.strip_suffix(".toml")
 }
 
+/// Whether a deployment may have this name; if not, the rule.
+pub fn name_rule(name: &str) -> Result<(), String> {
+    if Names::DEPLOYMENT.accept(name) { Ok(()) } else { Err(Names::DEPLOYMENT.rule()) }
+}
+
 /// The text of a file of settings.
 pub fn read_text(file: &Path) -> Result<String, Diagnostics> {
     let unreadable =
