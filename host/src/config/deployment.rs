@@ -79,6 +79,7 @@ pub struct ServiceConfig {
 }
 
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a handful for each deployment, made once")]
 pub enum ServiceControl {
     Unit(String),
     /// `status` exits with 0 while the service runs.

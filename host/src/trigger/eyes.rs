@@ -6,6 +6,7 @@ use super::folder::{Folder, Snapshot, deployment_name};
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -22,13 +23,16 @@ pub(super) struct Eyes {
 }
 
 struct Shared {
-    folder: PathBuf,
     again: Arc<Notify>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
+    /// The folder, without links: by this path events name what is in it.
+    folder: PathBuf,
+    /// The name by which it was asked for; a link may stand there, and be swapped.
+    link: PathBuf,
     /// Files outside the folder that links in it lead to.
     targets: BTreeSet<PathBuf>,
     /// Changed and not closed since.
@@ -37,18 +41,20 @@ struct State {
 
 impl Eyes {
     pub fn new(folder: &Path, again: Arc<Notify>, with_events: bool) -> Self {
-        // Watches name files by the folder's path; what is compared with it must be free of links.
-        let real = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-        let shared = Arc::new(Shared { folder: real.clone(), again, state: Mutex::default() });
+        let shared = Arc::new(Shared { again, state: Mutex::default() });
         let watcher = with_events.then(|| watcher(shared.clone())).flatten();
-        Self { folder: Folder::new(real), shared, watcher, watched: BTreeMap::new() }
+        Self { folder: Folder::new(folder), shared, watcher, watched: BTreeMap::new() }
     }
 
     /// Brings the watches up to date, then reads the folder. Blocking.
     pub fn look(&mut self) -> io::Result<Snapshot> {
-        let folder = self.folder.path().to_owned();
-        let mut wanted: BTreeSet<PathBuf> =
-            folder.parent().map(Path::to_owned).into_iter().chain([folder.clone()]).collect();
+        let (link, folder) = self.places();
+        let above = [&link, &folder].into_iter().filter_map(|path| path.parent());
+        let mut wanted: BTreeSet<PathBuf> = above.map(Path::to_owned).chain([folder.clone()]).collect();
+        {
+            let mut state = self.shared.state();
+            (state.link, state.folder) = (link, folder.clone());
+        }
         self.follow(&wanted, false);
         let found = self.folder.scan()?;
         let outside = |path: &&PathBuf| path.parent() != Some(folder.as_path());
@@ -60,6 +66,17 @@ impl Eyes {
             return self.folder.scan();
         }
         Ok(found)
+    }
+
+    /// The folder's name, and the folder that it leads to.
+    fn places(&self) -> (PathBuf, PathBuf) {
+        let asked = self.folder.path();
+        let link = match (asked.parent().map(std::fs::canonicalize), asked.file_name()) {
+            (Some(Ok(above)), Some(name)) => above.join(name),
+            _ => asked.to_owned(),
+        };
+        let folder = std::fs::canonicalize(asked).unwrap_or_else(|_| link.clone());
+        (link, folder)
     }
 
     /// Files that somebody has changed and not closed.
@@ -114,7 +131,7 @@ impl Shared {
         }
         let mut concerns = false;
         let mut state = self.state();
-        for path in event.paths.iter().filter(|path| self.concerns(path, &state.targets)).cloned().collect::<Vec<_>>() {
+        for path in event.paths.iter().filter(|path| state.concerns(path)).cloned().collect::<Vec<_>>() {
             concerns = true;
             match event.kind {
                 EventKind::Modify(ModifyKind::Data(_)) => state.writing.insert(path),
@@ -134,17 +151,18 @@ impl Shared {
         self.again.notify_one();
     }
 
-    fn concerns(&self, path: &Path, targets: &BTreeSet<PathBuf>) -> bool {
-        if path == self.folder || targets.contains(path) {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn concerns(&self, path: &Path) -> bool {
+        if path == self.folder || path == self.link || self.targets.contains(path) {
             return true;
         }
         // `..data` is the link by which Kubernetes swaps a whole folder of files.
-        let in_folder =
-            |name: &std::ffi::OsStr| deployment_name(name).is_some() || name.as_encoded_bytes().starts_with(b"..");
+        let in_folder = |name: &OsStr| deployment_name(name).is_some() || name.as_encoded_bytes().starts_with(b"..");
         path.parent() == Some(self.folder.as_path()) && path.file_name().is_some_and(in_folder)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

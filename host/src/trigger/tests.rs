@@ -240,6 +240,26 @@ async fn a_folder_that_is_removed_and_made_again() {
 }
 
 #[tokio::test]
+async fn a_folder_that_is_a_link_to_another() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |path: &str| root.path().join(path);
+    for (folder, text) in [("one", "1"), ("two", "2")] {
+        std::fs::create_dir(at(folder)).unwrap();
+        std::fs::write(at(folder).join("a.toml"), text).unwrap();
+    }
+    std::os::unix::fs::symlink("one", at("deployments")).unwrap();
+    let (watcher, mut receiver) = watch(WatchSettings { folder: at("deployments"), debounce: DEBOUNCE, poll: NEVER });
+    let mut next = async || receiver.recv().await.unwrap().into_iter().map(|change| change.kind).collect::<Vec<_>>();
+    assert_eq!(next().await, [Appeared]);
+    std::os::unix::fs::symlink("two", at("new")).unwrap();
+    std::fs::rename(at("new"), at("deployments")).unwrap();
+    assert_eq!(next().await, [Changed]);
+    replace(&at("two/a.toml"), "3");
+    assert_eq!(next().await, [Changed]);
+    watcher.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_poll_makes_good_what_events_did_not_say() {
     let mut trial = Trial::with(DEBOUNCE * 2, false).await;
     trial.write("a.toml", "1");
@@ -276,7 +296,7 @@ async fn a_receiver_that_does_not_take_loses_nothing() {
         tokio::time::sleep(DEBOUNCE * 2).await;
     }
     let mut kinds = Vec::new();
-    while kinds.is_empty() || trial.receiver.len() > 0 {
+    while kinds.is_empty() || !trial.receiver.is_empty() {
         kinds.extend(trial.next().await.into_iter().map(|change| change.kind));
     }
     assert_eq!(kinds[0], Appeared);
@@ -303,20 +323,20 @@ async fn it_ends_when_nobody_listens_and_when_it_is_dropped() {
     while receiver.recv().await.is_some() {}
 }
 
-/// From the moment that a save is done to the moment that it is reported.
+/// From the moment that a save is done to the moment that it is reported: printed, for a busy machine proves nothing.
 #[tokio::test]
-#[ignore = "a measurement: `cargo test -p upgraded --lib latency -- --ignored --nocapture`"]
 async fn latency() {
     let mut trial = Trial::start().await;
     let mut taken: Vec<Duration> = Vec::new();
-    for number in 0..300 {
+    for number in 0..50 {
         replace(&trial.at("a.toml"), &number.to_string());
         let saved = std::time::Instant::now();
-        trial.next().await;
+        assert_eq!(trial.next().await.len(), 1);
         taken.push(saved.elapsed());
     }
     taken.sort();
-    println!("debounce {DEBOUNCE:?}: p50 {:?}, p99 {:?}, most {:?}", taken[150], taken[297], taken[299]);
+    println!("debounce {DEBOUNCE:?}: p50 {:?}, most {:?}", taken[25], taken[49]);
+    trial.expect(&[]).await;
 }
 
 fn replace(path: &Path, text: &str) {

@@ -62,6 +62,15 @@ impl Deployment {
         let deployment = reading.deployment(name, file, Table::document(&root));
         report.finish(deployment)
     }
+
+    /// Reads a deployment's file; with it the very text that was read, which a run keeps.
+    pub fn load(
+        file: &Path, catalog: &dyn PluginCatalog, secrets: SecretCheck,
+    ) -> Result<(Deployment, String), Diagnostics> {
+        let name = name_of(file).unwrap_or_default();
+        let text = read_text(file)?;
+        Ok((Self::parse(name, file, &text, catalog, secrets)?, text))
+    }
 }
 
 /// The name of the deployment that a file describes.

@@ -173,6 +173,41 @@ idle = "90s"
 }
 
 #[test]
+fn the_examples_are_sound() {
+    let any = json!({ "additionalProperties": true });
+    let catalog = BTreeMap::from([
+        plugin("notes", Role::Product, any.clone()),
+        plugin("generic", Role::Product, any.clone()),
+        plugin("source", Role::Platform, any.clone()),
+        plugin("sqlite", Role::Datastore, any.clone()),
+        plugin("files", Role::Datastore, any),
+    ]);
+    for name in ["deployment.toml", "deployment-generic.toml"] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/notes").join(name);
+        let (deployment, text) = Deployment::load(&file, &catalog, SecretCheck::NameOnly)
+            .unwrap_or_else(|mistakes| panic!("{}", mistakes.render(false)));
+        assert!(text.contains(&deployment.version));
+        assert_eq!((deployment.platforms.len(), deployment.datastores.len()), (1, 2));
+    }
+}
+
+#[test]
+fn files_that_are_no_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shop.toml");
+    let said = || {
+        let mistakes = Deployment::load(&file, &catalog(), SecretCheck::Resolve).unwrap_err().to_string();
+        mistakes.replace(&folder.path().display().to_string(), "/etc")
+    };
+    let mut all = vec![said()];
+    for bytes in [&b"version = \"1\"\nproduct = \"\xff\"\n"[..], &[b' '; 2 << 20]] {
+        std::fs::write(&file, bytes).unwrap();
+        all.push(said());
+    }
+    insta::assert_snapshot!(all.join("\n"));
+}
+
+#[test]
 fn an_empty_file() {
     insta::assert_snapshot!(said(""));
 }
