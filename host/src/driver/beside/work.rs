@@ -57,6 +57,11 @@ impl Pulse {
         Ok(())
     }
 
+    /// The caller is gone, or its run cancelled.
+    pub fn is_over(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
     pub fn progress(&self, done: u64, total: Option<u64>, unit: &str, message: &str) {
         let mut last = lock(&self.last);
         if last.is_none_or(|last| last.elapsed() >= BETWEEN_SIGNS) {

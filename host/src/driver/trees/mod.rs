@@ -8,7 +8,7 @@
 mod archive;
 pub mod copy;
 pub mod manifest;
-mod swap;
+pub mod swap;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -57,7 +57,14 @@ impl Trees {
 
     pub async fn mark(&self, cx: &StepContext, path: &str) -> Result<String, VerbError> {
         let place = self.place(cx, path)?;
-        work::run(cx, beside(&place, "#mark"), move |pulse| manifest::mark(&place.settled()?.live, pulse)).await
+        work::run(cx, beside(&place, "#mark"), move |pulse| {
+            let live = place.settled()?.live;
+            if !manifest::exists(&live)? {
+                return Err(VerbError::NotFound(format!("there is nothing at `{}`", live.display())));
+            }
+            manifest::mark(&live, pulse)
+        })
+        .await
     }
 
     /// Into the vault, with the manifest of exactly these bytes beside it; the artifact's key.

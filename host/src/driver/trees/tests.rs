@@ -137,7 +137,8 @@ async fn what_did_not_exist_does_not_exist_again() {
     let trees = Trees::new(BTreeMap::from([("data".into(), path.clone())]), bench.vault.clone());
     let empty = trees.manifest(&call("r1-look"), "data", None).await.unwrap();
     assert_eq!(empty, ".\t0\tabsent\n");
-    assert_eq!(trees.mark(&call("r1-look"), "data").await.unwrap(), "absent");
+    let error = trees.mark(&call("r1-look"), "data").await.unwrap_err();
+    assert!(matches!(error, VerbError::NotFound(_)), "{error}");
     trees.freeze(&call("r1-freeze"), "data").await.unwrap();
     let key = trees.save(&call("r1-backup"), "data", Some("r1-freeze")).await.unwrap();
     assert_eq!(trees.manifest(&call("r1-look"), "data", Some("r1-freeze")).await.unwrap(), empty);

@@ -1,0 +1,107 @@
+//! A copy of a live database as of one moment, through SQLite's backup.
+
+use super::connect::{Of, reader};
+use crate::driver::beside::work::{At, Pulse};
+use crate::driver::beside::{look, remove};
+use crate::driver::trees::copy::{Properties, make_private_file, settle};
+use crate::model::VerbError;
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+/// Pages between two looks at the run.
+const PAGES: i32 = 1024;
+/// After so many beginnings, writers wait until the copy is done.
+const PATIENCE: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: u32 = 1200;
+
+/// Copies `from` to `to`, where nothing may be; it is on the disk, without companions, when this returns.
+pub fn copy(from: &Path, to: &Path, pulse: &Pulse) -> Result<(), VerbError> {
+    drop(make_private_file(to)?);
+    back_up(from, to, pulse)?;
+    keep_owner(from, to)?;
+    File::open(to).and_then(|file| file.sync_all()).at("syncing", to)
+}
+
+fn back_up(from: &Path, to: &Path, pulse: &Pulse) -> Result<(), VerbError> {
+    let source = reader(from, pulse)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut target = Connection::open_with_flags(to, flags).of(to)?;
+    // Half a copy is never looked at.
+    target
+        .execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE")
+        .of(to)?;
+    let mode: String = source.query_row("PRAGMA journal_mode", [], |row| row.get(0)).of(from)?;
+    // In a log, others write on while a reader keeps its moment. Without one a reader would hold them up.
+    let mut held = mode.eq_ignore_ascii_case("wal");
+    for beginning in 1.. {
+        if held || beginning > PATIENCE {
+            held = true;
+            source.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema").of(from)?;
+        }
+        let done = run(&source, &mut target, from, held, pulse)?;
+        if done {
+            break;
+        }
+        pulse.activity().line(
+            crate::activity::Level::Info,
+            format!("`{}` was written to while it was copied: beginning anew", from.display()),
+        );
+    }
+    target.close().map_err(|(_, error)| error).of(to)?;
+    // A log's reader of the copy would make companions that hold nothing.
+    for companion in super::connect::COMPANIONS {
+        remove(&crate::driver::beside::ending(to, companion))?;
+    }
+    Ok(())
+}
+
+/// False where somebody wrote meanwhile, and SQLite began anew.
+fn run(
+    source: &Connection, target: &mut Connection, from: &Path, held: bool, pulse: &Pulse,
+) -> Result<bool, VerbError> {
+    let backup = Backup::new(source, target).of(from)?;
+    let (mut least, mut waits) = (i32::MAX, 0);
+    loop {
+        pulse.alive()?;
+        let step = backup.step(PAGES).of(from)?;
+        let progress = backup.progress();
+        let done = u64::try_from(progress.pagecount - progress.remaining).unwrap_or(0);
+        pulse.progress(done, u64::try_from(progress.pagecount).ok(), "pages", "copying the database");
+        match step {
+            StepResult::Done => return Ok(true),
+            StepResult::Busy | StepResult::Locked => {
+                waits += 1;
+                if waits > LONGEST_WAIT {
+                    return Err(VerbError::Unavailable(format!("`{}` is locked by somebody else", from.display())));
+                }
+                std::thread::sleep(PAUSE);
+            }
+            _ if !held && progress.remaining > least => return Ok(false),
+            _ => least = progress.remaining,
+        }
+    }
+}
+
+/// Gives `to` the mode and owner of `like`; where there is no such file, the owner of the folder.
+pub fn keep_owner(like: &Path, to: &Path) -> Result<(), VerbError> {
+    let (mode, metadata) = match look(like)? {
+        Some(metadata) => (metadata.permissions().mode() & 0o7777, metadata),
+        None => {
+            let folder = like.parent().unwrap_or(Path::new("/"));
+            (0o600, fs::metadata(folder).at("looking at", folder)?)
+        }
+    };
+    let own = fs::metadata(to).at("looking at", to)?;
+    let properties = Properties {
+        mode,
+        owner: (metadata.uid(), metadata.gid()),
+        modified: (own.mtime(), own.mtime_nsec()),
+        attributes: Default::default(),
+    };
+    settle(to, &properties, false)
+}
