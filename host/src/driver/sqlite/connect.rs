@@ -11,14 +11,16 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What belongs to a database file and means nothing, or harm, without it.
 pub const COMPANIONS: &[&str] = &["-wal", "-journal", "-shm"];
 /// How long a try for the write lock waits; there are many of them.
 const LOCK_WAIT: Duration = Duration::from_millis(500);
-/// How long a reading waits: a busy writer leaves short gaps.
-const READ_WAIT: Duration = Duration::from_secs(10);
+/// How long a reading waits for its turn.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// A busy writer without a log leaves gaps of microseconds; SQLite's own waiting rarely meets one.
+const BETWEEN_TRIES: Duration = Duration::from_millis(1);
 /// Virtual machine steps between two looks at the run.
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;
 
@@ -56,6 +58,38 @@ pub fn locker(path: &Path, pulse: &Pulse) -> Result<Connection, VerbError> {
     Ok(connection)
 }
 
+/// Begins a reading of one moment, which lasts until the transaction ends.
+pub fn begin_reading(connection: &Connection, path: &Path, pulse: &Pulse) -> Result<(), VerbError> {
+    patiently(path, pulse, || {
+        let begun = connection.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema");
+        if begun.is_err() && !connection.is_autocommit() {
+            connection.execute_batch("ROLLBACK")?;
+        }
+        begun
+    })
+}
+
+/// Tries again while somebody else has the lock.
+pub fn patiently<T>(
+    path: &Path, pulse: &Pulse, mut attempt: impl FnMut() -> rusqlite::Result<T>,
+) -> Result<T, VerbError> {
+    let begun = Instant::now();
+    loop {
+        match attempt() {
+            Err(error) if is_busy(&error) && begun.elapsed() < LONGEST_WAIT => {
+                pulse.alive()?;
+                pulse.activity().touch();
+                std::thread::sleep(BETWEEN_TRIES);
+            }
+            result => return result.of(path),
+        }
+    }
+}
+
+pub fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
 /// Brings what lies in a copy's companions into the file itself: what a restore set aside may still have a log.
 pub fn make_single(path: &Path, pulse: &Pulse) -> Result<(), VerbError> {
     if waits(path, "-wal")? || waits(path, "-journal")? {
@@ -78,7 +112,7 @@ fn waits(path: &Path, companion: &str) -> Result<bool, VerbError> {
 
 fn open(path: &Path, flags: OpenFlags, pulse: &Pulse) -> Result<Connection, VerbError> {
     let mut connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).of(path)?;
-    connection.busy_timeout(READ_WAIT).of(path)?;
+    connection.busy_timeout(Duration::ZERO).of(path)?;
     let pulse = pulse.clone();
     connection
         .progress_handler(

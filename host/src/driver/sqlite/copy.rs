@@ -1,6 +1,6 @@
 //! A copy of a live database as of one moment, through SQLite's backup.
 
-use super::connect::{Of, reader};
+use super::connect::{Of, begin_reading, patiently, reader};
 use crate::driver::beside::work::{At, Pulse};
 use crate::driver::beside::{look, remove};
 use crate::driver::trees::copy::{Properties, make_private_file, settle};
@@ -10,14 +10,11 @@ use rusqlite::{Connection, OpenFlags};
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::time::Duration;
 
 /// Pages between two looks at the run.
 const PAGES: i32 = 1024;
 /// After so many beginnings, writers wait until the copy is done.
 const PATIENCE: u32 = 3;
-const PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_WAIT: u32 = 1200;
 
 /// Copies `from` to `to`, where nothing may be; it is on the disk, without companions, when this returns.
 pub fn copy(from: &Path, to: &Path, pulse: &Pulse) -> Result<(), VerbError> {
@@ -35,13 +32,13 @@ fn back_up(from: &Path, to: &Path, pulse: &Pulse) -> Result<(), VerbError> {
     target
         .execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE")
         .of(to)?;
-    let mode: String = source.query_row("PRAGMA journal_mode", [], |row| row.get(0)).of(from)?;
+    let mode: String = patiently(from, pulse, || source.query_row("PRAGMA journal_mode", [], |row| row.get(0)))?;
     // In a log, others write on while a reader keeps its moment. Without one a reader would hold them up.
     let mut held = mode.eq_ignore_ascii_case("wal");
     for beginning in 1.. {
         if held || beginning > PATIENCE {
             held = true;
-            source.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema").of(from)?;
+            begin_reading(&source, from, pulse)?;
         }
         let done = run(&source, &mut target, from, held, pulse)?;
         if done {
@@ -65,26 +62,26 @@ fn run(
     source: &Connection, target: &mut Connection, from: &Path, held: bool, pulse: &Pulse,
 ) -> Result<bool, VerbError> {
     let backup = Backup::new(source, target).of(from)?;
-    let (mut least, mut waits) = (i32::MAX, 0);
+    let mut least = i32::MAX;
     loop {
         pulse.alive()?;
-        let step = backup.step(PAGES).of(from)?;
+        let step = patiently(from, pulse, || match backup.step(PAGES)? {
+            StepResult::Busy | StepResult::Locked => Err(busy()),
+            step => Ok(step),
+        })?;
         let progress = backup.progress();
         let done = u64::try_from(progress.pagecount - progress.remaining).unwrap_or(0);
         pulse.progress(done, u64::try_from(progress.pagecount).ok(), "pages", "copying the database");
         match step {
             StepResult::Done => return Ok(true),
-            StepResult::Busy | StepResult::Locked => {
-                waits += 1;
-                if waits > LONGEST_WAIT {
-                    return Err(VerbError::Unavailable(format!("`{}` is locked by somebody else", from.display())));
-                }
-                std::thread::sleep(PAUSE);
-            }
             _ if !held && progress.remaining > least => return Ok(false),
             _ => least = progress.remaining,
         }
     }
+}
+
+fn busy() -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None)
 }
 
 /// Gives `to` the mode and owner of `like`; where there is no such file, the owner of the folder.

@@ -3,11 +3,11 @@
 //! The lock is SQLite's own: a write transaction on a connection that this process keeps, so that it ends with the process
 //! and is taken again after a restart. Readers go on.
 
-use super::connect::{Of, locker, reader};
+use super::connect::{Of, is_busy, locker, patiently, reader};
 use crate::driver::beside::work::Pulse;
 use crate::driver::beside::{ending, look};
 use crate::model::VerbError;
-use rusqlite::{Connection, ErrorCode, ffi};
+use rusqlite::{Connection, ffi};
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -57,11 +57,7 @@ fn lock(path: &Path, pulse: &Pulse) -> Result<Option<Connection>, VerbError> {
             connection.progress_handler(0, None::<fn() -> bool>).of(path)?;
             Ok(Some(connection))
         }
-        Err(error)
-            if matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)) =>
-        {
-            Ok(None)
-        }
+        Err(error) if is_busy(&error) => Ok(None),
         Err(error) => Err(error).of(path),
     }
 }
@@ -92,8 +88,8 @@ pub fn resume(path: &Path, pulse: &Pulse) -> Result<(), VerbError> {
 /// Changes with every write by anybody; not with a rename, and not by our reading.
 pub fn mark(path: &Path, pulse: &Pulse) -> Result<String, VerbError> {
     let header = match fences().get(path) {
-        Some(Some(held)) => header(&held.connection, path)?,
-        _ => header(&reader(path, pulse)?, path)?,
+        Some(Some(held)) => header(&held.connection, path, pulse)?,
+        _ => header(&reader(path, pulse)?, path, pulse)?,
     };
     let metadata =
         look(path)?.ok_or_else(|| VerbError::NotFound(format!("there is no database `{}`", path.display())))?;
@@ -123,9 +119,9 @@ const HEADER_BYTES: usize = 100;
 
 /// The file's first bytes, through SQLite's own descriptor: opening one of ours and closing it would drop the locks that
 /// any connection of this process holds on the file. An empty file has zeros.
-fn header(connection: &Connection, path: &Path) -> Result<[u8; HEADER_BYTES], VerbError> {
+fn header(connection: &Connection, path: &Path, pulse: &Pulse) -> Result<[u8; HEADER_BYTES], VerbError> {
     // The file is opened with the first statement.
-    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).of(path)?;
+    patiently(path, pulse, || connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())))?;
     let mut header = [0_u8; HEADER_BYTES];
     let mut file: *mut ffi::sqlite3_file = std::ptr::null_mut();
     // SAFETY: the connection is open and used by this thread alone; SQLite fills `file` with a pointer that lives as long

@@ -1,7 +1,7 @@
 //! What a database holds, as sorted lines: each object of its schema, and each table's row count with a digest of its rows
 //! in any order. A virtual table counts through the tables that it keeps its data in.
 
-use super::connect::Of;
+use super::connect::{Of, begin_reading};
 use crate::driver::beside::escape;
 use crate::driver::beside::work::Pulse;
 use crate::effect::hex;
@@ -13,15 +13,9 @@ use std::path::Path;
 
 /// `path` is for messages; everything is read in one transaction.
 pub fn manifest(connection: &Connection, path: &Path, pulse: &Pulse) -> Result<String, VerbError> {
-    // A backup may have begun the transaction already.
-    let own = connection.is_autocommit();
-    if own {
-        connection.execute_batch("BEGIN").of(path)?;
-    }
+    begin_reading(connection, path, pulse)?;
     let lines = lines(connection, path, pulse);
-    if own {
-        connection.execute_batch("ROLLBACK").of(path)?;
-    }
+    connection.execute_batch("ROLLBACK").of(path)?;
     let mut lines = lines?;
     lines.sort_unstable();
     Ok(lines.join("\n") + "\n")

@@ -200,13 +200,14 @@ fn check(place: &Place, step: Option<&str>, pulse: &Pulse) -> Result<Vec<String>
             Some(copy) => (copy.clone(), copy_reader(&copy, pulse)),
         },
     };
-    match connection.and_then(|connection| problems(&connection, &path)) {
+    match connection.and_then(|connection| problems(&connection, &path, pulse)) {
         Err(VerbError::Other(failure)) if failure.code == "damaged" => Ok(vec![failure.message]),
         result => result,
     }
 }
 
-fn problems(connection: &rusqlite::Connection, path: &Path) -> Result<Vec<String>, VerbError> {
+fn problems(connection: &rusqlite::Connection, path: &Path, pulse: &Pulse) -> Result<Vec<String>, VerbError> {
+    connect::begin_reading(connection, path, pulse)?;
     let mut found = Vec::new();
     let mut integrity = connection.prepare("PRAGMA integrity_check").of(path)?;
     for line in integrity.query_map([], |row| row.get::<_, String>(0)).of(path)? {
