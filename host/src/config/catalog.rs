@@ -7,6 +7,10 @@ pub trait PluginCatalog {
     /// For the nearest one, where a name is not known.
     fn names(&self) -> Vec<String>;
     fn info(&self, name: &str) -> Option<Info>;
+    /// Why a plugin of this name is there and can't be used.
+    fn problem(&self, _name: &str) -> Option<String> {
+        None
+    }
 }
 
 impl PluginCatalog for BTreeMap<String, Info> {

@@ -35,6 +35,9 @@ pub enum PluginError {
     Describe { file: String, why: String },
     #[error("`{file}` has settings that can't be checked: {source}")]
     Schema { file: String, source: super::schema::SchemaError },
+    /// As it was said before.
+    #[error("{0}")]
+    Refused(String),
     #[error("`{binding}` needs a {wanted}, and the plugin `{plugin}` is a {is}")]
     Role { binding: String, plugin: String, wanted: Role, is: Role },
     #[error("the plan names no component for `{binding}`")]
@@ -43,6 +46,33 @@ pub enum PluginError {
     Engine(String),
     #[error("`{}` can't be written", .path.display())]
     State { path: PathBuf, source: std::io::Error },
+}
+
+impl PluginError {
+    /// Whether the same bytes can never be used by this host.
+    pub(super) fn is_of_the_component(&self) -> bool {
+        match self {
+            Self::NotAComponent { .. }
+            | Self::Contract { .. }
+            | Self::NoRole { .. }
+            | Self::ManyRoles { .. }
+            | Self::Imports { .. }
+            | Self::Misfit { .. }
+            | Self::Compile { .. }
+            | Self::Describe { .. }
+            | Self::Schema { .. }
+            | Self::Refused(_) => true,
+            Self::Missing { .. }
+            | Self::Ambiguous { .. }
+            | Self::Gone { .. }
+            | Self::Unreadable { .. }
+            | Self::TooLarge { .. }
+            | Self::Role { .. }
+            | Self::Unplanned { .. }
+            | Self::Engine(_)
+            | Self::State { .. } => false,
+        }
+    }
 }
 
 fn listed(names: &[String]) -> String {

@@ -9,6 +9,7 @@ pub mod schema;
 mod engine;
 mod error;
 mod folder;
+mod library;
 mod load;
 mod plugins;
 mod sealed;
@@ -20,5 +21,6 @@ mod tests;
 
 pub use crate::capability::Limits;
 pub use error::PluginError;
-pub use plugins::{Described, Plugins};
+pub use library::Described;
+pub use plugins::Plugins;
 pub use shape::CONTRACT;

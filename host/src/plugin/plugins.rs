@@ -1,45 +1,21 @@
 //! The door to the plugins: what there is, what it says of itself, and a deployment's bindings as things to call.
 
-use super::engine::{Loaded, Machine, Pass};
 use super::error::PluginError;
-use super::folder::{Folder, Found, shown};
+use super::library::{Described, Library};
 use super::roles::Bound;
-use super::sealed::Sealed;
-use super::{load, schema, shape, v0_1};
+use super::v0_1;
 use crate::capability::{Granted, Limits};
-use crate::config::{BindingConfig, Deployment};
+use crate::config::{BindingConfig, Deployment, PluginCatalog};
 use crate::driver::Drivers;
 use crate::model::{Info, Role};
 use crate::plan::PlannedBinding;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
-use tracing::warn;
+use std::sync::Arc;
 
 /// The plugins of one daemon. Cheap to clone; nothing is read or started before it is asked for.
 #[derive(Clone)]
-pub struct Plugins(Arc<Inner>);
-
-pub(super) struct Inner {
-    pub limits: Limits,
-    folder: Folder,
-    compiled: PathBuf,
-    machine: Machine,
-    sealed: OnceLock<Sealed>,
-    /// One component is compiled at a time; each takes all cores.
-    loading: Mutex<()>,
-    /// By digest.
-    infos: Mutex<HashMap<String, Arc<Info>>>,
-}
-
-/// A component of the plugins' folder, and what it says of itself.
-#[derive(Debug, Clone)]
-pub struct Described {
-    pub file: PathBuf,
-    /// SHA-256 of the component, hexadecimal.
-    pub digest: String,
-    pub info: Arc<Info>,
-}
+pub struct Plugins(Arc<Library>);
 
 impl Plugins {
     /// `folder`: where the operator puts components; `state`: the daemon's own folder.
@@ -48,26 +24,18 @@ impl Plugins {
     }
 
     pub fn with_limits(folder: PathBuf, state: &Path, limits: Limits) -> Self {
-        Self(Arc::new(Inner {
-            folder: Folder::new(folder, state.join("kept"), limits.component_bytes),
-            compiled: state.join("plugins"),
-            machine: Machine::new(limits.keep_loaded),
-            sealed: OnceLock::new(),
-            loading: Mutex::new(()),
-            infos: Mutex::default(),
-            limits,
-        }))
+        Self(Arc::new(Library::new(folder, state, limits)))
     }
 
     /// The plugin of this name: `<name>.wasm`, or the component that calls itself so.
     pub async fn info(&self, name: &str) -> Result<Described, PluginError> {
         let name = name.to_owned();
-        self.blocking(move |inner| inner.find(&name)).await
+        self.blocking(move |library| library.find(&name)).await
     }
 
     /// Every component of the folder, and why one that can't be used can't.
     pub async fn list(&self) -> Result<Vec<Result<Described, PluginError>>, PluginError> {
-        self.blocking(Inner::list).await
+        self.blocking(Library::list).await
     }
 
     /// [`info`](Self::info) for a thread that may block, and is none of the runtime's.
@@ -111,9 +79,9 @@ impl Plugins {
             it.map(|planned| (planned.digest.clone(), config.binding.plugin.clone())).ok_or_else(unplanned)
         };
         let digests = deployment.bindings().map(digest_of).collect::<Result<Vec<_>, _>>()?;
-        self.blocking(move |inner| {
+        self.blocking(move |library| {
             let describe =
-                |(digest, plugin): (String, String)| inner.info_of(&digest, &plugin).map(|info| (digest, info));
+                |(digest, plugin): (String, String)| library.info_of(&digest, &plugin).map(|info| (digest, info));
             digests.into_iter().map(describe).collect::<Result<Vec<_>, _>>()
         })
         .await
@@ -121,8 +89,8 @@ impl Plugins {
 
     async fn found(&self, deployment: &Deployment) -> Result<Vec<(String, Arc<Info>)>, PluginError> {
         let names: Vec<String> = deployment.bindings().map(|config| config.binding.plugin.clone()).collect();
-        self.blocking(move |inner| {
-            let find = |name: &String| inner.find(name).map(|described| (described.digest, described.info));
+        self.blocking(move |library| {
+            let find = |name: &String| library.find(name).map(|described| (described.digest, described.info));
             names.iter().map(find).collect::<Result<Vec<_>, _>>()
         })
         .await
@@ -140,9 +108,9 @@ impl Plugins {
     /// Keeps copies of the components that a run begins with. Durable when it returns.
     pub async fn keep(&self, bindings: &[PlannedBinding]) -> Result<(), PluginError> {
         let bindings = bindings.to_vec();
-        self.blocking(move |inner| {
+        self.blocking(move |library| {
             for PlannedBinding { binding, digest } in bindings {
-                if !inner.folder.keep(&digest)? {
+                if !library.folder().keep(&digest)? {
                     return Err(PluginError::Gone { name: binding.plugin, digest });
                 }
             }
@@ -153,8 +121,8 @@ impl Plugins {
 
     /// Drops the copies that no run, frozen copy or kept backup refers to any more.
     pub async fn keep_only(&self, digests: BTreeSet<String>) -> Result<(), PluginError> {
-        self.blocking(move |inner| {
-            inner.folder.keep_only(&digests);
+        self.blocking(move |library| {
+            library.folder().keep_only(&digests);
             Ok(())
         })
         .await
@@ -174,7 +142,7 @@ impl Plugins {
             }
             digests.insert((binding.role, binding.name.clone()), digest.clone());
             let adapter = Arc::new(v0_1::Adapter::new(v0_1::Parts {
-                plugins: self.0.clone(),
+                library: self.0.clone(),
                 digest,
                 info,
                 settings: config.settings.clone(),
@@ -194,132 +162,35 @@ impl Plugins {
     }
 
     async fn blocking<T: Send + 'static>(
-        &self, work: impl FnOnce(&Inner) -> Result<T, PluginError> + Send + 'static,
+        &self, work: impl FnOnce(&Library) -> Result<T, PluginError> + Send + 'static,
     ) -> Result<T, PluginError> {
-        let inner = self.0.clone();
-        let done = tokio::task::spawn_blocking(move || work(&inner)).await;
+        let library = self.0.clone();
+        let done = tokio::task::spawn_blocking(move || work(&library)).await;
         done.unwrap_or_else(|error| Err(PluginError::Engine(error.to_string())))
     }
 
     #[cfg(test)]
     pub(super) fn is_running(&self) -> bool {
-        self.0.machine.is_running()
+        self.0.is_running()
     }
 }
 
-impl Inner {
-    /// The component, ready for an instance, and the right to use it.
-    pub async fn ready(self: &Arc<Self>, digest: &str, plugin: &str) -> Result<(Pass, Arc<Loaded>), PluginError> {
-        let pass = self.machine.enter()?;
-        if let Some(loaded) = pass.runtime.loaded(digest) {
-            return Ok((pass, loaded));
-        }
-        let (inner, digest, plugin) = (self.clone(), digest.to_owned(), plugin.to_owned());
-        let loading = tokio::task::spawn_blocking(move || {
-            let loaded = inner.load(&pass, &digest, &plugin)?;
-            Ok((pass, loaded))
-        });
-        loading.await.unwrap_or_else(|error| Err(PluginError::Engine(error.to_string())))
+/// For readers of deployments' files; on a thread that may block, and is none of the runtime's.
+impl PluginCatalog for Plugins {
+    fn names(&self) -> Vec<String> {
+        let described = self.0.list().unwrap_or_default().into_iter().flatten();
+        let names: BTreeSet<String> = described.map(|described| described.info.name.clone()).collect();
+        names.into_iter().collect()
     }
 
-    fn load(&self, pass: &Pass, digest: &str, plugin: &str) -> Result<Arc<Loaded>, PluginError> {
-        let _one_at_a_time = self.loading.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        match pass.runtime.loaded(digest) {
-            Some(loaded) => Ok(loaded),
-            None => load::load(&pass.runtime, self.sealed()?, &self.folder, digest, plugin),
-        }
+    fn info(&self, name: &str) -> Option<Info> {
+        self.0.find(name).ok().map(|described| (*described.info).clone())
     }
 
-    fn sealed(&self) -> Result<&Sealed, PluginError> {
-        if let Some(sealed) = self.sealed.get() {
-            return Ok(sealed);
-        }
-        let opened = Sealed::open(&self.compiled)?;
-        Ok(self.sealed.get_or_init(|| opened))
-    }
-
-    fn find(&self, name: &str) -> Result<Described, PluginError> {
-        if let Some(file) = self.folder.by_file_name(name) {
-            return self.describe(self.folder.look(&file)?);
-        }
-        let mut others = Vec::new();
-        let mut found: Vec<Described> = Vec::new();
-        for file in self.folder.all()? {
-            match self.folder.look(&file).and_then(|found| self.describe(found)) {
-                Ok(described) if described.info.name == name => found.push(described),
-                Ok(described) => others.push(described.info.name.clone()),
-                Err(why) => {
-                    warn!("{why}");
-                    others.push(format!("{} (can't be used)", shown(&file)));
-                }
-            }
-        }
-        if found.len() > 1 {
-            let files = found.iter().map(|described| shown(&described.file)).collect();
-            return Err(PluginError::Ambiguous { name: name.into(), files });
-        }
-        let missing = || PluginError::Missing { name: name.into(), folder: self.folder.path().into(), others };
-        found.pop().ok_or_else(missing)
-    }
-
-    fn list(&self) -> Result<Vec<Result<Described, PluginError>>, PluginError> {
-        let files = self.folder.all()?;
-        Ok(files.iter().map(|file| self.folder.look(file).and_then(|found| self.describe(found))).collect())
-    }
-
-    fn describe(&self, found: Found) -> Result<Described, PluginError> {
-        let info = self.info_of(&found.digest, &shown(&found.file))?;
-        Ok(Described { file: found.file, digest: found.digest, info })
-    }
-
-    /// What the component with this digest says of itself: remembered, written down, or asked.
-    fn info_of(&self, digest: &str, plugin: &str) -> Result<Arc<Info>, PluginError> {
-        let known = self.infos.lock().expect("no panic holds this lock").get(digest).cloned();
-        if let Some(info) = known {
-            return Ok(info);
-        }
-        let info = match self.written_info(digest)? {
-            Some(info) => info,
-            None => self.asked_info(digest, plugin)?,
-        };
-        let info = Arc::new(info);
-        self.infos.lock().expect("no panic holds this lock").insert(digest.into(), info.clone());
-        Ok(info)
-    }
-
-    fn written_info(&self, digest: &str) -> Result<Option<Info>, PluginError> {
-        let name = info_name(digest);
-        match self.sealed()?.read(&name, &info_purpose(digest)) {
-            Ok(content) => Ok(content.and_then(|content| serde_json::from_slice(content.bytes()).ok())),
-            Err(why) => {
-                warn!("the description `{name}` is not used: {why}");
-                Ok(None)
-            }
+    fn problem(&self, name: &str) -> Option<String> {
+        match self.0.find(name) {
+            Ok(_) | Err(PluginError::Missing { .. }) => None,
+            Err(why) => Some(why.to_string()),
         }
     }
-
-    fn asked_info(&self, digest: &str, plugin: &str) -> Result<Info, PluginError> {
-        let pass = self.machine.enter()?;
-        let loaded = self.load(&pass, digest, plugin)?;
-        let describe = |why: String| PluginError::Describe { file: plugin.into(), why };
-        let alone = tokio::runtime::Builder::new_current_thread().enable_time().build();
-        let alone = alone.map_err(|error| PluginError::Engine(error.to_string()))?;
-        let info = alone.block_on(v0_1::describe(&pass, &loaded, &self.limits)).map_err(describe)?;
-        schema::compile(&info.config_schema, self.limits.schema_bytes)
-            .map_err(|source| PluginError::Schema { file: plugin.into(), source })?;
-        let text = serde_json::to_vec(&info).map_err(|error| describe(error.to_string()))?;
-        if let Err(error) = self.sealed()?.publish(&info_name(digest), &info_purpose(digest), &text) {
-            warn!("what `{plugin}` says of itself is not written down: {error}");
-        }
-        Ok(info)
-    }
-}
-
-fn info_name(digest: &str) -> String {
-    format!("{digest}.info")
-}
-
-/// Another host may hold a component to other rules, and asks it again.
-fn info_purpose(digest: &str) -> String {
-    format!("description of {digest} for {} {}", env!("CARGO_PKG_VERSION"), shape::CONTRACT)
 }

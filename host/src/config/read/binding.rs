@@ -118,6 +118,11 @@ impl Reading<'_, '_> {
                 self.report.add_with_help(span, message, format!("for a {role} there are: {}", self.of_role(role)));
                 None
             }
+            None if let Some(problem) = self.catalog.problem(name) => {
+                let help = "this is the plugin's mistake; a version of it for this host would be right";
+                self.report.add_with_help(span, format!("the plugin `{name}` can't be used: {problem}"), help);
+                None
+            }
             None => {
                 let known = self.names_of_role(role);
                 let there = format!("for a {role} there are: {}", self.of_role(role));

@@ -1,6 +1,7 @@
 //! What is a plugin, and what a person reads of a file that is none.
 
 use super::*;
+use crate::config::PluginCatalog;
 
 async fn why(file: &[u8]) -> String {
     let bench = Bench::new();
@@ -92,4 +93,19 @@ async fn a_binding_needs_a_plugin_of_its_role() {
     deployment.platforms.push(config("main", Role::Platform, "evil", "", ""));
     let message = bench.plugins().bind_without_drivers(&deployment).await.err().unwrap().to_string();
     assert_eq!(message, "`main` needs a platform, and the plugin `evil` is a product");
+}
+
+#[tokio::test]
+async fn a_reader_of_files_learns_what_there_is() {
+    let bench = Bench::new();
+    bench.put("broken.wasm", b"text");
+    let plugins = bench.plugins();
+    let reader = std::thread::spawn(move || {
+        let catalog: &dyn PluginCatalog = &plugins;
+        let info = catalog.info("evil").map(|info| info.role);
+        (catalog.names(), info, catalog.problem("evil"), catalog.problem("broken"), catalog.problem("nobody"))
+    });
+    let (names, info, none, broken, nobody) = reader.join().unwrap();
+    assert_eq!((names, info, none, nobody), (vec!["evil".to_owned()], Some(Role::Product), None, None));
+    assert_eq!(broken.unwrap(), "`broken.wasm` is no component: it is not WebAssembly");
 }

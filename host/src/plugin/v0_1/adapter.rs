@@ -9,7 +9,7 @@ use crate::context::StepContext;
 use crate::driver::Drivers;
 use crate::model::{Info, VerbError};
 use crate::plugin::engine::{Loaded, Pass};
-use crate::plugin::plugins::Inner;
+use crate::plugin::library::Library;
 use crate::plugin::roles::{Answer, CallError};
 use futures::future::BoxFuture;
 use serde_json::Value;
@@ -25,7 +25,7 @@ pub use stores::exports::upgraded::plugin::datastore::Guest as DatastoreGuest;
 pub struct Adapter(Parts);
 
 pub struct Parts {
-    pub plugins: Arc<Inner>,
+    pub library: Arc<Library>,
     /// SHA-256 of the component.
     pub digest: String,
     pub info: Arc<Info>,
@@ -102,18 +102,18 @@ impl Adapter {
     }
 
     pub(super) fn checks<'a>(&'a self, cx: &'a StepContext) -> answer::Checks<'a> {
-        answer::Checks { limits: &self.0.plugins.limits, deployment: &cx.deployment, bindings: &cx.bindings }
+        answer::Checks { limits: &self.0.library.limits, deployment: &cx.deployment, bindings: &cx.bindings }
     }
 
     async fn ready(&self, function: &'static str) -> Answer<(Pass, Arc<Loaded>)> {
-        let ready = self.0.plugins.ready(&self.0.digest, &self.0.plugin).await;
+        let ready = self.0.library.ready(&self.0.digest, &self.0.plugin).await;
         ready.map_err(|error| self.broken(function, Broken { code: "plugin", message: error.to_string() }, Vec::new()))
     }
 
     fn visit<'a>(&'a self, cx: &'a StepContext, pass: &'a Pass) -> Visit<'a> {
         Visit {
             engine: &pass.runtime.engine,
-            limits: &self.0.plugins.limits,
+            limits: &self.0.library.limits,
             granted: self.0.granted.clone(),
             activity: &cx.activity,
             idle: self.0.idle,
@@ -129,7 +129,7 @@ impl Adapter {
         match said {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
-                let error = answer::bounded(VerbError::from(error), &self.0.plugins.limits);
+                let error = answer::bounded(VerbError::from(error), &self.0.library.limits);
                 Err(CallError::Refused { plugin: self.0.plugin.clone(), function, error })
             }
             Err(broken) => Err(self.broken(function, broken, cx.activity.tail())),
