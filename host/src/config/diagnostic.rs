@@ -147,6 +147,9 @@ impl<'a> Report<'a> {
         match value {
             Some(value) if self.list.is_empty() => Ok(value),
             _ => {
+                if self.list.is_empty() {
+                    self.add(0..0, "the file can't be read, and nothing says why: this is a mistake of upgraded's");
+                }
                 self.list.sort_by_key(|diagnostic| diagnostic.span.start);
                 Err(Diagnostics { list: self.list, text: Some(self.text.into()) })
             }

@@ -276,6 +276,31 @@ fn a_schema_that_is_the_plugins_mistake() {
 }
 
 #[test]
+fn schemas_that_go_in_circles() {
+    let schemas = [
+        json!({ "$ref": "#" }),
+        json!({ "allOf": [{ "$ref": "#" }] }),
+        json!({ "$ref": "#/$defs/a", "$defs": { "a": { "$ref": "#/$defs/b" }, "b": { "$ref": "#/$defs/a" } } }),
+        json!({ "$dynamicRef": "#x", "$dynamicAnchor": "x" }),
+        json!({ "$recursiveRef": "#", "$schema": "https://json-schema.org/draft/2019-09/schema", "$recursiveAnchor": true }),
+        json!({ "not": { "$ref": "#" } }),
+        json!({ "if": { "$ref": "#" }, "then": { "$ref": "#" } }),
+        json!({ "dependentSchemas": { "a": { "$ref": "#" } } }),
+        json!({ "$id": "https://example.org/a", "$ref": "https://example.org/a" }),
+        json!({ "properties": { "a": { "$ref": "#" } }, "additionalProperties": { "$ref": "#" } }),
+    ];
+    for schema in schemas {
+        let catalog = BTreeMap::from([
+            plugin("generic", Role::Product, schema.clone()),
+            plugin("source", Role::Platform, json!({})),
+        ]);
+        let text = with("[settings]\na = { a = { a = 1 } }\n");
+        let read = Deployment::parse("shop", Path::new("shop.toml"), &text, &catalog, SecretCheck::Resolve);
+        assert_eq!(read.is_ok(), schema.get("properties").is_some(), "{schema}");
+    }
+}
+
+#[test]
 fn secrets() {
     let folder = tempfile::tempdir().unwrap();
     let open = folder.path().join("open");
