@@ -184,6 +184,15 @@ const AROUND: &[Question] = &[
         hint: "a superuser as `server.user` may; or the application sets them itself",
     },
     Question {
+        id: "tablespace",
+        severity: Severity::Blocker,
+        superuser_may: true,
+        sql: "SELECT t.spcname FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace \
+            WHERE d.datname = {live} AND t.spcname <> 'pg_default' AND NOT has_tablespace_privilege(t.oid, 'CREATE')",
+        message: "the role may not make databases in the tablespace",
+        hint: "`GRANT CREATE ON TABLESPACE …`",
+    },
+    Question {
         id: "durability",
         severity: Severity::Warning,
         superuser_may: false,
@@ -226,9 +235,12 @@ const INSIDE: &[Question] = &[
         id: "owners",
         severity: Severity::Blocker,
         superuser_may: true,
-        sql: "SELECT DISTINCT pg_get_userbyid(o) FROM (SELECT relowner AS o FROM pg_class WHERE oid >= 16384 \
-            UNION SELECT proowner FROM pg_proc WHERE oid >= 16384 UNION SELECT typowner FROM pg_type WHERE oid >= 16384 \
-            UNION SELECT nspowner FROM pg_namespace WHERE oid >= 16384) x WHERE NOT pg_has_role(o, 'USAGE') ORDER BY 1",
+        sql: "SELECT DISTINCT pg_get_userbyid(x.owner) FROM (SELECT 'pg_class'::regclass, oid, relowner FROM pg_class \
+            UNION ALL SELECT 'pg_proc'::regclass, oid, proowner FROM pg_proc \
+            UNION ALL SELECT 'pg_type'::regclass, oid, typowner FROM pg_type \
+            UNION ALL SELECT 'pg_namespace'::regclass, oid, nspowner FROM pg_namespace) x(catalog, oid, owner) \
+            WHERE x.oid >= 16384 AND NOT pg_has_role(x.owner, 'USAGE') AND NOT EXISTS (SELECT FROM pg_depend d \
+             WHERE d.classid = x.catalog AND d.objid = x.oid AND d.deptype IN ('e', 'i')) ORDER BY 1",
         message: "the host may not make objects of the roles that own some",
         hint: "`GRANT …` the roles to `server.user`",
     },

@@ -113,15 +113,18 @@ impl Properties {
     pub fn create(&self, database: &str, limit: i64) -> String {
         let Locale { provider, collate, ctype, locale } = &self.locale;
         let mut sql = format!(
-            "CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {} TABLESPACE {} \
+            "CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {} \
              CONNECTION LIMIT {limit}",
             quote::name(database),
             quote::name(&self.owner),
             quote::literal(&self.encoding),
             quote::literal(collate),
             quote::literal(ctype),
-            quote::name(&self.tablespace),
         );
+        // To name the one that it would be anyway takes a right that few roles have.
+        if self.tablespace != "pg_default" {
+            sql.push_str(&format!(" TABLESPACE {}", quote::name(&self.tablespace)));
+        }
         let own = locale.as_deref().map(quote::literal);
         match (provider.as_str(), own) {
             ("i", Some(own)) => sql.push_str(&format!(" LOCALE_PROVIDER icu ICU_LOCALE {own}")),
@@ -248,7 +251,7 @@ mod tests {
         assert_eq!(
             properties().create("shop_up_1_m", 0),
             "CREATE DATABASE \"shop_up_1_m\" OWNER \"app \"\"x\"\"\" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' \
-             LC_CTYPE 'C' TABLESPACE \"pg_default\" CONNECTION LIMIT 0 LOCALE_PROVIDER icu ICU_LOCALE 'de'"
+             LC_CTYPE 'C' CONNECTION LIMIT 0 LOCALE_PROVIDER icu ICU_LOCALE 'de'"
         );
     }
 

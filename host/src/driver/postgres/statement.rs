@@ -99,7 +99,10 @@ fn databases<'a>(statement: &'a Span<'_>) -> Vec<&'a str> {
             next += 1;
         }
         while !statement.name(next).is_empty() {
-            found.push(statement.name(next));
+            // What every empty database is made of, and nobody can connect to.
+            if !(statement.word(at) == "template" && statement.name(next) == "template0") {
+                found.push(statement.name(next));
+            }
             if statement.token(next + 1) != Some(&Token::Sign(',')) {
                 break;
             }
@@ -148,6 +151,7 @@ mod tests {
             of("ALTER DATABASE shop RENAME TO \"shop_up_1\"; DROP DATABASE IF EXISTS shop_up_2"),
             [Kind::Database; 2]
         );
+        assert_eq!(of("CREATE DATABASE shop_up_1 TEMPLATE template0"), [Kind::Database]);
         assert_eq!(of("GRANT CONNECT ON DATABASE shop TO app"), [Kind::Database]);
         assert_eq!(of("ALTER ROLE app IN DATABASE shop SET x TO 'DATABASE other'"), [Kind::Database]);
         assert_eq!(of("insert into t values ($a$;$a$, E'\\';')"), [Kind::Inside]);
@@ -181,6 +185,8 @@ mod tests {
             "DROP DATABASE other",
             "DROP DATABASE IF EXISTS \"other\" WITH (FORCE)",
             "CREATE DATABASE shop_up_1 TEMPLATE other",
+            "CREATE DATABASE shop_up_1 TEMPLATE template1",
+            "DROP DATABASE template0",
             "CREATE DATABASE shop_up_1 WITH TEMPLATE = other",
             "ALTER DATABASE shop RENAME TO other",
             "COMMENT ON DATABASE other IS 'x'",
