@@ -2,16 +2,33 @@
 //! changing one goes through `cx.effects.perform`. A driver never calls a plugin and never decides what comes next.
 
 pub mod beside;
+mod durable;
 pub mod git;
 pub mod http;
 pub mod postgres;
 pub mod process;
 pub mod project;
+pub mod release;
 pub mod services;
 pub mod sqlite;
+#[cfg(test)]
+mod testing;
 pub mod trees;
 
 use crate::plan::event::{Effect, Verdict};
+use std::path::PathBuf;
+use tokio_util::sync::CancellationToken;
+
+/// What the drivers of the host's own processes need of the machine.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// The daemon's state folder.
+    pub state: PathBuf,
+    /// The binary whose `job` subcommand calls [`process::run_job`].
+    pub job_program: PathBuf,
+    /// Cancelled when the daemon goes while work is under way: jobs are left running, and found again.
+    pub leaving: CancellationToken,
+}
 
 /// The drivers of one binding, built from its grants.
 pub struct Drivers {
