@@ -49,6 +49,7 @@ impl Drivers {
         match effect.verb.split_once('.').map(|(interface, _)| interface) {
             Some("process") => self.process.fence_and_probe(effect).await,
             Some("control") => self.services.fence_and_probe(effect).await,
+            Some("project") => self.project.fence_and_probe(effect).await,
             Some("checkout") => self.git.fence_and_probe(effect).await,
             Some("trees") => self.trees.fence_and_probe(effect).await,
             Some("sqlite") => self.sqlite.fence_and_probe(effect).await,

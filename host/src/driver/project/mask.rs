@@ -1,0 +1,220 @@
+//! Secrets in the project's own files: plugins, plans and journals see `${upgraded:secret:KEY:1f9a}` in their stead, and
+//! the host fills the value in again where it writes.
+//!
+//! The digits tell one value from another; they are too few to find it by trying.
+
+use super::dotenv;
+use crate::effect::hex;
+use crate::model::VerbError;
+use regex::{Captures, Regex};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::LazyLock;
+
+const DIGEST_DIGITS: usize = 4;
+
+/// Where a secret stands in a text.
+#[derive(Debug, PartialEq, Eq)]
+struct Span {
+    key: String,
+    range: Range<usize>,
+}
+
+pub fn mask(path: &str, raw: &[u8]) -> Vec<u8> {
+    let Ok(text) = std::str::from_utf8(raw) else { return raw.to_vec() };
+    let mut masked = String::with_capacity(text.len());
+    let mut at = 0;
+    for span in spans(path, text) {
+        masked.push_str(&text[at..span.range.start]);
+        masked.push_str(&placeholder(&span.key, &text[span.range.clone()]));
+        at = span.range.end;
+    }
+    masked.push_str(&text[at..]);
+    masked.into_bytes()
+}
+
+/// `text` with the secrets of `old` where its placeholders are.
+pub fn fill(path: &str, text: &[u8], old: Option<&[u8]>) -> Result<Vec<u8>, VerbError> {
+    static PLACEHOLDER: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\$\{upgraded:secret:([^:{}]+):[0-9a-f]{4}\}").expect("a constant"));
+    let Ok(text) = std::str::from_utf8(text) else { return Ok(text.to_vec()) };
+    let old = old.and_then(|old| std::str::from_utf8(old).ok()).unwrap_or_default();
+    let value = |span: Span| (placeholder(&span.key, &old[span.range.clone()]), &old[span.range]);
+    let values: BTreeMap<String, &str> = spans(path, old).into_iter().map(value).collect();
+    let mut missing = None;
+    let filled = PLACEHOLDER.replace_all(text, |found: &Captures| match values.get(&found[0]) {
+        Some(value) => (*value).to_owned(),
+        None => {
+            missing = Some(found[1].to_owned());
+            String::new()
+        }
+    });
+    match missing {
+        Some(key) => Err(VerbError::Conflict(format!(
+            "the secret `{key}` that is to stand in `{path}` is not in the file that it replaces, or has changed"
+        ))),
+        None => Ok(filled.into_owned().into_bytes()),
+    }
+}
+
+fn placeholder(key: &str, value: &str) -> String {
+    let digest = hex(&Sha256::digest(value.as_bytes()));
+    format!("${{upgraded:secret:{key}:{}}}", &digest[..DIGEST_DIGITS])
+}
+
+/// In order, none within another.
+fn spans(path: &str, text: &str) -> Vec<Span> {
+    let mut spans = match Format::of(path) {
+        Format::Dotenv => dotenv_spans(text),
+        Format::Settings { bare } => settings_spans(text, bare),
+        Format::Other => Vec::new(),
+    };
+    spans.extend(key_blocks(text));
+    spans.extend(accounts_in_urls(text));
+    spans.sort_by_key(|span| (span.range.start, std::cmp::Reverse(span.range.end)));
+    let mut end = 0;
+    spans.retain(|span| {
+        let kept = span.range.start >= end && !span.range.is_empty();
+        if kept {
+            end = span.range.end;
+        }
+        kept
+    });
+    spans
+}
+
+enum Format {
+    Dotenv,
+    /// `bare`: a string may stand without quotes.
+    Settings {
+        bare: bool,
+    },
+    Other,
+}
+
+impl Format {
+    fn of(path: &str) -> Self {
+        if dotenv::is_dotenv(path) {
+            return Format::Dotenv;
+        }
+        let extension = Path::new(path).extension().map(|extension| extension.to_string_lossy().to_lowercase());
+        match extension.as_deref() {
+            Some("toml" | "json") => Format::Settings { bare: false },
+            Some("yaml" | "yml" | "ini" | "conf" | "cfg" | "properties") => Format::Settings { bare: true },
+            _ => Format::Other,
+        }
+    }
+}
+
+fn dotenv_spans(text: &str) -> Vec<Span> {
+    let entries = dotenv::parse(text).into_iter();
+    entries
+        .filter(|entry| looks_secret(&entry.key, &text[entry.inner.clone()]))
+        .map(|entry| Span { key: entry.key, range: entry.inner })
+        .collect()
+}
+
+fn settings_spans(text: &str, bare: bool) -> Vec<Span> {
+    static PAIR: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(concat!(
+            r#"(?m)(?:^|[\s{,;\["'])(?<key>[A-Za-z_][A-Za-z0-9_.-]*)["']?[ \t]*[:=][ \t]*"#,
+            r#"(?:"(?<double>(?:[^"\\\n]|\\.)+)"|'(?<single>[^'\n]+)'|(?<bare>[^\s"'\[{#&*|>,][^\n"'#]*?)["']?[ \t]*(?:[ \t]\#.*)?\r?$)"#
+        ))
+        .expect("a constant")
+    });
+    let span = |found: Captures| {
+        let value = found.name("double").or(found.name("single")).or(found.name("bare").filter(|_| bare))?;
+        let key = &found["key"];
+        let secret = !key.eq_ignore_ascii_case("key") && looks_secret(key, value.as_str());
+        secret.then(|| Span { key: key.to_owned(), range: value.range() })
+    };
+    PAIR.captures_iter(text).filter_map(span).collect()
+}
+
+fn key_blocks(text: &str) -> Vec<Span> {
+    static BLOCK: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----").expect("a constant")
+    });
+    BLOCK.find_iter(text).map(|found| Span { key: "PRIVATE_KEY".into(), range: found.range() }).collect()
+}
+
+fn accounts_in_urls(text: &str) -> Vec<Span> {
+    static URL: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r#"[A-Za-z][A-Za-z0-9+.-]*://[^/\s:@"']*:(?<password>[^@/\s"'${}]+)@"#).expect("a constant")
+    });
+    let password = |found: Captures| found.name("password").map(|password| password.range());
+    URL.captures_iter(text).filter_map(password).map(|range| Span { key: "PASSWORD".into(), range }).collect()
+}
+
+fn looks_secret(key: &str, value: &str) -> bool {
+    static REFERENCE: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"^\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})$").expect("a constant"));
+    const ANYWHERE: [&str; 4] = ["PASSWORD", "PASSWD", "PASSPHRASE", "SECRET"];
+    const AT_END: [&str; 9] =
+        ["TOKEN", "KEY", "_PASS", "_PWD", "_DSN", "_SALT", "CREDENTIALS", "DATABASE_URL", "DATABASE_URI"];
+    let key = key.to_uppercase().replace(['-', '.'], "_");
+    let named = ANYWHERE.iter().any(|part| key.contains(part)) || AT_END.iter().any(|end| key.ends_with(end));
+    named && !key.ends_with("PUBLIC_KEY") && !value.is_empty() && !REFERENCE.is_match(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn masked(path: &str, text: &str) -> String {
+        String::from_utf8(mask(path, text.as_bytes())).unwrap()
+    }
+
+    #[test]
+    fn secrets_become_placeholders() {
+        let text = "VERSION=1.3.0\nDB_PASSWORD=\"hunter2\"\nAPI_KEY=abc # of the shop\nDATABASE_URL=postgres://shop:pw@db/shop\nURL=http://a:b@c/\nSAME=${DB_PASSWORD}\n";
+        insta::assert_snapshot!(masked(".env", text), @r#"
+        VERSION=1.3.0
+        DB_PASSWORD="${upgraded:secret:DB_PASSWORD:f52f}"
+        API_KEY=${upgraded:secret:API_KEY:ba78} # of the shop
+        DATABASE_URL=${upgraded:secret:DATABASE_URL:ee77}
+        URL=http://a:${upgraded:secret:PASSWORD:3e23}@c/
+        SAME=${DB_PASSWORD}
+        "#);
+        let toml = "max_tokens = 5\n[db]\npassword = \"a\\\"b\"\nlink = { token = 'x y', port = 5 }\n";
+        insta::assert_snapshot!(masked("shop.toml", toml), @r#"
+        max_tokens = 5
+        [db]
+        password = "${upgraded:secret:password:f5a4}"
+        link = { token = '${upgraded:secret:token:1d0f}', port = 5 }
+        "#);
+        let yaml = "environment:\n  - POSTGRES_PASSWORD=abc\n  - \"TOKEN=def\"\n  PASSWORD: ${PASSWORD}\nsecret_key: plain text # why\nkey: name\n";
+        insta::assert_snapshot!(masked("compose.yaml", yaml), @r#"
+        environment:
+          - POSTGRES_PASSWORD=${upgraded:secret:POSTGRES_PASSWORD:ba78}
+          - "TOKEN=${upgraded:secret:TOKEN:cb89}"
+          PASSWORD: ${PASSWORD}
+        secret_key: ${upgraded:secret:secret_key:a116} # why
+        key: name
+        "#);
+    }
+
+    #[test]
+    fn a_secret_that_changed_is_not_filled_in() {
+        let text = mask(".env", b"TOKEN=one\n");
+        assert_eq!(fill(".env", &text, Some(b"A=1\nTOKEN=one\n")).unwrap(), b"TOKEN=one\n");
+        assert!(matches!(fill(".env", &text, Some(b"TOKEN=two\n")), Err(VerbError::Conflict(_))));
+        assert!(matches!(fill(".env", &text, None), Err(VerbError::Conflict(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_masked_is_filled_in_again(
+            path in prop::sample::select(vec![".env", "a.toml", "a.yaml", "a.json", "a.txt"]),
+            lines in prop::collection::vec(r#"(TOKEN|password|A_KEY|NAME)( ?[=:] ?)["']?[a-z:/@$#"'\\ ]{0,10}["']?"#, 0..6),
+        ) {
+            let text = lines.join("\n");
+            let masked = mask(path, text.as_bytes());
+            let filled = fill(path, &masked, Some(text.as_bytes())).unwrap();
+            prop_assert_eq!(String::from_utf8(filled).unwrap(), text);
+        }
+    }
+}

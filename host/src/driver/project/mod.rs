@@ -1,0 +1,265 @@
+//! Behind `files`, and behind the host's own edits: the project's files beneath one folder, never outside it.
+//!
+//! What is read has placeholders where secrets stand ([`mask`]); what is put is filled in again from the file that it
+//! replaces. Digests are those of the text with placeholders: a plan and a journal never hold more.
+
+mod dotenv;
+mod mask;
+mod render;
+
+use super::process::io_error;
+use crate::context::{Site, StepContext};
+use crate::effect::hex;
+use crate::model::*;
+use crate::plan::event::{Effect, Verdict};
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use rustix::fs::{Gid, Mode, Uid, fchmod, fchown};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Mutex;
+
+const FILE_BYTES: u64 = 8 << 20;
+
+pub struct Project {
+    pub folder: Option<PathBuf>,
+    /// Edits proposed earlier in the same plan, as whole contents.
+    pub overlay: Mutex<BTreeMap<String, Vec<u8>>>,
+}
+
+impl Project {
+    pub fn new(folder: Option<PathBuf>) -> Self {
+        Self { folder, overlay: Mutex::default() }
+    }
+
+    /// With placeholders for secrets; 8 MiB at most.
+    pub async fn read(&self, cx: &StepContext, path: &str) -> Result<Vec<u8>, VerbError> {
+        let relative = relative(path)?;
+        if let Some(bytes) = self.overlay.lock().expect("no panic holds this lock").get(path) {
+            return Ok(bytes.clone());
+        }
+        let dir = self.open()?;
+        let path = path.to_owned();
+        let text = blocking(move || {
+            let raw = read(&dir, &relative, &path)?.ok_or_else(|| not_found(&path))?;
+            Ok(mask::mask(&path, &raw))
+        });
+        let text = text.await?;
+        cx.activity.touch();
+        Ok(text)
+    }
+
+    /// What `change` makes of `old`; `path` says the format.
+    pub fn render(path: &str, old: Option<&[u8]>, change: &Change) -> Result<Vec<u8>, VerbError> {
+        relative(path)?;
+        render::render(path, old, change)
+    }
+
+    /// The SHA-256 that `put` expects for a file of which `read` returned `text`.
+    pub fn digest(text: &[u8]) -> String {
+        hex(&Sha256::digest(text))
+    }
+
+    /// Puts `new` in place atomically and durably, mode and owner kept; `None` removes the file. Refuses with `Conflict`
+    /// where what is there has another digest than `expected` (SHA-256 of what `read` returns or of the bytes
+    /// themselves; none: no file); not where it is `new` already.
+    pub async fn put(
+        &self, cx: &StepContext, path: &str, expected: Option<&str>, new: Option<&[u8]>,
+    ) -> Result<(), VerbError> {
+        let relative = relative(path)?;
+        if cx.site != Site::Live {
+            return Err(VerbError::Denied(format!("`{path}` is a file of the live site, and this is a drill")));
+        }
+        let dir = self.open()?;
+        let handle = self.folder.iter().map(|folder| folder.join(&relative).display().to_string()).collect::<String>();
+        let arguments = (path, expected, new.map(Self::digest));
+        let put = Put {
+            dir,
+            relative,
+            path: path.to_owned(),
+            part: format!(".upgraded-{}.part", cx.step),
+            expected: expected.map(str::to_owned),
+            new: new.map(<[u8]>::to_vec),
+        };
+        cx.effects.perform("project.put", &arguments, &handle, true, blocking(move || put.perform())).await
+    }
+
+    /// The host can't tell old from new by the journal alone; doing it again converges.
+    pub async fn fence_and_probe(&self, _effect: &Effect) -> Verdict {
+        Verdict::Unknown
+    }
+
+    fn open(&self) -> Result<Dir, VerbError> {
+        let folder = self.folder.as_ref().ok_or_else(|| {
+            VerbError::Denied("the deployment's file names no `directory`, so there are no project files".into())
+        })?;
+        Dir::open_ambient_dir(folder, ambient_authority())
+            .map_err(|error| VerbError::Unavailable(format!("can't open `{}`: {error}", folder.display())))
+    }
+}
+
+struct Put {
+    dir: Dir,
+    relative: PathBuf,
+    /// As the plugin says it.
+    path: String,
+    /// The name of the file that takes the other's place.
+    part: String,
+    expected: Option<String>,
+    new: Option<Vec<u8>>,
+}
+
+impl Put {
+    fn perform(self) -> Result<(), VerbError> {
+        // A link within the folder is followed: what it leads to is replaced, not the link.
+        let place = match self.dir.canonicalize(&self.relative) {
+            Ok(place) => place,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.relative.clone(),
+            Err(error) => return Err(outside(&self.path, error)),
+        };
+        let old = read(&self.dir, &place, &self.path)?;
+        let filled = match &self.new {
+            Some(new) => Some(mask::fill(&self.path, new, old.as_deref())),
+            None => None,
+        };
+        let there = match &filled {
+            Some(Ok(filled)) => old.as_ref() == Some(filled),
+            Some(Err(_)) => false,
+            None => old.is_none(),
+        };
+        if there {
+            return self.sync(&place);
+        }
+        if !self.is_expected(old.as_deref()) {
+            return Err(VerbError::Conflict(format!("`{}` was changed by somebody else since the plan was made", self.path)));
+        }
+        match filled.transpose()? {
+            Some(bytes) => self.replace(&place, &bytes),
+            None => self.dir.remove_file(&place).map_err(io_error("remove a file of the project")),
+        }?;
+        self.sync(&place)
+    }
+
+    fn is_expected(&self, old: Option<&[u8]>) -> bool {
+        match (old, &self.expected) {
+            (None, None) => true,
+            (Some(old), Some(expected)) => {
+                *expected == Project::digest(&mask::mask(&self.path, old)) || *expected == Project::digest(old)
+            }
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+
+    fn replace(&self, place: &Path, bytes: &[u8]) -> Result<(), VerbError> {
+        let write = || -> io::Result<()> {
+            let folder = self.folder_of(place)?;
+            let old = match self.dir.metadata(place) {
+                Ok(old) => Some(old),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => return Err(error),
+            };
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o600);
+            let mut part = folder.open_with(&self.part, &options)?;
+            part.write_all(bytes)?;
+            let (mode, uid, gid) = match &old {
+                Some(old) => {
+                    use cap_std::fs::MetadataExt;
+                    (old.mode() & 0o7777, old.uid(), old.gid())
+                }
+                None => {
+                    let folder = folder.try_clone()?.into_std_file().metadata()?;
+                    (if dotenv::is_dotenv(&self.path) { 0o600 } else { 0o644 }, folder.uid(), folder.gid())
+                }
+            };
+            let now = part.try_clone()?.into_std().metadata()?;
+            if (now.uid(), now.gid()) != (uid, gid) {
+                fchown(&part, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+            }
+            fchmod(&part, Mode::from_raw_mode(mode))?;
+            part.sync_all()?;
+            folder.rename(&self.part, &folder, place.file_name().ok_or(io::ErrorKind::InvalidInput)?)
+        };
+        write().map_err(|error| outside(&self.path, error))
+    }
+
+    fn folder_of(&self, place: &Path) -> io::Result<Dir> {
+        match place.parent() {
+            Some(parent) if parent != Path::new("") => {
+                self.dir.create_dir_all(parent)?;
+                let mut above = PathBuf::new();
+                for part in parent {
+                    self.dir.open_dir(if above == Path::new("") { Path::new(".") } else { &above })?.into_std_file().sync_all()?;
+                    above.push(part);
+                }
+                self.dir.open_dir(parent)
+            }
+            _ => self.dir.try_clone(),
+        }
+    }
+
+    fn sync(&self, place: &Path) -> Result<(), VerbError> {
+        let parent = match place.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        let synced = match self.dir.open_dir(parent) {
+            Ok(folder) => folder.into_std_file().sync_all(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        };
+        synced.map_err(io_error("make a file of the project durable"))
+    }
+}
+
+fn read(dir: &Dir, relative: &Path, path: &str) -> Result<Option<Vec<u8>>, VerbError> {
+    let file = match dir.open(relative) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(outside(path, error)),
+    };
+    if !file.metadata().map_err(io_error("read a file of the project"))?.is_file() {
+        return Err(VerbError::Invalid(format!("`{path}` is no file")));
+    }
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES + 1).read_to_end(&mut bytes).map_err(io_error("read a file of the project"))?;
+    if bytes.len() as u64 > FILE_BYTES {
+        return Err(VerbError::Invalid(format!("`{path}` is larger than {FILE_BYTES} bytes")));
+    }
+    Ok(Some(bytes))
+}
+
+/// A path that names a file beneath the folder, and nothing else.
+fn relative(path: &str) -> Result<PathBuf, VerbError> {
+    let relative: PathBuf = Path::new(path).components().filter(|part| !matches!(part, Component::CurDir)).collect();
+    let beneath = relative.components().all(|part| matches!(part, Component::Normal(_)));
+    if relative == Path::new("") || !beneath || path.contains('\0') {
+        return Err(VerbError::Denied(format!("`{path}` does not name a file beneath the deployment's `directory`")));
+    }
+    Ok(relative)
+}
+
+fn not_found(path: &str) -> VerbError {
+    VerbError::NotFound(format!("there is no file `{path}` in the deployment's `directory`"))
+}
+
+fn outside(path: &str, error: io::Error) -> VerbError {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            VerbError::Denied(format!("`{path}` leads out of the deployment's `directory`, or may not be opened: {error}"))
+        }
+        _ => VerbError::other("io", format!("can't open or replace `{path}`: {error}")),
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, VerbError> + Send + 'static,
+) -> Result<T, VerbError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| VerbError::other("io", error.to_string()))?
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! Files in real folders, links that lead out among them.
+
+use super::*;
+use crate::driver::testing;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use tempfile::TempDir;
+
+struct Shop {
+    folder: TempDir,
+    project: Project,
+    cx: StepContext,
+}
+
+fn shop(text: &str) -> Shop {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(".env"), text).unwrap();
+    let project = Project::new(Some(folder.path().to_owned()));
+    Shop { project, cx: testing::changing(folder.path(), "r1-edits"), folder }
+}
+
+impl Shop {
+    fn text(&self, path: &str) -> String {
+        fs::read_to_string(self.folder.path().join(path)).unwrap()
+    }
+    async fn put(&self, path: &str, expected: Option<&[u8]>, new: Option<&[u8]>) -> Result<(), VerbError> {
+        self.project.put(&self.cx, path, expected.map(Project::digest).as_deref(), new).await
+    }
+}
+
+#[tokio::test]
+async fn an_edit_goes_in_with_its_secrets_and_again_and_back() {
+    let shop = shop("VERSION=1\nTOKEN=s3cr3t\n");
+    fs::set_permissions(shop.folder.path().join(".env"), fs::Permissions::from_mode(0o640)).unwrap();
+    let before = shop.project.read(&shop.cx, ".env").await.unwrap();
+    assert!(!String::from_utf8_lossy(&before).contains("s3cr3t"));
+    let change = Change::Set(vec![("VERSION".into(), "2".into())]);
+    let after = Project::render(".env", Some(&before), &change).unwrap();
+    for _ in 0..2 {
+        shop.put(".env", Some(&before), Some(&after)).await.unwrap();
+        assert_eq!(shop.text(".env"), "VERSION=2\nTOKEN=s3cr3t\n");
+    }
+    assert_eq!(fs::metadata(shop.folder.path().join(".env")).unwrap().permissions().mode() & 0o777, 0o640);
+    assert_eq!(fs::read_dir(shop.folder.path()).unwrap().count(), 1);
+    shop.put(".env", Some(&after), Some(b"VERSION=1\nTOKEN=s3cr3t\n")).await.unwrap();
+    assert_eq!(shop.text(".env"), "VERSION=1\nTOKEN=s3cr3t\n");
+}
+
+#[tokio::test]
+async fn a_change_by_somebody_else_is_a_conflict() {
+    let shop = shop("VERSION=1\nTOKEN=s3cr3t\n");
+    let before = shop.project.read(&shop.cx, ".env").await.unwrap();
+    fs::write(shop.folder.path().join(".env"), "VERSION=1\nTOKEN=other\n").unwrap();
+    let result = shop.put(".env", Some(&before), Some(b"VERSION=2\n")).await;
+    assert!(matches!(result, Err(VerbError::Conflict(_))), "{result:?}");
+    assert!(matches!(shop.put(".env", None, Some(b"VERSION=2\n")).await, Err(VerbError::Conflict(_))));
+    assert_eq!(shop.text(".env"), "VERSION=1\nTOKEN=other\n");
+}
+
+#[tokio::test]
+async fn a_file_is_made_and_removed() {
+    let shop = shop("");
+    for _ in 0..2 {
+        shop.put("config/shop/new.toml", None, Some(b"a = 1\n")).await.unwrap();
+    }
+    assert_eq!(shop.text("config/shop/new.toml"), "a = 1\n");
+    for _ in 0..2 {
+        shop.put("config/shop/new.toml", Some(b"a = 1\n"), None).await.unwrap();
+    }
+    assert!(!shop.folder.path().join("config/shop/new.toml").exists());
+}
+
+#[tokio::test]
+async fn nothing_leads_out_of_the_folder() {
+    let shop = shop("");
+    let outside = tempfile::tempdir().unwrap();
+    fs::write(outside.path().join("passwd"), "root").unwrap();
+    symlink(outside.path().join("passwd"), shop.folder.path().join("link")).unwrap();
+    symlink(outside.path(), shop.folder.path().join("folder")).unwrap();
+    for path in ["../passwd", "/etc/passwd", "link", "folder/passwd", "a/../../passwd", "", "."] {
+        assert!(shop.project.read(&shop.cx, path).await.is_err(), "{path}");
+        assert!(shop.put(path, None, Some(b"mine")).await.is_err(), "{path}");
+    }
+    assert_eq!(fs::read_to_string(outside.path().join("passwd")).unwrap(), "root");
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn a_link_within_the_folder_stays_a_link() {
+    let shop = shop("");
+    fs::create_dir(shop.folder.path().join("shared")).unwrap();
+    fs::write(shop.folder.path().join("shared/.env"), "VERSION=1\n").unwrap();
+    fs::remove_file(shop.folder.path().join(".env")).unwrap();
+    symlink("shared/.env", shop.folder.path().join(".env")).unwrap();
+    shop.put(".env", Some(b"VERSION=1\n"), Some(b"VERSION=2\n")).await.unwrap();
+    assert_eq!(shop.text("shared/.env"), "VERSION=2\n");
+    assert!(shop.folder.path().join(".env").is_symlink());
+}
+
+#[tokio::test]
+async fn the_overlay_is_read_first_and_nothing_is_put_while_reading() {
+    let shop = shop("VERSION=1\n");
+    shop.project.overlay.lock().unwrap().insert(".env".into(), b"VERSION=2\n".to_vec());
+    assert_eq!(shop.project.read(&shop.cx, ".env").await.unwrap(), b"VERSION=2\n");
+    let reading = testing::reading(shop.folder.path());
+    let result = shop.project.put(&reading, ".env", None, Some(b"")).await;
+    assert!(matches!(result, Err(VerbError::Denied(_))), "{result:?}");
+    let nowhere = Project::new(None);
+    assert!(matches!(nowhere.read(&shop.cx, ".env").await, Err(VerbError::Denied(_))));
+}
