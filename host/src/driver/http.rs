@@ -3,7 +3,7 @@
 //! Straight to the granted origin: no redirect is followed, and no proxy of the daemon's environment is used, for nobody
 //! granted those.
 
-use crate::config::SecretSource;
+use crate::config::secret::SecretSource;
 use crate::context::{Site, StepContext};
 use crate::effect::Access;
 use crate::model::*;

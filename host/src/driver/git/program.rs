@@ -122,7 +122,7 @@ impl Git<'_> {
         static COUNT: LazyLock<Regex> =
             LazyLock::new(|| Regex::new(r"^(?:remote: )?(?<what>[A-Z][a-z ]+): +\d+% \((?<done>\d+)/(?<total>\d+)\)").expect("a constant"));
         if let Some(found) = COUNT.captures(&line) {
-            let number = |name| found[name].parse().unwrap_or(0);
+            let number = |name: &str| found[name].parse().unwrap_or(0);
             self.activity.progress(number("done"), Some(number("total")), "", &found["what"]);
         } else if !line.trim().is_empty() {
             self.activity.line(Level::Debug, line.as_str());

@@ -19,7 +19,7 @@ mod tests;
 pub use account::Account;
 pub use folder::MARK_VARIABLE;
 pub use job::{NO_SUCCESS, end_marked};
-pub use launch::{Launch, Secrets};
+pub use launch::{Launch, Secrets, surroundings};
 pub use supervisor::run_job;
 
 use super::Machine;

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::activity::{Activity, Sign};
-use crate::config::{EnvironmentValue, SecretSource};
+use crate::config::EnvironmentValue;
+use crate::config::secret::SecretSource;
 use crate::driver::testing::{self, Recorder};
 use crate::effect::Effects;
 use std::fs;
