@@ -97,7 +97,8 @@ impl Http {
         if matches!(url.scheme(), "http" | "https") && self.origins.iter().any(same) {
             return Ok(url);
         }
-        let granted = if self.origins.is_empty() { "none is".into() } else { format!("`{}` are", self.origins.join("`, `")) };
+        let granted =
+            if self.origins.is_empty() { "none is".into() } else { format!("`{}` are", self.origins.join("`, `")) };
         let origin = url.origin().ascii_serialization();
         Err(VerbError::Denied(format!("requests to `{origin}` are not granted under `http`; {granted}")))
     }
@@ -111,9 +112,10 @@ impl Http {
         }
         for header in &request.secret_headers {
             let key = &header.secret;
-            let source = self.secrets.get(key).ok_or_else(|| {
-                VerbError::Denied(format!("no secret stands under `{key}` in the binding's table"))
-            })?;
+            let source = self
+                .secrets
+                .get(key)
+                .ok_or_else(|| VerbError::Denied(format!("no secret stands under `{key}` in the binding's table")))?;
             let secret = source.resolve().map_err(|error| VerbError::Unavailable(error.to_string()))?;
             let mut value = HeaderValue::from_str(&format!("{}{}", header.prefix, secret.reveal()))
                 .map_err(|_| VerbError::Invalid(format!("the secret `{key}` has bytes that no header may have")))?;
@@ -282,7 +284,8 @@ mod tests {
         std::fs::write(&file, "s3cr3t\nt0k3n").unwrap();
         std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         let (origin, task) = server(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()).await;
-        let http = Http::new(vec![origin.clone()], BTreeMap::from([("token".into(), SecretSource::File(file.clone()))]));
+        let http =
+            Http::new(vec![origin.clone()], BTreeMap::from([("token".into(), SecretSource::File(file.clone()))]));
         let header = SecretHeader { name: "authorization".into(), prefix: "Bearer ".into(), secret: "token".into() };
         let request = Request { secret_headers: vec![header.clone()], ..get(&origin) };
         let error = http.send(&reading(), &request).await.unwrap_err().to_string();

@@ -51,7 +51,11 @@ impl Layout {
         let target = self.directory.join(target);
         let commit = target.file_name().and_then(|name| Commit::parse(name.to_str()?));
         let wrong = || {
-            let message = format!("`{}` is to link to `releases/<commit>`, not to `{}`", self.current().display(), target.display());
+            let message = format!(
+                "`{}` is to link to `releases/<commit>`, not to `{}`",
+                self.current().display(),
+                target.display()
+            );
             io::Error::new(io::ErrorKind::InvalidData, message)
         };
         match commit {

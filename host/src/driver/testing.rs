@@ -1,6 +1,7 @@
 //! What the tests of the drivers share: contexts, and a machine whose job program is this test's own binary.
 
 use super::Machine;
+use super::services::Systemd;
 use crate::activity::Activity;
 use crate::config::CommandConfig;
 use crate::context::{Site, StepContext};
@@ -76,16 +77,19 @@ pub fn command(argv: &[&str]) -> CommandConfig {
 }
 
 pub fn machine(state: &Path) -> Machine {
-    Machine { state: state.to_owned(), job_program: job_program(state), leaving: Default::default() }
+    let systemd = Systemd {
+        systemctl: state.join("systemctl"),
+        journalctl: state.join("journalctl"),
+        units: state.join("units"),
+    };
+    Machine { state: state.to_owned(), job_program: job_program(state), systemd, leaving: Default::default() }
 }
 
 /// A script that becomes this binary, at the test that is the supervisor.
 fn job_program(state: &Path) -> PathBuf {
     let entry = "--ignored --exact driver::process::tests::supervisor_entry";
-    let text = format!(
-        "#!/bin/sh\n{JOB_FOLDER}=\"$2\" exec '{}' {entry}\n",
-        std::env::current_exe().unwrap().display()
-    );
+    let text =
+        format!("#!/bin/sh\n{JOB_FOLDER}=\"$2\" exec '{}' {entry}\n", std::env::current_exe().unwrap().display());
     script(&state.join("job-program"), &text)
 }
 

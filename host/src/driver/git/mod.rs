@@ -99,7 +99,10 @@ impl Checkout {
         }
         let current = git.layout.current();
         if current.symlink_metadata().is_ok_and(|there| !there.is_symlink()) {
-            return Err(VerbError::Conflict(format!("`{}` is no link; it is to name the active release", current.display())));
+            return Err(VerbError::Conflict(format!(
+                "`{}` is no link; it is to name the active release",
+                current.display()
+            )));
         }
         let handle = git.layout.release(&commit).display().to_string();
         let part = git.layout.own().join(format!("current.{}", cx.step));
@@ -181,7 +184,9 @@ async fn lay_out(git: &Git<'_>, commit: &Commit, owner: Option<Account>) -> Resu
     let listed = git.run(None, &["ls-tree", "-r", "-z", "--full-tree", commit.as_str()]).await?;
     if let Some(module) = listed.split('\0').find(|entry| entry.starts_with("160000 ")) {
         let path = module.split_once('\t').map_or("", |(_, path)| path);
-        return Err(VerbError::Invalid(format!("`{path}` is a submodule, and releases with submodules can't be laid out")));
+        return Err(VerbError::Invalid(format!(
+            "`{path}` is a submodule, and releases with submodules can't be laid out"
+        )));
     }
     let release = layout.release(commit);
     let begin = || -> io::Result<()> {

@@ -1,10 +1,10 @@
 //! The `git` program, with nothing of the account's own settings, no questions and no hooks.
 
 use crate::activity::{Activity, Level};
+use crate::driver::durable;
 use crate::driver::process::log::LineSplitter;
 use crate::driver::process::{MARK_VARIABLE, io_error};
 use crate::driver::release::Layout;
-use crate::driver::durable;
 use crate::model::VerbError;
 use regex::Regex;
 use rustix::fs::Mode;
@@ -119,8 +119,10 @@ impl Git<'_> {
     }
 
     fn hear(&self, line: String, said: &mut Vec<String>) {
-        static COUNT: LazyLock<Regex> =
-            LazyLock::new(|| Regex::new(r"^(?:remote: )?(?<what>[A-Z][a-z ]+): +\d+% \((?<done>\d+)/(?<total>\d+)\)").expect("a constant"));
+        static COUNT: LazyLock<Regex> = LazyLock::new(|| {
+            Regex::new(r"^(?:remote: )?(?<what>[A-Z][a-z ]+): +\d+% \((?<done>\d+)/(?<total>\d+)\)")
+                .expect("a constant")
+        });
         if let Some(found) = COUNT.captures(&line) {
             let number = |name: &str| found[name].parse().unwrap_or(0);
             self.activity.progress(number("done"), Some(number("total")), "", &found["what"]);

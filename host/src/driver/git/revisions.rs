@@ -26,7 +26,13 @@ impl Git<'_> {
         }
         if let Some(commit) = Commit::parse(revision) {
             // It may lie on no branch any more.
-            let fetched = self.try_run(Some(&lock), &["fetch", "--no-tags", "--no-write-fetch-head", "--", self.repository, revision], &[]).await?;
+            let fetched = self
+                .try_run(
+                    Some(&lock),
+                    &["fetch", "--no-tags", "--no-write-fetch-head", "--", self.repository, revision],
+                    &[],
+                )
+                .await?;
             if fetched.success() && self.is_commit(&commit).await? {
                 self.pin(&lock, &format!("refs/pinned/commits/{revision}"), &commit).await?;
                 return Ok(commit);
@@ -45,13 +51,17 @@ impl Git<'_> {
             if known.is_empty() {
                 return Err(VerbError::Unavailable(format!("the repository can't be reached: {}", listed.complaint)));
             }
-            let message = format!("the repository can't be reached, so its tags are those known last: {}", listed.complaint);
+            let message =
+                format!("the repository can't be reached, so its tags are those known last: {}", listed.complaint);
             self.activity.line(Level::Warn, message);
             known
         };
         for (tag, pinned) in self.known("refs/pinned/tags/").await? {
             if let Some(commit) = tags.get(&tag).filter(|commit| **commit != pinned) {
-                self.activity.line(Level::Warn, format!("the tag `{tag}` was moved from `{pinned}` to `{commit}`; it stays where it was"));
+                self.activity.line(
+                    Level::Warn,
+                    format!("the tag `{tag}` was moved from `{pinned}` to `{commit}`; it stays where it was"),
+                );
                 tags.insert(tag, pinned);
             }
         }
@@ -91,8 +101,16 @@ impl Git<'_> {
         self.run(
             Some(lock),
             &[
-                "fetch", "--progress", "--force", "--no-tags", "--prune", "--no-write-fetch-head", "--", self.repository,
-                "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*",
+                "fetch",
+                "--progress",
+                "--force",
+                "--no-tags",
+                "--prune",
+                "--no-write-fetch-head",
+                "--",
+                self.repository,
+                "+refs/heads/*:refs/heads/*",
+                "+refs/tags/*:refs/tags/*",
             ],
         )
         .await
@@ -127,13 +145,16 @@ impl Git<'_> {
         match commits.len() {
             0 => Ok(None),
             1 => Ok(commits.pop()),
-            several => Err(VerbError::Invalid(format!("`{revision}` is the beginning of {several} commits; more digits would tell which"))),
+            several => Err(VerbError::Invalid(format!(
+                "`{revision}` is the beginning of {several} commits; more digits would tell which"
+            ))),
         }
     }
 
     async fn peel(&self, reference: &str) -> Result<Option<Commit>, VerbError> {
         let object = format!("{reference}^{{commit}}");
-        let output = self.try_run(None, &["rev-parse", "--verify", "--quiet", "--end-of-options", &object], &[]).await?;
+        let output =
+            self.try_run(None, &["rev-parse", "--verify", "--quiet", "--end-of-options", &object], &[]).await?;
         Ok(output.success().then(|| output.text()).and_then(|text| Commit::parse(text.trim())))
     }
 

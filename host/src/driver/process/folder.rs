@@ -43,7 +43,9 @@ pub enum State {
     Running(Identity),
     Ended(Exit),
     /// The supervisor is gone and left no exit.
-    Lost { started: bool },
+    Lost {
+        started: bool,
+    },
 }
 
 #[derive(Debug, Clone)]

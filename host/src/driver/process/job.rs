@@ -61,9 +61,10 @@ impl Job {
         folder.write_spec(&spec).map_err(io_error("write the job's folder"))?;
         durable::sync_folder(parent).map_err(io_error("write the job's folder"))?;
         let mut child = spawn(program, path)?;
-        let identity = child.id().and_then(|pid| Identity::of(pid.cast_signed())).ok_or_else(|| {
-            VerbError::other("job", "the job's supervisor ended before it began")
-        })?;
+        let identity = child
+            .id()
+            .and_then(|pid| Identity::of(pid.cast_signed()))
+            .ok_or_else(|| VerbError::other("job", "the job's supervisor ended before it began"))?;
         let mut supervisor = Supervisor { identity, leaving, _line: None };
         let mut line = child.stdin.take().ok_or_else(|| VerbError::other("job", "the supervisor has no input"))?;
         let mut text = serde_json::to_vec(&secrets.0).map_err(|error| VerbError::Invalid(error.to_string()))?;
@@ -168,7 +169,10 @@ async fn follow(
 }
 
 fn lost(spec: &Spec) -> VerbError {
-    VerbError::other("job-lost", format!("the supervisor of `{}` is gone, and how the command ended is unknown", spec.command.name))
+    VerbError::other(
+        "job-lost",
+        format!("the supervisor of `{}` is gone, and how the command ended is unknown", spec.command.name),
+    )
 }
 
 fn command_exit(folder: &Folder, spec: &Spec, exit: Exit, seen: &Seen) -> Result<CommandExit, VerbError> {

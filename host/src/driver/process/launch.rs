@@ -85,7 +85,9 @@ pub fn surroundings(account: Option<&Account>) -> BTreeMap<String, String> {
     const KEPT: [&str; 7] = ["PATH", "LANG", "LC_ALL", "TZ", "HOME", "USER", "LOGNAME"];
     let kept = |name: &&str| std::env::var(name).ok().map(|value| ((*name).to_owned(), value));
     let mut environment: BTreeMap<String, String> = KEPT.iter().filter_map(kept).collect();
-    environment.entry("PATH".into()).or_insert_with(|| "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into());
+    environment
+        .entry("PATH".into())
+        .or_insert_with(|| "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into());
     if let Some(account) = account {
         environment.insert("HOME".into(), account.home.clone());
         environment.insert("USER".into(), account.name.clone());

@@ -121,7 +121,9 @@ pub fn tail(folder: &Path) -> String {
 pub fn last_lines(bytes: &[u8]) -> String {
     let cut = bytes.len().saturating_sub(TAIL_BYTES);
     let mut tail = &bytes[cut..];
-    if cut > 0 && let Some(end) = tail.iter().position(|byte| *byte == b'\n') {
+    if cut > 0
+        && let Some(end) = tail.iter().position(|byte| *byte == b'\n')
+    {
         tail = &tail[end + 1..];
     }
     String::from_utf8_lossy(tail).trim_end().to_owned()
@@ -129,10 +131,8 @@ pub fn last_lines(bytes: &[u8]) -> String {
 
 fn numbers(folder: &Path) -> Vec<u32> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let mut numbers: Vec<u32> = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.strip_prefix("log.")?.parse().ok())
-        .collect();
+    let mut numbers: Vec<u32> =
+        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.strip_prefix("log.")?.parse().ok()).collect();
     numbers.sort_unstable();
     numbers
 }

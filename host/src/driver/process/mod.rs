@@ -128,7 +128,8 @@ impl Processes {
     }
 
     async fn job(
-        &self, cx: &StepContext, config: &CommandConfig, command: &NamedCommand, folder: &Path, handle: &str, tied: bool,
+        &self, cx: &StepContext, config: &CommandConfig, command: &NamedCommand, folder: &Path, handle: &str,
+        tied: bool,
     ) -> Result<CommandExit, VerbError> {
         let (launch, secrets) = Launch::resolve(config, &command.args, folder).await?;
         let spec = Spec { launch, mark: mark(cx), command: command.clone(), tied };

@@ -32,7 +32,9 @@ impl Identity {
     }
 
     pub fn signal(&self, signal: Signal) {
-        if self.alive() && let Some(pid) = Pid::from_raw(self.pid) {
+        if self.alive()
+            && let Some(pid) = Pid::from_raw(self.pid)
+        {
             // It may have ended meanwhile, which is what the signal is for.
             let _ = kill_process(pid, signal);
         }
@@ -41,9 +43,8 @@ impl Identity {
 
 /// The kernel's name for the time since this machine started.
 pub fn boot_id() -> String {
-    static BOOT: LazyLock<String> = LazyLock::new(|| {
-        fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
-    });
+    static BOOT: LazyLock<String> =
+        LazyLock::new(|| fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned());
     BOOT.clone()
 }
 

@@ -111,7 +111,10 @@ async fn a_secret_reaches_the_command_and_nothing_else() {
     fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let mut config = shell("test \"$KEY\" = tr0ub4dor && echo the key is $KEY");
     config.environment.insert("KEY".into(), EnvironmentValue::Secret(SecretSource::File(key.clone())));
-    let exit = processes(state.path(), config).run(&testing::changing(state.path(), "r1-apply"), &command(60_000)).await.unwrap();
+    let exit = processes(state.path(), config)
+        .run(&testing::changing(state.path(), "r1-apply"), &command(60_000))
+        .await
+        .unwrap();
     assert_eq!((exit.code, exit.tail.as_str()), (0, "the key is ***"));
     fs::remove_file(key).unwrap();
     let found = std::process::Command::new("grep").args(["-r", "tr0ub4dor"]).arg(state.path()).output().unwrap();
@@ -158,7 +161,8 @@ async fn silence_ends_the_command_and_all_that_it_started() {
     let script = "cd $STATE; setsid sleep 9999 & env -u UPGRADED_MARK setsid sleep 8888 & exec sleep 7777";
     let mut config = shell(script);
     config.environment.insert("STATE".into(), EnvironmentValue::Plain(state.path().display().to_string()));
-    let result = processes(state.path(), config).run(&testing::changing(state.path(), "r1-apply"), &command(1500)).await;
+    let result =
+        processes(state.path(), config).run(&testing::changing(state.path(), "r1-apply"), &command(1500)).await;
     assert_eq!(result, Err(VerbError::Timeout));
     let here = |pid: &i32| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|folder| folder == state.path());
     assert_eq!(proc::all().into_iter().filter(here).collect::<Vec<_>>(), Vec::<i32>::new());
@@ -169,7 +173,10 @@ async fn what_a_command_leaves_running_ends_with_it() {
     let state = tempfile::tempdir().unwrap();
     let mut config = shell("sleep 9999 & echo started");
     config.directory = Some(state.path().to_owned());
-    let exit = processes(state.path(), config).run(&testing::changing(state.path(), "r1-apply"), &command(60_000)).await.unwrap();
+    let exit = processes(state.path(), config)
+        .run(&testing::changing(state.path(), "r1-apply"), &command(60_000))
+        .await
+        .unwrap();
     assert_eq!((exit.code, exit.tail.as_str()), (0, "started"));
     assert_eq!(marked(state.path()), []);
 }
@@ -182,15 +189,13 @@ async fn dropping_the_call_ends_the_command_unless_the_daemon_leaves() {
         config.directory = Some(state.path().to_owned());
         let processes = processes(state.path(), config);
         let cx = testing::changing(state.path(), "r1-apply");
-        let call = tokio::time::timeout(Duration::from_secs(600), async {
-            tokio::select! {
-                _ = processes.run(&cx, &command(600_000)) => panic!("it ended"),
-                () = until(|| !marked(state.path()).is_empty()) => {
-                    if leaves { processes.machine.leaving.cancel(); }
-                }
+        let command = command(600_000);
+        tokio::select! {
+            _ = processes.run(&cx, &command) => panic!("it ended"),
+            () = until(|| !marked(state.path()).is_empty()) => {
+                if leaves { processes.machine.leaving.cancel(); }
             }
-        });
-        call.await.unwrap();
+        }
         if leaves {
             tokio::time::sleep(Duration::from_millis(300)).await;
             assert_eq!(marked(state.path()).len(), 1);
@@ -252,7 +257,14 @@ async fn a_job_that_nobody_claimed_was_not_done_and_never_will_be() {
     fs::create_dir_all(&path).unwrap();
     let (launch, _) = Launch::resolve(&shell("true"), &[], state.path()).await.unwrap();
     let folder = folder::Folder::new(&path);
-    folder.write_spec(&Spec { launch, mark: mark(&testing::changing(state.path(), "r1-apply")), command: command(1000), tied: false }).unwrap();
+    folder
+        .write_spec(&Spec {
+            launch,
+            mark: mark(&testing::changing(state.path(), "r1-apply")),
+            command: command(1000),
+            tied: false,
+        })
+        .unwrap();
     let processes = processes(state.path(), shell(""));
     assert_eq!(processes.fence_and_probe(&effect(state.path())).await, Verdict::NotDone);
     assert!(!folder.claim(&proc::Identity::of(std::process::id().cast_signed()).unwrap()).unwrap());
@@ -265,14 +277,18 @@ async fn another_account_runs_it() {
     let state = tempfile::tempdir().unwrap();
     fs::set_permissions(state.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let config = CommandConfig { user: Some("nobody".into()), ..shell("id -un; umask") };
-    let outcome = processes(state.path(), config).run(&testing::changing(state.path(), "r1-apply"), &command(60_000)).await;
+    let outcome =
+        processes(state.path(), config).run(&testing::changing(state.path(), "r1-apply"), &command(60_000)).await;
     if rustix::process::geteuid().is_root() {
         assert_eq!(outcome.unwrap().tail, "nobody\n0022");
     } else {
         assert!(matches!(outcome, Err(VerbError::Denied(_))));
     }
     let config = CommandConfig { user: Some("no-such-account".into()), ..shell("id") };
-    let error = processes(state.path(), config).run(&testing::changing(state.path(), "r1-apply"), &command(0)).await.unwrap_err();
+    let error = processes(state.path(), config)
+        .run(&testing::changing(state.path(), "r1-apply"), &command(0))
+        .await
+        .unwrap_err();
     assert_eq!(error.to_string(), "not found: no account is named `no-such-account`");
 }
 

@@ -169,7 +169,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const FILE: &str = "# the shop\nVERSION=1.3.0   # keep me\n\nexport NAME=\"The Shop\"\nPEM='-----\nx=y\n-----'\nEMPTY=\n";
+    const FILE: &str =
+        "# the shop\nVERSION=1.3.0   # keep me\n\nexport NAME=\"The Shop\"\nPEM='-----\nx=y\n-----'\nEMPTY=\n";
 
     fn set_one(text: &str, key: &str, value: &str) -> String {
         set(".env", text, &[(key.into(), value.into())]).unwrap()

@@ -134,7 +134,10 @@ impl Put {
             return self.sync(&place);
         }
         if !self.is_expected(old.as_deref()) {
-            return Err(VerbError::Conflict(format!("`{}` was changed by somebody else since the plan was made", self.path)));
+            return Err(VerbError::Conflict(format!(
+                "`{}` was changed by somebody else since the plan was made",
+                self.path
+            )));
         }
         match filled.transpose()? {
             Some(bytes) => self.replace(&place, &bytes),
@@ -192,7 +195,10 @@ impl Put {
                 self.dir.create_dir_all(parent)?;
                 let mut above = PathBuf::new();
                 for part in parent {
-                    self.dir.open_dir(if above == Path::new("") { Path::new(".") } else { &above })?.into_std_file().sync_all()?;
+                    self.dir
+                        .open_dir(if above == Path::new("") { Path::new(".") } else { &above })?
+                        .into_std_file()
+                        .sync_all()?;
                     above.push(part);
                 }
                 self.dir.open_dir(parent)
@@ -248,9 +254,9 @@ fn not_found(path: &str) -> VerbError {
 
 fn outside(path: &str, error: io::Error) -> VerbError {
     match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            VerbError::Denied(format!("`{path}` leads out of the deployment's `directory`, or may not be opened: {error}"))
-        }
+        io::ErrorKind::PermissionDenied => VerbError::Denied(format!(
+            "`{path}` leads out of the deployment's `directory`, or may not be opened: {error}"
+        )),
         _ => VerbError::other("io", format!("can't open or replace `{path}`: {error}")),
     }
 }

@@ -32,7 +32,8 @@ fn set_toml(path: &str, old: &str, values: &[(String, String)]) -> Result<String
         let Some((last, tables)) = keys.split_last() else {
             return Err(VerbError::Invalid(format!("a key of `{path}` has no name")));
         };
-        let no_table = || VerbError::Invalid(format!("`{dotted}` leads through something in `{path}` that is no table"));
+        let no_table =
+            || VerbError::Invalid(format!("`{dotted}` leads through something in `{path}` that is no table"));
         let mut table: &mut dyn TableLike = document.as_table_mut();
         for key in tables {
             let item = table.entry(key.get()).or_insert_with(new_table);
@@ -68,7 +69,9 @@ fn replace(path: &str, dotted: &str, item: &mut Item, text: &str) -> Result<(), 
         Value::Boolean(_) => Value::from(text.parse::<bool>().map_err(|_| wrong("`true` or `false`"))?),
         Value::Datetime(_) => Value::from(text.parse::<toml_edit::Datetime>().map_err(|_| wrong("a time"))?),
         Value::Array(_) | Value::InlineTable(_) => {
-            return Err(VerbError::Invalid(format!("`{dotted}` in `{path}` is a list or a table, so it has no value to set")));
+            return Err(VerbError::Invalid(format!(
+                "`{dotted}` in `{path}` is a list or a table, so it has no value to set"
+            )));
         }
     };
     *new.decor_mut() = old.decor().clone();
