@@ -6,6 +6,7 @@ pub mod capability;
 pub mod cli;
 pub mod config;
 pub mod context;
+pub mod daemon;
 pub mod driver;
 pub mod effect;
 pub mod journal;

@@ -1,1 +1,72 @@
-fn main() {}
+//! `upgraded`: the daemon. What it does stands in `upgraded::daemon`; here are its command line and its signals.
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tokio_util::sync::CancellationToken;
+use upgraded::config::Settings;
+
+/// Keeps self-hosted products at the version that their operator wrote down.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// The daemon's settings.
+    #[arg(long, default_value = Settings::PATH)]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Supervises one command; started by the daemon.
+    #[command(hide = true)]
+    Job { folder: PathBuf },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Some(Command::Job { folder }) = arguments.command {
+        return ExitCode::from(u8::try_from(upgraded::driver::process::run_job(&folder)).unwrap_or(1));
+    }
+    let log = tracing_subscriber::EnvFilter::try_from_env("UPGRADED_LOG").unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(log).with_writer(std::io::stderr).init();
+    let settings = match Settings::load(&arguments.config) {
+        Ok(settings) => settings,
+        Err(diagnostics) => {
+            eprint!("{}", diagnostics.render(std::io::IsTerminal::is_terminal(&std::io::stderr())));
+            return ExitCode::from(2);
+        }
+    };
+    // Several TLS providers may be linked in; one is chosen here.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::warn!("a TLS provider was chosen already");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(serve(settings)),
+        Err(error) => Err(anyhow::Error::from(error)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("upgraded: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let stop = CancellationToken::new();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let daemon = upgraded::daemon::run(settings, stop.clone());
+    tokio::pin!(daemon);
+    tokio::select! {
+        ended = &mut daemon => return Ok(ended?),
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    stop.cancel();
+    Ok(daemon.await?)
+}

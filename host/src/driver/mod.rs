@@ -2,6 +2,7 @@
 //! changing one goes through `cx.effects.perform`. A driver never calls a plugin and never decides what comes next.
 
 pub mod beside;
+mod drill;
 mod durable;
 pub mod git;
 pub mod http;
@@ -30,8 +31,8 @@ use services::Services;
 use sqlite::Sqlite;
 use std::path::PathBuf;
 use std::sync::Arc;
-use trees::Trees;
 use tokio_util::sync::CancellationToken;
+use trees::Trees;
 
 /// What the drivers of the host's own processes need of the machine.
 #[derive(Debug, Clone)]
@@ -64,6 +65,8 @@ pub struct Drivers {
     pub http: Http,
 }
 
+pub use postgres::scratch_name;
+
 impl Drivers {
     /// For `binding`, one of the deployment's. The product and the datastores have the first platform's folder, commands
     /// and releases; every binding sees all services, and a platform may change its own.
@@ -88,7 +91,7 @@ impl Drivers {
             git: Checkout::new(&deployment.name, layout, repository, processes.clone(), idle),
             process: processes,
             trees: Trees::new(grants.paths.clone(), vault.clone()),
-            sqlite: Sqlite {},
+            sqlite: Sqlite::new(grants.paths.clone(), vault.clone()),
             postgres: Postgres::new(grants.server.clone(), vault.clone(), machine.state.join("scratch"), idle),
             http: Http::new(grants.http.clone(), grants.secrets.clone()),
         }

@@ -5,7 +5,7 @@ mod back;
 mod backup;
 mod downtime;
 mod drill;
-mod hops;
+pub mod hops;
 
 use crate::activity::Activity;
 use crate::context::{Site, StepContext};
@@ -91,8 +91,8 @@ impl RunContext<'_> {
         self.bound
             .bindings()
             .into_iter()
-            .find(|binding| binding.name == *name)
-            .ok_or_else(|| missing(Role::Product, name))
+            .find(|binding| binding.name == *name && Some(binding.role) == step.role)
+            .ok_or_else(|| missing(step.phase.role(), name))
     }
 
     fn platform(&self, cx: &StepContext) -> Result<Arc<dyn Platform>, Failure> {

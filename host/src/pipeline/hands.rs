@@ -5,6 +5,7 @@ use crate::activity::Activity;
 use crate::context::{Site, StepContext};
 use crate::model::{BackupRef, Failure, Finding};
 use crate::plan::event::{Effect, Verdict};
+use crate::plan::step::Step;
 use crate::plan::{FileBack, Plan, PlannedEdit};
 use async_trait::async_trait;
 
@@ -34,5 +35,5 @@ pub trait Hands: Send + Sync {
     fn keep_copy(&self, binding: &str, step: &str) -> Result<(), Failure>;
 
     /// See [`crate::driver::Drivers::fence_and_probe`].
-    async fn fence_and_probe(&self, binding: Option<&str>, effect: &Effect) -> Verdict;
+    async fn fence_and_probe(&self, step: &Step, effect: &Effect) -> Verdict;
 }

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use hands::Hands;
 use ledger::RunLedger;
 use std::sync::{Arc, Mutex};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// Why the loop ended without an outcome.
@@ -42,7 +42,12 @@ pub trait Patience: Send + Sync {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Parked {
     Waiting(Wait),
-    Stuck { step: Option<String>, why: String },
+    Stuck {
+        step: Option<String>,
+        why: String,
+    },
+    /// For other runs of this daemon.
+    Slot,
     No,
 }
 
@@ -59,6 +64,8 @@ pub struct Pipeline {
     current: Mutex<CancellationToken>,
     /// The daemon shuts down: the loop ends between steps, and the step under way is ended.
     pub shutdown: CancellationToken,
+    /// Runs at once; a run that waits for a person or a window leaves its place to others.
+    pub slots: Arc<Semaphore>,
 }
 
 /// How the loop ended.
@@ -72,10 +79,10 @@ pub enum Ended {
 impl Pipeline {
     pub fn new(
         run: u64, ledger: Arc<RunLedger>, bound: Bound, hands: Arc<dyn Hands>, patience: Arc<dyn Patience>,
-        sink: Arc<dyn Fn(&Step) -> Sink + Send + Sync>, shutdown: CancellationToken,
+        sink: Arc<dyn Fn(&Step) -> Sink + Send + Sync>, shutdown: CancellationToken, slots: Arc<Semaphore>,
     ) -> Self {
         let current = Mutex::new(CancellationToken::new());
-        Self { run, ledger, bound, hands, patience, sink, wake: Notify::new(), current, shutdown }
+        Self { run, ledger, bound, hands, patience, sink, wake: Notify::new(), current, shutdown, slots }
     }
 
     /// From outside: records the operator's word, and lets the loop look again. A cancellation or a rollback also ends
@@ -94,11 +101,21 @@ impl Pipeline {
     }
 
     pub async fn drive(&self) -> Result<Ended, PipelineError> {
+        let mut place: Option<OwnedSemaphorePermit> = None;
         loop {
             if self.shutdown.is_cancelled() {
                 return Ok(Ended::Shutdown);
             }
-            match self.ledger.with(next) {
+            let todo = self.ledger.with(next);
+            match &todo {
+                Next::Do { .. } | Next::Probe { .. } if place.is_none() => {
+                    place = self.a_place().await;
+                    continue;
+                }
+                Next::Wait(Wait::Approval | Wait::Window) | Next::Stuck { .. } => place = None,
+                _ => {}
+            }
+            match todo {
                 Next::Do { step, attempt } => self.perform(&step, attempt).await?,
                 Next::Probe { step, attempt } => self.probe(&step, attempt).await?,
                 Next::Wait(wait) => self.wait(wait).await?,
@@ -118,6 +135,20 @@ impl Pipeline {
                 }
             }
         }
+    }
+
+    /// None when the daemon shuts down meanwhile.
+    async fn a_place(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = self.slots.clone().try_acquire_owned() {
+            return Some(place);
+        }
+        self.patience.parked(&Parked::Slot);
+        let place = tokio::select! {
+            place = self.slots.clone().acquire_owned() => place.ok(),
+            () = self.shutdown.cancelled() => None,
+        };
+        self.patience.parked(&Parked::No);
+        place
     }
 
     async fn perform(&self, step: &Step, attempt: u32) -> Result<(), PipelineError> {
@@ -155,7 +186,7 @@ impl Pipeline {
         });
         let mut verdicts: Vec<(u32, Verdict)> = Vec::new();
         for effect in open {
-            let verdict = self.hands.fence_and_probe(step.binding.as_deref(), &effect.effect).await;
+            let verdict = self.hands.fence_and_probe(step, &effect.effect).await;
             verdicts.push((effect.effect.number, verdict));
         }
         self.ledger.append(Event::Probed { step: step.id.clone(), attempt, verdicts })?;

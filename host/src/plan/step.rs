@@ -77,6 +77,37 @@ impl Phase {
         }
     }
 
+    /// Whom a step of this phase calls, where it calls a binding; verification also calls the product.
+    pub fn role(self) -> Role {
+        match self {
+            Self::BackupAhead
+            | Self::Drill
+            | Self::Fence
+            | Self::Freeze
+            | Self::BackupFinal
+            | Self::DrillFinal
+            | Self::Seal
+            | Self::Unfence
+            | Self::BackupLate
+            | Self::FenceBack
+            | Self::Restore
+            | Self::UnfenceBack
+            | Self::CompareBack => Role::Datastore,
+            Self::Stage
+            | Self::Quiesce
+            | Self::Apply
+            | Self::VerifyWave
+            | Self::Verify
+            | Self::Admit
+            | Self::Halt
+            | Self::Revert
+            | Self::Rebuild
+            | Self::VerifyBack
+            | Self::AdmitBack => Role::Platform,
+            Self::Recheck | Self::Edits | Self::Commit | Self::FilesBack => Role::Product,
+        }
+    }
+
     pub fn stretch(self) -> Stretch {
         if self < Self::Quiesce {
             Stretch::Serving
@@ -125,6 +156,8 @@ pub struct Step {
     pub phase: Phase,
     /// None: the host itself.
     pub binding: Option<String>,
+    /// The binding's; a platform and a datastore may have the same name.
+    pub role: Option<Role>,
     pub hop: Option<usize>,
     pub act: Option<usize>,
     /// On the way back: which attempt at it.
@@ -137,10 +170,15 @@ impl Step {
             Some(binding) => format!("{phase}-{binding}"),
             None => phase.name().to_owned(),
         };
-        Self { id, phase, binding: binding.map(str::to_owned), hop: None, act: None, rung: None }
+        let role = binding.map(|_| phase.role());
+        Self { id, phase, binding: binding.map(str::to_owned), role, hop: None, act: None, rung: None }
     }
     fn of(phase: Phase, binding: &str) -> Self {
         Self::new(phase, Some(binding))
+    }
+    /// The product's own verification, beside those of the platforms.
+    fn of_product(phase: Phase, product: &str) -> Self {
+        Self { binding: Some(product.to_owned()), role: Some(Role::Product), ..Self::new(phase, None) }
     }
     fn in_hop(mut self, hop: usize) -> Self {
         self.id = format!("h{hop}-{}", self.id);
@@ -262,7 +300,7 @@ impl Plan {
                 }
             }
             steps.extend(platforms.iter().map(|p| Step::of(Phase::Verify, p).in_hop(number)));
-            steps.push(Step::of(Phase::Verify, self.product()).in_hop(number));
+            steps.push(Step::of_product(Phase::Verify, self.product()).in_hop(number));
         }
         steps.extend(platforms.iter().map(|p| Step::of(Phase::Admit, p)));
         steps.extend(datastores.iter().map(|d| Step::of(Phase::BackupLate, d)));
@@ -301,7 +339,7 @@ impl Plan {
             steps.push(Step::of(Phase::Rebuild, &once.service.platform));
         }
         steps.extend(platforms.iter().map(|p| Step::of(Phase::VerifyBack, p)));
-        steps.push(Step::of(Phase::VerifyBack, self.product()));
+        steps.push(Step::of_product(Phase::VerifyBack, self.product()));
         steps.extend(platforms.iter().map(|p| Step::of(Phase::AdmitBack, p)));
         steps.into_iter().map(|step| step.on_rung(number)).collect()
     }

@@ -76,7 +76,9 @@ impl Git<'_> {
                 return Ok(Some(tag));
             }
         }
-        Ok(None)
+        // Nothing was fetched yet, or not since the tag was made.
+        let tags = self.tags().await.unwrap_or_default();
+        Ok(tags.into_iter().rfind(|(_, tagged)| tagged == commit.as_str()).map(|(tag, _)| tag))
     }
 
     pub async fn is_commit(&self, commit: &Commit) -> Result<bool, VerbError> {

@@ -3,6 +3,7 @@
 //! What is read has placeholders where secrets stand ([`mask`]); what is put is filled in again from the file that it
 //! replaces. Digests are those of the text with placeholders: a plan and a journal never hold more.
 
+mod back;
 mod dotenv;
 mod mask;
 mod render;

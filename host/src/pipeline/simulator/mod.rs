@@ -174,7 +174,16 @@ async fn live(sim: &Sim, plan: &Plan, journal: &Journal, run: u64, scissors: Opt
     }
     let hands: Arc<dyn Hands> = sim.clone();
     let sink = Arc::new(|_: &step::Step| -> crate::activity::Sink { Arc::new(|_| {}) });
-    let pipeline = Pipeline::new(run, Arc::new(ledger), bound, hands, Arc::new(Hasty), sink, CancellationToken::new());
+    let pipeline = Pipeline::new(
+        run,
+        Arc::new(ledger),
+        bound,
+        hands,
+        Arc::new(Hasty),
+        sink,
+        CancellationToken::new(),
+        Arc::new(tokio::sync::Semaphore::new(1)),
+    );
     match pipeline.drive().await {
         Ok(Ended::Outcome(outcome)) => Some(outcome),
         Ok(Ended::Shutdown) => unreachable!("nobody shuts down"),

@@ -289,7 +289,7 @@ impl Hands for Sim {
     fn keep_copy(&self, _: &str, _: &str) -> Result<(), Failure> {
         Ok(())
     }
-    async fn fence_and_probe(&self, _: Option<&str>, _: &Effect) -> Verdict {
+    async fn fence_and_probe(&self, _: &crate::plan::step::Step, _: &Effect) -> Verdict {
         Verdict::Unknown
     }
 }

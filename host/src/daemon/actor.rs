@@ -1,0 +1,324 @@
+//! One deployment's life: look at the file, plan, run, and again. A restart is the normal path: what a crash left open is
+//! taken up by the same loop.
+
+use super::clock;
+use super::hands::RealHands;
+use super::host::{Entry, Host};
+use super::looks::{Ready, failure};
+use super::patience::Waits;
+use super::planning::{Looked, Refused, blockers};
+use crate::api::types::{News, Running, State, StepState};
+use crate::config::SecretCheck;
+use crate::effect::hex;
+use crate::journal::{Quarantine, Record, Refusal};
+use crate::model::Failure;
+use crate::pipeline::ledger::{Listener, RunLedger};
+use crate::pipeline::{Ended, Pipeline};
+use crate::plan::event::{Event, Outcome};
+use crate::plan::step::{Phase, Step};
+use crate::plan::{Kind, Plan};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Between looks at a deployment that only time may mend.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+pub async fn live(host: Arc<Host>, entry: Arc<Entry>) {
+    while !host.stop.is_cancelled() {
+        let again = match open_run(&host, &entry) {
+            Some(run) => {
+                if let Err(failure) = carry_on(&host, &entry, run).await {
+                    tracing::error!(deployment = entry.name, run, "the run can't go on: {}", failure.message);
+                    fail(&host, &entry, failure.message);
+                    Some(LOOK_AGAIN)
+                } else {
+                    continue;
+                }
+            }
+            None => look(&host, &entry).await,
+        };
+        if entry.seen.lock().expect("no panic holds this lock").gone {
+            host.forget(&entry.name);
+            return;
+        }
+        // A run may have begun.
+        if open_run(&host, &entry).is_some() && again.is_none() {
+            continue;
+        }
+        let pause = async {
+            match again {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = entry.nudge.notified() => {}
+            () = pause => {}
+            () = host.stop.cancelled() => {}
+        }
+    }
+}
+
+fn open_run(host: &Host, entry: &Entry) -> Option<u64> {
+    let newest = host.journal.runs(Some(&entry.name), 1).ok()?.pop()?;
+    newest.outcome.is_none().then_some(newest.run)
+}
+
+fn fail(host: &Host, entry: &Entry, message: String) {
+    host.update(entry, |seen| seen.state = State::Error { message, diagnostics: None });
+}
+
+pub fn digest(text: &str) -> String {
+    hex(&Sha256::digest(text))
+}
+
+/// Reads the file and does what it says; how long until another look is worth it, where nothing changes.
+async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
+    let text = match crate::config::file::read_bounded(&entry.file, 1 << 20) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            entry.seen.lock().expect("no panic holds this lock").gone = true;
+            return None;
+        }
+        Err(error) => {
+            fail(host, entry, format!("`{}` can't be read: {error}", entry.file.display()));
+            return Some(LOOK_AGAIN);
+        }
+    };
+    if let Ok(Some((settled, version))) = host.journal.settled(&entry.name)
+        && settled == digest(&text)
+    {
+        settled_state(host, entry, &version);
+        return None;
+    }
+    let deployment = match host.parse(&entry.name, text.clone(), SecretCheck::Resolve).await {
+        Ok(deployment) => deployment,
+        Err(diagnostics) => {
+            let message = format!("`{}` has mistakes", entry.file.display());
+            host.update(entry, |seen| seen.state = State::Error { message, diagnostics: Some(diagnostics) });
+            return None;
+        }
+    };
+    host.update(entry, |seen| {
+        seen.product = Some(deployment.product.binding.plugin.clone());
+        seen.wanted = Some(deployment.version.clone());
+        seen.state = State::Planning;
+    });
+    if quarantined(host, entry, &deployment.version) {
+        return None;
+    }
+    let ready = match host.ready(deployment).await {
+        Ok(ready) => ready,
+        Err(failure) => {
+            fail(host, entry, failure.message);
+            return Some(LOOK_AGAIN);
+        }
+    };
+    let activity = host.activity(entry);
+    match host.look(&ready, &text, None, &activity).await {
+        Ok(Looked::Nothing { installed, .. }) => {
+            let _ = host.journal.settle(&entry.name, &digest(&text), &installed.version);
+            host.update(entry, |seen| {
+                seen.installed = Some(installed.version);
+                seen.detected_at = Some(clock::now());
+                seen.state = State::Idle;
+            });
+            None
+        }
+        Ok(Looked::Plan { plan, findings }) => {
+            host.update(entry, |seen| {
+                seen.installed = Some(plan.from.clone());
+                seen.detected_at = Some(clock::now());
+            });
+            match blockers(&findings) {
+                Some(why) => refuse(host, entry, Refused { from: Some(plan.from.clone()), why, retryable: true }),
+                None => begin(host, entry, &plan).await,
+            }
+        }
+        Err(refused) => refuse(host, entry, refused),
+    }
+}
+
+fn settled_state(host: &Host, entry: &Entry, version: &str) {
+    let quarantine = host.journal.quarantined(&entry.name).ok().flatten();
+    host.update(entry, |seen| {
+        seen.installed = Some(version.to_owned());
+        seen.state = match quarantine {
+            Some(Quarantine { version, run, why, .. }) => State::Quarantined { version, run, why },
+            None => State::Idle,
+        };
+    });
+}
+
+/// A version that failed here stays untouched; any other lifts the quarantine.
+fn quarantined(host: &Host, entry: &Entry, wanted: &str) -> bool {
+    let Ok(Some(Quarantine { version, run, why, .. })) = host.journal.quarantined(&entry.name) else { return false };
+    if version != wanted {
+        let _ = host.journal.lift_quarantine(&entry.name);
+        return false;
+    }
+    host.update(entry, |seen| seen.state = State::Quarantined { version, run, why });
+    true
+}
+
+fn refuse(host: &Host, entry: &Entry, refused: Refused) -> Option<Duration> {
+    let wanted = entry.seen.lock().expect("no panic holds this lock").wanted.clone().unwrap_or_default();
+    let refusal = Refusal {
+        deployment: entry.name.clone(),
+        at: clock::now(),
+        from: refused.from,
+        to: wanted,
+        why: refused.why.clone(),
+    };
+    if let Err(error) = host.journal.refuse(&refusal) {
+        tracing::error!(deployment = entry.name, "{error}");
+    }
+    tracing::warn!(deployment = entry.name, to = refusal.to, "refused: {}", refused.why);
+    fail(host, entry, refused.why);
+    refused.retryable.then_some(LOOK_AGAIN)
+}
+
+/// Writes the plan down; the loop takes it from there.
+pub async fn begin(host: &Host, entry: &Entry, plan: &Plan) -> Option<Duration> {
+    if let Err(error) = host.plugins.keep(&plan.bindings).await {
+        fail(host, entry, error.to_string());
+        return Some(LOOK_AGAIN);
+    }
+    match host.journal.begin(plan) {
+        Ok(run) => {
+            tracing::info!(deployment = entry.name, run, from = plan.from, to = plan.to, "a run begins");
+            None
+        }
+        Err(error) => {
+            fail(host, entry, error.to_string());
+            Some(LOOK_AGAIN)
+        }
+    }
+}
+
+/// Takes an open run to its end, or to the daemon's.
+async fn carry_on(host: &Arc<Host>, entry: &Arc<Entry>, run: u64) -> Result<(), Failure> {
+    let ledger = RunLedger::open(host.journal.clone(), run, listener(host, entry), None);
+    let ledger = Arc::new(ledger.map_err(|e| failure("journal", &e))?);
+    let plan = ledger.with(|progress| progress.plan.clone());
+    if ledger.with(|progress| progress.events()) > 1 {
+        let resumed = Event::Resumed { host_version: env!("CARGO_PKG_VERSION").into(), boot_id: clock::boot_id() };
+        ledger.append(resumed).map_err(|e| failure("journal", &e))?;
+    }
+    let deployment = host.parse(&entry.name, plan.file.clone(), SecretCheck::NameOnly).await;
+    let deployment = deployment.map_err(|e| failure("file", &e))?;
+    host.update(entry, |seen| {
+        seen.product = Some(deployment.product.binding.plugin.clone());
+        seen.wanted.get_or_insert_with(|| deployment.version.clone());
+        seen.installed.get_or_insert_with(|| plan.from.clone());
+    });
+    let windows = deployment.policy.window.clone();
+    let vault = host.open_vault().await?;
+    let drivers = host.all_drivers(&deployment, &vault);
+    let make = |config: &crate::config::BindingConfig| drivers[&super::looks::key(config)].clone();
+    let bound = host.plugins.bind_kept(&deployment, &plan.bindings, make).await.map_err(|e| failure("plugin", &e))?;
+    let ready = Ready { deployment, bound: bound.clone(), drivers, vault };
+    let hands = Arc::new(RealHands { host: host.clone(), entry: entry.clone(), ready, run });
+    let needed = super::views::needed(&plan.estimates);
+    let patience = Arc::new(Waits { host: host.clone(), entry: entry.clone(), run, windows, needed });
+    let sink = {
+        let (host, entry) = (host.clone(), entry.clone());
+        Arc::new(move |step: &Step| host.sink(&entry, Some(run), Some(step)))
+    };
+    let stop = host.stop.clone();
+    let pipeline = Arc::new(Pipeline::new(run, ledger, bound, hands, patience, sink, stop, host.slots.clone()));
+    *entry.pipeline.lock().expect("no panic holds this lock") = Some(pipeline.clone());
+    let ended = pipeline.drive().await;
+    *entry.pipeline.lock().expect("no panic holds this lock") = None;
+    match ended.map_err(|e| failure("journal", &e))? {
+        Ended::Shutdown => Ok(()),
+        Ended::Outcome(outcome) => {
+            finish(host, entry, run, &plan, &outcome, pipeline.ledger.with(|p| p.started_any(Phase::Quiesce)));
+            Ok(())
+        }
+    }
+}
+
+/// What an outcome means for the deployment.
+fn finish(host: &Host, entry: &Entry, run: u64, plan: &Plan, outcome: &Outcome, touched: bool) {
+    tracing::info!(deployment = entry.name, run, ?outcome, "the run ended");
+    let file = digest(&plan.file);
+    let result = match (outcome, &plan.kind) {
+        (Outcome::Committed, _) => {
+            let wanted = entry.seen.lock().expect("no panic holds this lock").wanted.clone();
+            let _ = host.journal.lift_quarantine(&entry.name);
+            // A path that rests goes on with the next look.
+            if wanted.as_deref() == Some(&plan.to) { host.journal.settle(&entry.name, &file, &plan.to) } else { Ok(()) }
+        }
+        (Outcome::RolledBack(_), Kind::Rollback(_)) => {
+            // The version line was set back before the run began.
+            host.journal.settle(&entry.name, &file, &plan.to)
+        }
+        (Outcome::RolledBack(why) | Outcome::Abandoned(why), _) if touched => {
+            let version = wanted_of(plan);
+            let quarantine = Quarantine { deployment: entry.name.clone(), version, run, why: why.clone() };
+            host.journal.quarantine(&quarantine)
+        }
+        (Outcome::Refused(why) | Outcome::RolledBack(why) | Outcome::Abandoned(why), _) => {
+            // Cancelled or refused before anything was touched: not again for this very file.
+            let refused = host.journal.settle(&entry.name, &file, &plan.from);
+            tracing::info!(deployment = entry.name, run, "nothing was touched: {why}");
+            refused
+        }
+    };
+    if let Err(error) = result {
+        tracing::error!(deployment = entry.name, run, "{error}");
+    }
+    let installed = match outcome {
+        Outcome::Committed => Some(plan.to.clone()),
+        Outcome::RolledBack(_) if plan.kind != Kind::Upgrade => Some(plan.to.clone()),
+        Outcome::RolledBack(_) | Outcome::Refused(_) => Some(plan.from.clone()),
+        Outcome::Abandoned(_) => None,
+    };
+    let quarantine = host.journal.quarantined(&entry.name).ok().flatten();
+    host.update(entry, |seen| {
+        seen.installed = installed;
+        seen.detected_at = Some(clock::now());
+        seen.state = match quarantine {
+            Some(Quarantine { version, run, why, .. }) => State::Quarantined { version, run, why },
+            None => State::Idle,
+        };
+    });
+    host.hub.publish(Some(&entry.name), Some(run), News::Finished { outcome: outcome.clone() });
+}
+
+/// The version line that began the run: a path that rests has another target of its own.
+fn wanted_of(plan: &Plan) -> String {
+    let parsed = plan.file.parse::<toml_edit::DocumentMut>().ok();
+    let version = parsed.and_then(|document| Some(document.get("version")?.as_str()?.to_owned()));
+    version.unwrap_or_else(|| plan.to.clone())
+}
+
+/// Tells those who watch what the journal got.
+fn listener(host: &Arc<Host>, entry: &Arc<Entry>) -> Listener {
+    let (host, entry) = (host.clone(), entry.clone());
+    Arc::new(move |run, record: &Record| {
+        let (step, attempt, state, failure) = match &record.event {
+            Event::Started { step, attempt } => (step, *attempt, StepState::Running, None),
+            Event::Succeeded { step, attempt, .. } => (step, *attempt, StepState::Succeeded, None),
+            Event::Failed { step, attempt, failure } => (step, *attempt, StepState::Failed, Some(failure.clone())),
+            _ => return,
+        };
+        let (phase, title) = super::views::phase_and_title(step);
+        if state == StepState::Running {
+            let turned_round = step.starts_with('b').then(|| "on its way back".to_owned());
+            let running = Running {
+                run,
+                phase: phase.clone(),
+                step: step.clone(),
+                progress: None,
+                started_at: record.at,
+                turned_round,
+            };
+            host.update(&entry, |seen| seen.state = State::Running(running));
+        }
+        let news = News::Step { step: step.clone(), phase, title, state, attempt, failure };
+        host.hub.publish(Some(&entry.name), Some(run), news);
+    })
+}

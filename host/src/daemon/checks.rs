@@ -1,0 +1,129 @@
+//! The host's own preflight: room, vault, and that every store that is written to belongs to somebody.
+
+use super::host::Host;
+use super::looks::Ready;
+use crate::config::Drill;
+use crate::model::Finding;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+pub async fn host(host: &Host, ready: &Ready) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if !host.journal.has_reserve() {
+        findings.push(
+            Finding::blocker("host", "state-full", "the state folder has no room for the journal's reserve of 16 MiB")
+                .hint(format!("free some on the file system of `{}`", host.settings.state.display())),
+        );
+    }
+    findings.extend(vault_beside_data(host, ready));
+    let (state, vault) = (host.settings.state.clone(), host.settings.vault.clone());
+    let paths: Vec<PathBuf> =
+        ready.deployment.datastores.iter().flat_map(|d| d.grants.paths.values().cloned()).collect();
+    let drilled = ready.deployment.policy.drill != Drill::Off;
+    let room = tokio::task::spawn_blocking(move || room(&paths, &vault, &state, drilled)).await;
+    findings.extend(room.unwrap_or_default());
+    findings.extend(unbound_stores(ready).await);
+    findings
+}
+
+fn device(path: &Path) -> Option<u64> {
+    path.ancestors().find_map(|path| path.metadata().ok()).map(|meta| meta.dev())
+}
+
+fn vault_beside_data(host: &Host, ready: &Ready) -> Option<Finding> {
+    let vault = device(&host.settings.vault)?;
+    let mut paths = ready.deployment.datastores.iter().flat_map(|d| d.grants.paths.values());
+    let path = paths.find(|path| device(path) == Some(vault))?;
+    let message = format!("the vault lies on the same file system as `{}`: one lost disk loses both", path.display());
+    Some(
+        Finding::warning("host", "vault-beside-data", message)
+            .hint("set `vault` in `upgraded.toml` to a folder on another disk"),
+    )
+}
+
+/// What must be free, by file system: the frozen copy, the growth of a migration and what is set aside beside the data;
+/// a backup in the vault; the drill's double in the state folder.
+fn room(paths: &[PathBuf], vault: &Path, state: &Path, drilled: bool) -> Vec<Finding> {
+    let mut needed: BTreeMap<u64, (PathBuf, u64)> = BTreeMap::new();
+    let mut add = |path: &Path, bytes: u64| {
+        if let Some(device) = device(path) {
+            needed.entry(device).or_insert_with(|| (path.to_owned(), 0)).1 += bytes;
+        }
+    };
+    for path in paths {
+        let bytes = size(path);
+        add(path, bytes.saturating_mul(3));
+        add(vault, bytes);
+        if drilled {
+            add(state, bytes.saturating_mul(2));
+        }
+    }
+    let short = |(path, bytes): (PathBuf, u64)| {
+        let existing = path.ancestors().find(|path| path.exists())?;
+        let room = rustix::fs::statvfs(existing).ok()?;
+        let free = room.f_bavail.saturating_mul(room.f_frsize);
+        (free < bytes).then(|| {
+            let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+            let message = format!(
+                "the file system of `{}` has {} MiB free, and {} MiB may be needed",
+                existing.display(),
+                mib(free),
+                mib(bytes)
+            );
+            Finding::blocker("host", "space", message).hint("free some, or move the vault elsewhere")
+        })
+    };
+    needed.into_values().filter_map(short).collect()
+}
+
+fn size(path: &Path) -> u64 {
+    let Ok(meta) = path.symlink_metadata() else { return 0 };
+    if !meta.is_dir() {
+        return meta.len();
+    }
+    let Ok(entries) = std::fs::read_dir(path) else { return 0 };
+    entries.flatten().map(|entry| size(&entry.path())).sum()
+}
+
+/// Whatever the services have open for writing belongs to a datastore or may be lost.
+async fn unbound_stores(ready: &Ready) -> Vec<Finding> {
+    let deployment = &ready.deployment;
+    let bound: Vec<&PathBuf> = deployment.datastores.iter().flat_map(|d| d.grants.paths.values()).collect();
+    let directory = deployment.directory().cloned().unwrap_or_default();
+    let disposable: Vec<PathBuf> = deployment
+        .policy
+        .disposable
+        .iter()
+        .filter_map(|entry| entry.strip_prefix("path:"))
+        .map(|path| directory.join(path))
+        .collect();
+    let accounted = |path: &Path| {
+        let companion = |base: &Path| {
+            let (path, base) = (path.as_os_str().as_encoded_bytes(), base.as_os_str().as_encoded_bytes());
+            path.strip_prefix(base).is_some_and(|rest| matches!(rest, b"-wal" | b"-shm" | b"-journal"))
+        };
+        bound.iter().any(|base| path.starts_with(base) || companion(base))
+            || disposable.iter().any(|base| path.starts_with(base) || companion(base))
+    };
+    let mut found: BTreeSet<(PathBuf, String)> = BTreeSet::new();
+    let mut findings = Vec::new();
+    for platform in &deployment.platforms {
+        if let Some(drivers) = ready.drivers.get(&super::looks::key(platform)) {
+            match drivers.services.open_for_writing().await {
+                Ok(files) => found.extend(files.into_iter().map(|file| (file.path, file.service))),
+                Err(error) => findings.push(Finding::blocker("host", "unbound-store", error.to_string())),
+            }
+        }
+    }
+    let blocker = |(path, service): (PathBuf, String)| {
+        let message = format!("`{service}` writes to `{}`, which no datastore names", path.display());
+        let hint = format!(
+            "name it in a datastore's `paths`, or list `path:{}` under `[policy] disposable` if it may be lost",
+            path.strip_prefix(&directory).unwrap_or(&path).display()
+        );
+        Finding::blocker("host", "unbound-store", message).hint(hint)
+    };
+    findings.extend(found.into_iter().filter(|(path, _)| !accounted(path)).map(blocker));
+    findings
+}

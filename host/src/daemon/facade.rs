@@ -1,0 +1,300 @@
+//! What the socket asks of the daemon, answered from the journal, the deployments' tasks, and looks of its own.
+
+use super::actor;
+use super::clock;
+use super::host::{Entry, Host};
+use super::looks::Ready;
+use super::planning::{self, Looked, Refused};
+use super::views;
+use crate::api::facade::LogsOf;
+use crate::api::types::*;
+use crate::api::{Answer, Caller, Facade, NoticeStream};
+use crate::config::SecretCheck;
+use crate::journal::RunRow;
+use crate::model::Origin;
+use crate::phase::hops::old_bytes_key;
+use crate::plan::WayBack;
+use crate::plan::event::Event;
+use crate::plan::next::{Next, Wait, next};
+use crate::plan::state::{Progress as RunProgress, Status};
+use crate::plan::step::Phase;
+use async_trait::async_trait;
+use std::sync::Arc;
+
+/// The socket's view of the host, whose tasks outlive a caller.
+pub struct Door(pub Arc<Host>);
+
+impl std::ops::Deref for Door {
+    type Target = Arc<Host>;
+    fn deref(&self) -> &Arc<Host> {
+        &self.0
+    }
+}
+
+fn refused(refused: Refused) -> ApiError {
+    let code = if refused.retryable { ErrorCode::Unavailable } else { ErrorCode::Refused };
+    ApiError::new(code, refused.why)
+}
+
+fn internal(error: impl std::fmt::Display) -> ApiError {
+    ApiError::internal(error.to_string())
+}
+
+impl Host {
+    fn known(&self, name: &str) -> Answer<Arc<Entry>> {
+        let entry = self.entry(name);
+        entry.ok_or_else(|| {
+            let entries = self.entries();
+            let nearest = crate::config::diagnostic::nearest(name, entries.iter().map(|e| e.name.as_str()));
+            let error = ApiError::no_deployment(name);
+            match nearest {
+                Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
+                None => error,
+            }
+        })
+    }
+
+    async fn look_ready(&self, entry: &Arc<Entry>) -> Answer<(Ready, String)> {
+        let text = tokio::fs::read_to_string(&entry.file).await.map_err(|error| {
+            ApiError::new(ErrorCode::Unavailable, format!("`{}` can't be read: {error}", entry.file.display()))
+        })?;
+        let deployment = self.parse(&entry.name, text.clone(), SecretCheck::Resolve).await;
+        let deployment = deployment.map_err(|diagnostics| ApiError::invalid_file(&entry.file, diagnostics))?;
+        let ready = self.ready(deployment).await.map_err(|failure| internal(failure.message))?;
+        Ok((ready, text))
+    }
+
+    /// A word to the run under way.
+    fn tell(&self, entry: &Entry, event: Event) -> Answer<u64> {
+        let pipeline = entry.pipeline.lock().expect("no panic holds this lock").clone();
+        let pipeline =
+            pipeline.ok_or_else(|| ApiError::conflict(format!("no run of `{}` is under way", entry.name)))?;
+        pipeline.tell(event).map_err(|error| ApiError::conflict(error.to_string()))?;
+        Ok(pipeline.run)
+    }
+
+    fn todo(&self, entry: &Entry) -> Option<(u64, Next)> {
+        let pipeline = entry.pipeline.lock().expect("no panic holds this lock").clone()?;
+        Some((pipeline.run, pipeline.ledger.with(next)))
+    }
+
+    /// The newest committed run, and its way back.
+    fn way_back(&self, entry: &Entry) -> Answer<(RunRow, RunProgress, WayBack)> {
+        let none = || ApiError::conflict(format!("no committed run of `{}` can be taken back", entry.name));
+        let runs = self.journal.runs(Some(&entry.name), 50).map_err(internal)?;
+        let ended = runs.into_iter().find(|row| {
+            matches!(row.outcome, Some(Outcome::Committed | Outcome::RolledBack(_)))
+                && (row.outcome == Some(Outcome::Committed) || row.kind == "rollback")
+        });
+        let row = ended.filter(|row| row.outcome == Some(Outcome::Committed)).ok_or_else(none)?;
+        let records = self.journal.records(row.run).map_err(internal)?;
+        let progress = RunProgress::replay(records.iter().map(|record| &record.event)).map_err(internal)?;
+        let admitted = records
+            .iter()
+            .find(|record| matches!(&record.event, Event::Started { step, .. } if step.starts_with("admit-")));
+        let mut way = WayBack {
+            of: row.run,
+            admitted: admitted.map_or(row.started, |record| record.at),
+            origins: Default::default(),
+            staged: Default::default(),
+            files: progress.files(|hop, edit| old_bytes_key(&entry.name, row.run, hop, edit)),
+        };
+        for state in progress.steps.values() {
+            let (Status::Succeeded(output), Some(binding)) = (&state.status, &state.step.binding) else { continue };
+            match state.step.phase {
+                Phase::BackupFinal | Phase::BackupLate => {
+                    let backup = serde_json::from_value(output.clone()).map_err(internal)?;
+                    way.origins.insert(binding.clone(), Origin::Backup(backup));
+                }
+                Phase::Stage if state.step.hop == Some(0) => {
+                    way.staged.insert(binding.clone(), output.as_str().unwrap_or_default().to_owned());
+                }
+                _ => {}
+            }
+        }
+        Ok((row, progress, way))
+    }
+
+    async fn begin_rollback(self: &Arc<Self>, entry: &Arc<Entry>) -> Answer<u64> {
+        let (row, progress, way) = self.way_back(entry)?;
+        if let Err(error) = crate::config::edit::set_version(&entry.file, &row.from) {
+            return Err(internal(error));
+        }
+        let (ready, text) = self.look_ready(entry).await?;
+        let plan = planning::rollback(&ready, &progress.plan, way, &text).await;
+        let plan = plan.map_err(|failure| ApiError::refused(failure.message))?;
+        actor::begin(self, entry, &plan).await;
+        let run = self.journal.runs(Some(&entry.name), 1).map_err(internal)?.pop();
+        entry.nudge.notify_one();
+        run.filter(|run| run.outcome.is_none()).map(|run| run.run).ok_or_else(|| internal("the run did not begin"))
+    }
+}
+
+#[async_trait]
+impl Facade for Door {
+    async fn deployments(&self) -> Answer<Vec<Deployment>> {
+        Ok(self.entries().iter().map(|entry| self.view(entry)).collect())
+    }
+
+    async fn deployment(&self, name: &str) -> Answer<Deployment> {
+        Ok(self.view(&*self.known(name)?))
+    }
+
+    async fn releases(&self, name: &str) -> Answer<Releases> {
+        let entry = self.known(name)?;
+        let (ready, _) = self.look_ready(&entry).await?;
+        super::releases::releases(&self.0, &entry, &ready).await.map_err(refused)
+    }
+
+    async fn plan(&self, name: &str, to: Option<&str>) -> Answer<PlanView> {
+        let entry = self.known(name)?;
+        let (ready, text) = self.look_ready(&entry).await?;
+        let activity = self.activity(&entry);
+        match Host::look(self, &ready, &text, to, &activity).await.map_err(refused)? {
+            Looked::Plan { plan, findings } => Ok(views::plan_view(&plan, findings)),
+            Looked::Nothing { installed, .. } => {
+                Err(ApiError::conflict(format!("`{}` is installed already", installed.version)))
+            }
+        }
+    }
+
+    async fn set(&self, name: &str, version: &str, by: &Caller) -> Answer<VersionSet> {
+        let entry = self.known(name)?;
+        let text = tokio::fs::read_to_string(&entry.file).await.map_err(internal)?;
+        let before = text
+            .parse::<toml_edit::DocumentMut>()
+            .ok()
+            .and_then(|document| Some(document.get("version")?.as_str()?.to_owned()))
+            .unwrap_or_default();
+        crate::config::edit::set_version(&entry.file, version)
+            .map_err(|error| ApiError::new(ErrorCode::InvalidRequest, error.to_string()))?;
+        tracing::info!(deployment = name, version, by = %by, "version set");
+        self.update(&entry, |seen| {
+            seen.wanted = Some(version.to_owned());
+            if matches!(seen.state, State::Idle | State::Error { .. } | State::Quarantined { .. }) {
+                seen.state = State::Planning;
+            }
+        });
+        entry.nudge.notify_one();
+        Ok(VersionSet {
+            deployment: name.into(),
+            file: entry.file.display().to_string(),
+            before,
+            version: version.into(),
+        })
+    }
+
+    async fn look(&self, name: &str) -> Answer<Deployment> {
+        let entry = self.known(name)?;
+        self.journal.unsettle(name).map_err(internal)?;
+        entry.nudge.notify_one();
+        Ok(self.view(&entry))
+    }
+
+    async fn check(&self, name: &str) -> Answer<Check> {
+        let entry = self.known(name)?;
+        let (ready, text) = self.look_ready(&entry).await?;
+        let activity = self.activity(&entry);
+        let looked = Host::look(self, &ready, &text, None, &activity).await.map_err(refused)?;
+        let (from, to) = match &looked {
+            Looked::Nothing { installed, .. } => (installed.version.clone(), installed.version.clone()),
+            Looked::Plan { plan, .. } => (plan.from.clone(), plan.to.clone()),
+        };
+        let findings = looked.findings().to_vec();
+        let ready = planning::blockers(&findings).is_none();
+        Ok(Check { deployment: name.into(), from, to, ready, findings, checked_at: clock::now() })
+    }
+
+    async fn approve(&self, name: &str, request: ApproveRequest, by: &Caller) -> Answer<Deployment> {
+        let entry = self.known(name)?;
+        match self.todo(&entry) {
+            Some((run, Next::Wait(Wait::Approval))) if request.run.is_none_or(|wanted| wanted == run) => {
+                self.tell(&entry, Event::Approved { by: by.to_string() })?;
+                Ok(self.view(&entry))
+            }
+            Some((run, Next::Wait(Wait::Approval))) => {
+                Err(ApiError::conflict(format!("run {run} waits for an approval, and not the one that was named")))
+            }
+            _ => Err(ApiError::conflict(format!("nothing of `{name}` waits for an approval"))),
+        }
+    }
+
+    async fn retry(&self, name: &str, by: &Caller) -> Answer<Deployment> {
+        let entry = self.known(name)?;
+        if !self.journal.lift_quarantine(name).map_err(internal)? {
+            return Err(ApiError::conflict(format!("nothing of `{name}` is quarantined")));
+        }
+        tracing::info!(deployment = name, by = %by, "quarantine lifted");
+        self.journal.unsettle(name).map_err(internal)?;
+        self.update(&entry, |seen| seen.state = State::Planning);
+        entry.nudge.notify_one();
+        Ok(self.view(&entry))
+    }
+
+    async fn cancel(&self, name: &str, request: CancelRequest, by: &Caller) -> Answer<Deployment> {
+        let entry = self.known(name)?;
+        let why = request.why.unwrap_or_else(|| format!("by {by}"));
+        self.tell(&entry, Event::CancelRequested { by: by.to_string(), why })?;
+        Ok(self.view(&entry))
+    }
+
+    async fn rollback(&self, name: &str, request: RollbackRequest, by: &Caller) -> Answer<RollbackAnswer> {
+        let entry = self.known(name)?;
+        if self.todo(&entry).is_some() {
+            let why = format!("by {by}");
+            let event = Event::Decided { by: by.to_string(), decision: Decision::Rollback, why };
+            return Ok(RollbackAnswer::Started { run: self.tell(&entry, event)? });
+        }
+        let (row, _, way) = self.way_back(&entry)?;
+        if request.confirm == Some(row.run) {
+            return Ok(RollbackAnswer::Started { run: self.begin_rollback(&entry).await? });
+        }
+        let message = format!(
+            "run {} took `{name}` from {} to {}; what was written since {} is set aside by a rollback",
+            row.run, row.from, row.to, way.admitted
+        );
+        Ok(RollbackAnswer::NeedsConfirmation { run: row.run, to: row.from, writes_since: way.admitted, message })
+    }
+
+    async fn decide(&self, name: &str, request: DecideRequest, by: &Caller) -> Answer<Deployment> {
+        let entry = self.known(name)?;
+        let Some((_, Next::Stuck { .. })) = self.todo(&entry) else {
+            return Err(ApiError::conflict(format!("no run of `{name}` is stuck")));
+        };
+        let why = request.why.unwrap_or_else(|| format!("by {by}"));
+        self.tell(&entry, Event::Decided { by: by.to_string(), decision: request.decision, why })?;
+        Ok(self.view(&entry))
+    }
+
+    async fn runs(&self, name: Option<&str>, limit: usize) -> Answer<Vec<RunSummary>> {
+        if let Some(name) = name {
+            self.known(name)?;
+        }
+        let rows = self.journal.runs(name, u32::try_from(limit).unwrap_or(u32::MAX)).map_err(internal)?;
+        Ok(rows.iter().filter_map(|row| views::summary(&self.journal, row.run)).collect())
+    }
+
+    async fn run(&self, id: u64) -> Answer<Run> {
+        views::run(&self.journal, id).ok_or_else(|| ApiError::no_run(id))
+    }
+
+    async fn logs(&self, of: LogsOf<'_>, since: Option<u64>, limit: usize) -> Answer<Logs> {
+        let mut lines = self.lines(|line| {
+            let wanted = match of {
+                LogsOf::Deployment(name) => line.deployment == name,
+                LogsOf::Run(run) => line.run == Some(run),
+            };
+            wanted && since.is_none_or(|since| line.id > since)
+        });
+        lines.drain(..lines.len().saturating_sub(limit));
+        let next = lines.last().map_or_else(|| since.unwrap_or_else(|| self.hub.newest()), |line| line.id);
+        Ok(Logs { lines, next })
+    }
+
+    async fn events(&self, name: Option<&str>, since: Option<u64>) -> Answer<NoticeStream> {
+        if let Some(name) = name {
+            self.known(name)?;
+        }
+        Ok(self.hub.subscribe(name, since))
+    }
+}

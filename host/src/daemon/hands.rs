@@ -1,0 +1,163 @@
+//! The host's own work in a run, with real drivers: edits, drills, the vault, what a crash left.
+
+use super::host::{Entry, Host};
+use super::looks::{Ready, failure};
+use super::planning::Looked;
+use crate::activity::Activity;
+use crate::context::{Site, StepContext};
+use crate::driver::Drivers;
+use crate::journal::KeptCopy;
+use crate::model::{BackupRef, Failure, Finding, Role};
+use crate::phase::global_step;
+use crate::pipeline::hands::Hands;
+use crate::plan::event::{Effect, Verdict};
+use crate::plan::step::Step;
+use crate::plan::{FileBack, Kind, Plan, PlannedEdit};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use std::sync::Arc;
+
+pub struct RealHands {
+    pub host: Arc<Host>,
+    pub entry: Arc<Entry>,
+    pub ready: Ready,
+    pub run: u64,
+}
+
+impl RealHands {
+    fn drivers(&self, role: Role, binding: &str) -> Result<&Arc<Drivers>, Failure> {
+        let drivers = self.ready.drivers.get(&(role, binding.to_owned()));
+        drivers.ok_or_else(|| failure("missing", &format!("there is no {role} `{binding}`")))
+    }
+
+    async fn in_vault<T: Send + 'static>(
+        &self, work: impl FnOnce(crate::vault::Vault) -> Result<T, crate::vault::VaultError> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let vault = self.ready.vault.clone();
+        let done = tokio::task::spawn_blocking(move || work(vault)).await;
+        done.map_err(|e| failure("vault", &e))?.map_err(|e| Failure { retryable: true, ..failure("vault", &e) })
+    }
+}
+
+#[async_trait]
+impl Hands for RealHands {
+    async fn recheck(&self, plan: &Plan, activity: &Activity) -> Result<Vec<Finding>, Failure> {
+        if plan.kind != Kind::Upgrade {
+            return Ok(Vec::new());
+        }
+        let looked = self.host.look(&self.ready, &plan.file, Some(&plan.to), activity).await;
+        let refused = |why: String| Failure { code: "recheck".into(), message: why, retryable: false };
+        match looked.map_err(|refusal| refused(refusal.why))? {
+            Looked::Plan { plan: now, findings } => {
+                if now.from != plan.from {
+                    return Err(refused(format!(
+                        "`{}` is installed now, and the plan begins at `{}`",
+                        now.from, plan.from
+                    )));
+                }
+                if now.edits != plan.edits {
+                    return Err(refused("a file that the plan edits was changed since; it is planned again".into()));
+                }
+                Ok(findings)
+            }
+            Looked::Nothing { .. } => Err(refused(format!("`{}` is installed already", plan.to))),
+        }
+    }
+
+    async fn check_backup(&self, _cx: &StepContext, backup: &BackupRef) -> Result<(), Failure> {
+        let artifacts = backup.artifacts.clone();
+        self.in_vault(move |vault| artifacts.iter().try_for_each(|key| vault.check(key))).await
+    }
+
+    fn drill_site(&self, step: &str, _binding: &str) -> Site {
+        let root = self.host.settings.state.join("scratch").join(&self.entry.name).join(step);
+        Site::Drill { root, name: crate::driver::scratch_name(&self.entry.name, step) }
+    }
+
+    async fn clear_drill(&self, cx: &StepContext) -> Result<(), Failure> {
+        let Site::Drill { root, .. } = &cx.site else { return Ok(()) };
+        let drivers = self.drivers(cx.binding.role, &cx.binding.name)?;
+        drivers.clear_drill(cx).await?;
+        match tokio::fs::remove_dir_all(root).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failure("drill", &error)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn put_edits(
+        &self, cx: &StepContext, edits: &[PlannedEdit], key: &(dyn for<'a> Fn(usize) -> String + Sync),
+    ) -> Result<(), Failure> {
+        for (number, edit) in edits.iter().enumerate() {
+            let project = &self.drivers(Role::Platform, &edit.platform)?.project;
+            if edit.before.is_some() {
+                self.keep_old_bytes(cx, edit, key(number)).await?;
+            }
+            project.put(cx, &edit.path, edit.before.as_deref(), Some(&edit.content)).await?;
+        }
+        Ok(())
+    }
+
+    async fn put_files_back(&self, cx: &StepContext, files: &[FileBack]) -> Result<Vec<String>, Failure> {
+        let mut kept = Vec::new();
+        for file in files {
+            let project = &self.drivers(Role::Platform, &file.platform)?.project;
+            let old = match &file.before {
+                Some((_, key)) => {
+                    let wanted = key.clone();
+                    let held = self.in_vault(move |vault| vault.list(&wanted)).await?;
+                    if !held.iter().any(|artifact| artifact.key == *key) {
+                        // The crash came before the bytes were kept, so before they were replaced.
+                        continue;
+                    }
+                    let key = key.clone();
+                    Some(self.in_vault(move |vault| vault.read_bytes(&key)).await?)
+                }
+                None => None,
+            };
+            kept.extend(project.put_back(cx, &file.path, &file.afters, old.as_deref()).await?);
+        }
+        for path in &kept {
+            cx.activity.line(
+                crate::activity::Level::Warn,
+                format!("somebody changed a file during the run; that change is kept in `{path}`"),
+            );
+        }
+        Ok(kept)
+    }
+
+    fn keep_copy(&self, binding: &str, step: &str) -> Result<(), Failure> {
+        let copy = KeptCopy {
+            deployment: self.entry.name.clone(),
+            run: self.run,
+            binding: binding.to_owned(),
+            step: step.to_owned(),
+            made: Timestamp::now(),
+        };
+        self.host.journal.keep(&copy).map_err(|e| failure("journal", &e))
+    }
+
+    async fn fence_and_probe(&self, step: &Step, effect: &Effect) -> Verdict {
+        let product = &self.ready.bound.product.0;
+        let role = step.role.unwrap_or(Role::Product);
+        let Ok(drivers) = self.drivers(role, step.binding.as_ref().unwrap_or(&product.name)) else {
+            return Verdict::Unknown;
+        };
+        // What a step started is marked with the step's global name.
+        let effect = Effect { step: global_step(self.run, &effect.step), ..effect.clone() };
+        drivers.fence_and_probe(&effect).await
+    }
+}
+
+impl RealHands {
+    /// The first attempt's are the old ones: later ones may find what the first put there.
+    async fn keep_old_bytes(&self, cx: &StepContext, edit: &PlannedEdit, key: String) -> Result<(), Failure> {
+        let Some(bytes) = self.drivers(Role::Platform, &edit.platform)?.project.raw(cx, &edit.path).await? else {
+            return Ok(());
+        };
+        self.in_vault(move |vault| {
+            let held = vault.list(&key)?.iter().any(|artifact| artifact.key == key);
+            if held { Ok(()) } else { vault.save_bytes(&key, &bytes).map(|_| ()) }
+        })
+        .await
+    }
+}

@@ -1,0 +1,258 @@
+//! What all deployments share, and the list of them.
+
+use super::StartError;
+use super::actor;
+use crate::activity::{Level, Sign, Sink};
+use crate::api::Hub;
+use crate::api::types::{Deployment as View, LogLine, News, Progress as ProgressView, State};
+use crate::config::{BindingConfig, Deployment, PluginCatalog, SecretCheck, Settings};
+use crate::driver::services::Systemd;
+use crate::driver::{Drivers, Environment, Machine};
+use crate::journal::{Journal, RunRow};
+use crate::model::Info;
+use crate::pipeline::Pipeline;
+use crate::plan::step::Step;
+use crate::plugin::Plugins;
+use crate::trigger::{Change, Kind};
+use crate::vault::{Vault, VaultError};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub struct Host {
+    pub settings: Settings,
+    pub journal: Journal,
+    pub plugins: Plugins,
+    pub hub: Hub,
+    pub tasks: TaskTracker,
+    pub stop: CancellationToken,
+    pub slots: Arc<Semaphore>,
+    vault: OnceLock<Vault>,
+    entries: Mutex<BTreeMap<String, Arc<Entry>>>,
+    lines: Mutex<VecDeque<LogLine>>,
+}
+
+/// Lines kept for `logs`; older ones are in the system's log.
+const LINES: usize = 4000;
+/// Notices kept for watchers that come back.
+const NOTICES: usize = 2000;
+
+/// One deployment's file, and what is done about it.
+pub struct Entry {
+    pub name: String,
+    pub file: PathBuf,
+    /// Look again.
+    pub nudge: Notify,
+    pub seen: Mutex<Seen>,
+    /// The run under way.
+    pub pipeline: Mutex<Option<Arc<Pipeline>>>,
+}
+
+/// What is known of a deployment.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub product: Option<String>,
+    pub installed: Option<String>,
+    pub detected_at: Option<Timestamp>,
+    pub wanted: Option<String>,
+    pub state: State,
+    pub gone: bool,
+}
+
+impl Host {
+    pub fn open(settings: Settings, stop: CancellationToken) -> Result<Self, StartError> {
+        let journal = Journal::open(&settings.state.join("journal.db"))?;
+        let plugins = Plugins::new(settings.plugins.clone(), &settings.state);
+        Ok(Self {
+            journal,
+            plugins,
+            hub: Hub::new(NOTICES),
+            tasks: TaskTracker::new(),
+            stop,
+            slots: Arc::new(Semaphore::new(settings.parallel)),
+            vault: OnceLock::new(),
+            entries: Mutex::default(),
+            lines: Mutex::default(),
+            settings,
+        })
+    }
+
+    /// Opened at first need: an idle daemon stays small.
+    pub fn vault(&self) -> Result<Vault, VaultError> {
+        if let Some(vault) = self.vault.get() {
+            return Ok(vault.clone());
+        }
+        let vault = Vault::open(&self.settings.vault, &self.settings.vault_key)?;
+        Ok(self.vault.get_or_init(|| vault).clone())
+    }
+
+    pub fn entries(&self) -> Vec<Arc<Entry>> {
+        self.entries.lock().expect("no panic holds this lock").values().cloned().collect()
+    }
+
+    pub fn entry(&self, name: &str) -> Option<Arc<Entry>> {
+        self.entries.lock().expect("no panic holds this lock").get(name).cloned()
+    }
+
+    /// The deployment's entry, with a task of its own.
+    fn ensure(self: &Arc<Self>, name: &str) -> Arc<Entry> {
+        let mut entries = self.entries.lock().expect("no panic holds this lock");
+        if let Some(entry) = entries.get(name) {
+            return entry.clone();
+        }
+        let entry = Arc::new(Entry {
+            name: name.to_owned(),
+            file: self.settings.deployments.join(format!("{name}.toml")),
+            nudge: Notify::new(),
+            seen: Mutex::new(Seen {
+                product: None,
+                installed: None,
+                detected_at: None,
+                wanted: None,
+                state: State::Idle,
+                gone: false,
+            }),
+            pipeline: Mutex::new(None),
+        });
+        entries.insert(name.to_owned(), entry.clone());
+        self.tasks.spawn(actor::live(self.clone(), entry.clone()));
+        entry
+    }
+
+    pub fn forget(&self, name: &str) {
+        self.entries.lock().expect("no panic holds this lock").remove(name);
+        self.hub.publish(Some(name), None, News::Removed);
+    }
+
+    pub fn take_up_open_runs(self: &Arc<Self>) -> Result<(), StartError> {
+        for RunRow { deployment, .. } in self.journal.open_runs()? {
+            self.ensure(&deployment);
+        }
+        Ok(())
+    }
+
+    pub fn changed(self: &Arc<Self>, change: Change) {
+        match change.kind {
+            Kind::Appeared | Kind::Changed => self.ensure(&change.name).nudge.notify_one(),
+            Kind::Gone => {
+                if let Some(entry) = self.entry(&change.name) {
+                    entry.nudge.notify_one();
+                }
+            }
+        }
+    }
+
+    // ---- a deployment's file ----
+
+    /// Parses on a thread that may block: plugins are described there.
+    pub async fn parse(
+        &self, name: &str, text: String, secrets: SecretCheck,
+    ) -> Result<Deployment, crate::config::Diagnostics> {
+        let (plugins, name) = (self.plugins.clone(), name.to_owned());
+        let file = self.settings.deployments.join(format!("{name}.toml"));
+        let shown = file.clone();
+        let parsed =
+            tokio::task::spawn_blocking(move || Deployment::parse(&name, &file, &text, &Catalog(plugins), secrets))
+                .await;
+        parsed.unwrap_or_else(|error| {
+            Err(crate::config::Diagnostics::of_file(&shown, format!("it could not be read: {error}"), None))
+        })
+    }
+
+    pub fn drivers(&self, deployment: &Deployment, binding: &BindingConfig, vault: &Vault) -> Arc<Drivers> {
+        let machine = Machine {
+            state: self.settings.state.clone(),
+            job_program: std::env::current_exe().unwrap_or_else(|_| "upgraded".into()),
+            systemd: Systemd::default(),
+            leaving: self.stop.clone(),
+        };
+        let environment = Environment { machine, vault: vault.clone() };
+        Arc::new(Drivers::build(deployment, binding, &environment))
+    }
+
+    // ---- what happens, for those who watch ----
+
+    pub fn view(&self, entry: &Entry) -> View {
+        let seen = entry.seen.lock().expect("no panic holds this lock").clone();
+        View {
+            name: entry.name.clone(),
+            product: seen.product,
+            installed: seen.installed,
+            detected_at: seen.detected_at,
+            wanted: seen.wanted,
+            state: seen.state,
+            last_run: super::views::last_run(&self.journal, &entry.name),
+        }
+    }
+
+    /// Changes what is known of the deployment, and tells those who watch.
+    pub fn update(&self, entry: &Entry, change: impl FnOnce(&mut Seen)) {
+        change(&mut entry.seen.lock().expect("no panic holds this lock"));
+        let now = Box::new(self.view(entry));
+        self.hub.publish(Some(&entry.name), None, News::Changed { now });
+    }
+
+    /// Where the signs of one step go: to those who watch, into the lines, into the system's log.
+    pub fn sink(self: &Arc<Self>, entry: &Arc<Entry>, run: Option<u64>, step: Option<&Step>) -> Sink {
+        let (host, entry) = (self.clone(), entry.clone());
+        let step = step.map(|step| (step.id.clone(), step.phase.name().to_owned()));
+        Arc::new(move |sign| host.sign(&entry, run, step.as_ref(), sign))
+    }
+
+    fn sign(&self, entry: &Entry, run: Option<u64>, step: Option<&(String, String)>, sign: Sign) {
+        match sign {
+            Sign::Line { level, message } => self.line(&entry.name, run, step.map(|s| s.0.clone()), level, message),
+            Sign::Progress { done, total, unit, message } => {
+                let progress = ProgressView { done, total, unit, message };
+                let Some((step, phase)) = step else { return };
+                if let State::Running(running) = &mut entry.seen.lock().expect("no panic holds this lock").state {
+                    running.progress = Some(progress.clone());
+                }
+                let news = News::Progress { step: step.clone(), phase: phase.clone(), progress };
+                self.hub.publish(Some(&entry.name), run, news);
+            }
+        }
+    }
+
+    pub fn line(&self, deployment: &str, run: Option<u64>, step: Option<String>, level: Level, message: String) {
+        tracing::debug!(deployment, run, step, "{message}");
+        let at = Timestamp::now();
+        let news = News::Line { step: step.clone(), level, message: message.clone() };
+        let id = self.hub.publish_at(at, Some(deployment), run, news);
+        let mut lines = self.lines.lock().expect("no panic holds this lock");
+        if lines.len() == LINES {
+            lines.pop_front();
+        }
+        lines.push_back(LogLine { id, at, deployment: deployment.to_owned(), run, step, level, message });
+    }
+
+    pub fn lines(&self, wanted: impl Fn(&LogLine) -> bool) -> Vec<LogLine> {
+        let lines = self.lines.lock().expect("no panic holds this lock");
+        lines.iter().filter(|line| wanted(line)).cloned().collect()
+    }
+}
+
+/// True when the key was made now.
+pub fn prepare_vault_key(settings: &Settings) -> Result<bool, VaultError> {
+    if settings.vault_key.exists() {
+        return Ok(false);
+    }
+    Vault::make_key(&settings.vault_key)?;
+    Ok(true)
+}
+
+struct Catalog(Plugins);
+
+impl PluginCatalog for Catalog {
+    fn names(&self) -> Vec<String> {
+        let all = self.0.list_blocking().unwrap_or_default();
+        all.into_iter().flatten().map(|described| described.info.name.clone()).collect()
+    }
+    fn info(&self, name: &str) -> Option<Info> {
+        self.0.info_blocking(name).ok().map(|described| (*described.info).clone())
+    }
+}

@@ -1,0 +1,75 @@
+//! Calls of plugins outside a run: they only read.
+
+use super::host::{Entry, Host};
+use crate::activity::Activity;
+use crate::config::{BindingConfig, Deployment};
+use crate::context::{Site, StepContext};
+use crate::driver::Drivers;
+use crate::effect::Effects;
+use crate::model::{Binding, Failure, Role};
+use crate::plugin::roles::Bound;
+use crate::vault::Vault;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// By the binding's role and name.
+pub type AllDrivers = BTreeMap<(Role, String), Arc<Drivers>>;
+
+/// A deployment with its plugins, ready to be called.
+pub struct Ready {
+    pub deployment: Deployment,
+    pub bound: Bound,
+    pub drivers: AllDrivers,
+    pub vault: Vault,
+}
+
+impl Host {
+    /// The drivers of every binding.
+    pub fn all_drivers(&self, deployment: &Deployment, vault: &Vault) -> AllDrivers {
+        let one = |config: &BindingConfig| (key(config), self.drivers(deployment, config, vault));
+        deployment.bindings().map(one).collect()
+    }
+
+    pub async fn ready(&self, deployment: Deployment) -> Result<Ready, Failure> {
+        let vault = self.open_vault().await?;
+        let drivers = self.all_drivers(&deployment, &vault);
+        let make = |config: &BindingConfig| drivers[&key(config)].clone();
+        let bound = self.plugins.bind(&deployment, make).await.map_err(|e| failure("plugin", &e))?;
+        Ok(Ready { deployment, bound, drivers, vault })
+    }
+
+    pub async fn open_vault(&self) -> Result<Vault, Failure> {
+        // The first opening derives the key, which takes its time.
+        tokio::task::block_in_place(|| self.vault()).map_err(|e| failure("vault", &e))
+    }
+
+    pub fn activity(self: &Arc<Self>, entry: &Arc<Entry>) -> Activity {
+        Activity::new(self.stop.child_token(), self.sink(entry, None, None))
+    }
+}
+
+pub fn failure(code: &str, error: &impl std::fmt::Display) -> Failure {
+    Failure { code: code.into(), message: error.to_string(), retryable: false }
+}
+
+impl Ready {
+    pub fn context(&self, binding: &Binding, activity: &Activity) -> StepContext {
+        static LOOKS: AtomicU64 = AtomicU64::new(1);
+        StepContext {
+            deployment: self.deployment.name.clone(),
+            binding: binding.clone(),
+            bindings: self.bound.bindings(),
+            run: String::new(),
+            step: format!("look-{}", LOOKS.fetch_add(1, Ordering::Relaxed)),
+            attempt: 1,
+            site: Site::Live,
+            effects: Effects::reading(),
+            activity: activity.clone(),
+        }
+    }
+}
+
+pub fn key(config: &BindingConfig) -> (Role, String) {
+    (config.binding.role, config.binding.name.clone())
+}

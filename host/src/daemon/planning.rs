@@ -1,0 +1,273 @@
+//! From a deployment's file to a plan, or to the rule that says no. Only reads.
+
+use super::checks;
+use super::host::Host;
+use super::looks::{Ready, failure};
+use crate::activity::Activity;
+use crate::config::{Approve, Deployment};
+use crate::driver::project::Project;
+use crate::model::{Change, Failure, Finding, Hop, Installed, Role, Severity, VerbError};
+use crate::plan::*;
+use similar::TextDiff;
+
+/// What came of looking.
+pub enum Looked {
+    /// The installed version is the wanted one.
+    Nothing {
+        installed: Installed,
+        findings: Vec<Finding>,
+    },
+    Plan {
+        plan: Box<Plan>,
+        findings: Vec<Finding>,
+    },
+}
+
+impl Looked {
+    pub fn findings(&self) -> &[Finding] {
+        match self {
+            Self::Nothing { findings, .. } | Self::Plan { findings, .. } => findings,
+        }
+    }
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    pub from: Option<String>,
+    pub why: String,
+    /// Nothing but time may mend it.
+    pub retryable: bool,
+}
+
+impl Refused {
+    fn of(from: Option<&str>, failure: Failure) -> Self {
+        Self { from: from.map(str::to_owned), why: failure.message, retryable: failure.retryable }
+    }
+}
+
+impl Host {
+    pub async fn detect(&self, ready: &Ready, activity: &Activity) -> Result<Installed, Refused> {
+        let (binding, product) = &ready.bound.product;
+        let detected = product.detect(&ready.context(binding, activity)).await;
+        detected.map_err(|error| Refused::of(None, error.into()))
+    }
+
+    pub async fn path(
+        &self, ready: &Ready, installed: &Installed, to: &str, activity: &Activity,
+    ) -> Result<Vec<Hop>, Refused> {
+        let (binding, product) = &ready.bound.product;
+        let cx = ready.context(binding, activity);
+        let answer = product.path(&cx, installed, to).await;
+        let mut hops = answer.map_err(|error| match error {
+            crate::plugin::roles::CallError::Refused { error: VerbError::Invalid(rule), .. } => {
+                Refused { from: Some(installed.version.clone()), why: rule, retryable: false }
+            }
+            other => Refused::of(Some(&installed.version), other.into()),
+        })?;
+        // A hop whose background work must finish first ends the run; the next look goes on from there.
+        if let Some(rest) = hops.iter().position(|hop| hop.rest) {
+            hops.truncate(rest + 1);
+        }
+        Ok(hops)
+    }
+
+    /// Detect, path, preflight and edits; `to`: the file's version where none is named.
+    pub async fn look(
+        &self, ready: &Ready, text: &str, to: Option<&str>, activity: &Activity,
+    ) -> Result<Looked, Refused> {
+        let to = to.unwrap_or(&ready.deployment.version);
+        let installed = self.detect(ready, activity).await?;
+        let refused = |failure| Refused::of(Some(&installed.version), failure);
+        if installed.version == to {
+            let findings = self.verify_standing(ready, &installed.version, None, activity).await.map_err(refused)?;
+            return Ok(Looked::Nothing { installed, findings });
+        }
+        let hops = self.path(ready, &installed, to, activity).await?;
+        let Some(last) = hops.last() else {
+            let why = format!("there is no path from `{}` to `{to}`", installed.version);
+            return Err(Refused { from: Some(installed.version), why, retryable: false });
+        };
+        let mut plan = Plan {
+            schema: PLAN_SCHEMA,
+            host_version: env!("CARGO_PKG_VERSION").into(),
+            deployment: ready.deployment.name.clone(),
+            kind: Kind::Upgrade,
+            from: installed.version.clone(),
+            to: last.target.clone(),
+            file: text.to_owned(),
+            bindings: planned_bindings(ready),
+            edits: Vec::new(),
+            policy: planned_policy(&ready.deployment, &hops),
+            hops,
+            findings: Vec::new(),
+            estimates: super::views::estimates(&self.journal, &ready.deployment.name),
+        };
+        let mut findings = self.preflight(ready, &plan, activity).await.map_err(refused)?;
+        match self.edits(ready, &plan, activity).await {
+            Ok(edits) => plan.edits = edits,
+            Err(failure) => findings.push(Finding::blocker("host", "edits", failure.message)),
+        }
+        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        plan.findings = findings.iter().filter(|f| f.severity != Severity::Blocker).cloned().collect();
+        Ok(Looked::Plan { plan: Box::new(plan), findings })
+    }
+
+    /// The plugins' preflight, the host's own checks, and whether the old version stands.
+    pub async fn preflight(&self, ready: &Ready, plan: &Plan, activity: &Activity) -> Result<Vec<Finding>, Failure> {
+        let whole = plan.whole();
+        let mut findings = checks::host(self, ready).await;
+        let (binding, product) = &ready.bound.product;
+        for hop in &plan.hops {
+            findings.extend(product.preflight(&ready.context(binding, activity), hop).await?);
+        }
+        for (binding, platform) in &ready.bound.platforms {
+            findings.extend(platform.preflight(&ready.context(binding, activity), &whole).await?);
+        }
+        for (binding, datastore) in &ready.bound.datastores {
+            findings.extend(datastore.preflight(&ready.context(binding, activity), &whole).await?);
+        }
+        findings.extend(self.verify_standing(ready, &plan.from, Some(plan), activity).await?);
+        Ok(findings)
+    }
+
+    /// What fails before anything was touched is no fault of the new version.
+    async fn verify_standing(
+        &self, ready: &Ready, version: &str, plan: Option<&Plan>, activity: &Activity,
+    ) -> Result<Vec<Finding>, Failure> {
+        let mut findings = Vec::new();
+        if let Some(plan) = plan {
+            let standing = plan.standing_old(plan.whole().acts);
+            for (binding, platform) in &ready.bound.platforms {
+                findings.extend(platform.verify(&ready.context(binding, activity), &standing, None).await?);
+            }
+        }
+        let (binding, product) = &ready.bound.product;
+        findings.extend(product.verify(&ready.context(binding, activity), version).await?);
+        for finding in &mut findings {
+            finding.message = format!("the installed version does not verify: {}", finding.message);
+        }
+        Ok(findings)
+    }
+
+    /// The product's, then the platforms', each seeing the former's.
+    async fn edits(&self, ready: &Ready, plan: &Plan, activity: &Activity) -> Result<Vec<Vec<PlannedEdit>>, Failure> {
+        let Some((main, _)) = ready.bound.platforms.first() else { return Ok(vec![Vec::new(); plan.hops.len()]) };
+        let clear = || ready.drivers.values().for_each(|drivers| drivers.project.clear_overlay());
+        clear();
+        let mut all = Vec::new();
+        for hop in &plan.hops {
+            let mut planned = Vec::new();
+            let (binding, product) = &ready.bound.product;
+            let proposals = product.edits(&ready.context(binding, activity), hop).await?;
+            for edit in proposals {
+                planned.extend(plan_edit(ready, &main.name, edit, activity).await?);
+            }
+            for (binding, platform) in &ready.bound.platforms {
+                for edit in platform.edits(&ready.context(binding, activity), hop).await? {
+                    planned.extend(plan_edit(ready, &binding.name, edit, activity).await?);
+                }
+            }
+            all.push(planned);
+        }
+        clear();
+        Ok(all)
+    }
+}
+
+/// The edit with its bytes and diff; none where it changes nothing.
+async fn plan_edit(
+    ready: &Ready, platform: &str, edit: crate::model::Edit, activity: &Activity,
+) -> Result<Option<PlannedEdit>, Failure> {
+    let Some(drivers) = ready.drivers.get(&(Role::Platform, platform.to_owned())) else { return Ok(None) };
+    let cx = ready.context(&ready.bound.product.0, activity);
+    let old = match drivers.project.read(&cx, &edit.path).await {
+        Ok(bytes) => Some(bytes),
+        Err(VerbError::NotFound(_)) if matches!(edit.change, Change::Content(_)) => None,
+        Err(error) => return Err(Failure { message: format!("`{}`: {error}", edit.path), ..error.into() }),
+    };
+    let new = Project::render(&edit.path, old.as_deref(), &edit.change)
+        .map_err(|error| Failure { message: format!("`{}`: {error}", edit.path), ..error.into() })?;
+    if old.as_deref() == Some(&new) {
+        return Ok(None);
+    }
+    for drivers in ready.drivers.values() {
+        drivers.project.lay_over(&edit.path, &new);
+    }
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (before, after) = (old.as_deref().map(text).unwrap_or_default(), text(&new));
+    let diff = TextDiff::from_lines(&before, &after)
+        .unified_diff()
+        .header(&format!("{} (now)", edit.path), &format!("{} (new)", edit.path))
+        .to_string();
+    Ok(Some(PlannedEdit {
+        platform: platform.to_owned(),
+        path: edit.path,
+        why: edit.why,
+        before: old.as_deref().map(Project::digest),
+        after: Project::digest(&new),
+        content: new,
+        diff,
+    }))
+}
+
+pub fn planned_bindings(ready: &Ready) -> Vec<PlannedBinding> {
+    let digests = &ready.bound.digests;
+    let digest = |b: &crate::model::Binding| digests.get(&(b.role, b.name.clone())).cloned().unwrap_or_default();
+    let bindings = ready.bound.bindings();
+    bindings.into_iter().map(|binding| PlannedBinding { digest: digest(&binding), binding }).collect()
+}
+
+fn planned_policy(deployment: &Deployment, hops: &[Hop]) -> PlannedPolicy {
+    let policy = &deployment.policy;
+    PlannedPolicy {
+        approve: policy.approve,
+        approval_needed: match policy.approve {
+            Approve::Never => false,
+            Approve::Breaking => hops.iter().any(|hop| hop.breaking),
+            Approve::Always => true,
+        },
+        windows: policy.window.iter().map(|window| window.text.clone()).collect(),
+        drill: policy.drill,
+        idle_ms: u64::try_from(policy.idle.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+/// Every blocker in one sentence each.
+pub fn blockers(findings: &[Finding]) -> Option<String> {
+    let blockers: Vec<String> = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Blocker)
+        .map(|finding| match &finding.hint {
+            Some(hint) => format!("{} ({hint})", finding.message),
+            None => finding.message.clone(),
+        })
+        .collect();
+    (!blockers.is_empty()).then(|| blockers.join("; "))
+}
+
+/// A rollback by hand: the way back of a committed run, as a plan of its own.
+pub async fn rollback(ready: &Ready, of: &Plan, way: WayBack, text: &str) -> Result<Plan, Failure> {
+    let named = |role| ready.bound.bindings().into_iter().filter(move |b| b.role == role);
+    for datastore in named(Role::Datastore) {
+        if !way.origins.contains_key(&datastore.name) {
+            let message = format!("run {} holds no backup of `{}`", way.of, datastore.name);
+            return Err(failure("missing", &message));
+        }
+    }
+    Ok(Plan {
+        schema: PLAN_SCHEMA,
+        host_version: env!("CARGO_PKG_VERSION").into(),
+        deployment: of.deployment.clone(),
+        kind: Kind::Rollback(Box::new(way)),
+        from: of.to.clone(),
+        to: of.from.clone(),
+        file: text.to_owned(),
+        bindings: planned_bindings(ready),
+        hops: of.hops.clone(),
+        edits: vec![Vec::new(); of.hops.len()],
+        policy: PlannedPolicy { approval_needed: false, windows: Vec::new(), ..of.policy.clone() },
+        findings: Vec::new(),
+        estimates: Estimates::default(),
+    })
+}

@@ -1,0 +1,102 @@
+//! Lets go what policy no longer keeps: frozen copies and what was set aside, backups beyond the number to keep,
+//! components that nothing refers to. Never of an open, stuck or quarantined run, nor the backup of the last committed.
+
+use super::clock;
+use super::host::{Entry, Host};
+use super::looks::Ready;
+use crate::activity::Activity;
+use crate::config::SecretCheck;
+use crate::effect::{Effects, Ledger, LedgerError};
+use crate::journal::KeptCopy;
+use crate::plan::event::{Event, Outcome};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+const EVERY: Duration = Duration::from_secs(600);
+
+pub async fn keep_house(host: Arc<Host>) {
+    loop {
+        tokio::select! {
+            () = host.stop.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+        for entry in host.entries() {
+            if let Err(why) = tidy(&host, &entry).await {
+                tracing::warn!(deployment = entry.name, "keeping house: {why}");
+            }
+        }
+        if let Err(error) = forget_components(&host).await {
+            tracing::warn!("keeping house: {error}");
+        }
+    }
+}
+
+async fn tidy(host: &Arc<Host>, entry: &Arc<Entry>) -> Result<(), String> {
+    let runs = host.journal.runs(Some(&entry.name), u32::MAX).map_err(|e| e.to_string())?;
+    if runs.is_empty() || runs.iter().any(|run| run.outcome.is_none()) {
+        return Ok(());
+    }
+    let text = tokio::fs::read_to_string(&entry.file).await.map_err(|e| e.to_string())?;
+    let deployment = host.parse(&entry.name, text, SecretCheck::NameOnly).await.map_err(|e| e.to_string())?;
+    let (policy, name) = (deployment.policy.clone(), entry.name.clone());
+    let ready = host.ready(deployment).await.map_err(|failure| failure.message)?;
+    for copy in host.journal.kept(Some(&name)).map_err(|e| e.to_string())? {
+        let old = clock::now().duration_since(copy.made).unsigned_abs() >= policy.keep_frozen;
+        if old {
+            let_go(host, &ready, &copy).await?;
+        }
+    }
+    let quarantined = host.journal.quarantined(&name).ok().flatten().map(|entry| entry.run);
+    let committed = runs.iter().find(|run| run.outcome == Some(Outcome::Committed)).map(|run| run.run);
+    let held: BTreeSet<u64> =
+        runs.iter().take(policy.keep_backups as usize).map(|run| run.run).chain(quarantined).chain(committed).collect();
+    let vault = ready.vault.clone();
+    let forgotten = tokio::task::spawn_blocking(move || {
+        let artifacts = vault.list(&format!("{name}/"))?;
+        let gone = |key: &str| {
+            let step = key.split('/').nth(1).unwrap_or_default();
+            let run = step.strip_prefix('r').and_then(|rest| rest.split('-').next()).and_then(|run| run.parse().ok());
+            run.is_some_and(|run: u64| !held.contains(&run))
+        };
+        let keys: Vec<String> = artifacts.into_iter().map(|artifact| artifact.key).filter(|key| gone(key)).collect();
+        if keys.is_empty() { Ok(()) } else { vault.forget(&keys) }
+    });
+    forgotten.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
+}
+
+/// What was set aside goes to the vault before it leaves.
+async fn let_go(host: &Host, ready: &Ready, copy: &KeptCopy) -> Result<(), String> {
+    let Some((binding, datastore)) = ready.bound.datastore(&copy.binding) else {
+        return Err(format!("`{}` of run {} has a copy, and is no longer in the file", copy.binding, copy.run));
+    };
+    let mut cx = ready.context(binding, &Activity::silent());
+    cx.step = format!("r{}-let-go-{}", copy.run, copy.binding);
+    cx.effects = Effects::new(Arc::new(Unjournaled), &cx.step, 1, Vec::new());
+    let set_aside = copy.step.contains("-restore-");
+    if set_aside {
+        datastore.backup(&cx, Some(&copy.step)).await.map_err(|e| e.to_string())?;
+    }
+    datastore.discard(&cx, &copy.step).await.map_err(|e| e.to_string())?;
+    host.journal.let_go(copy).map_err(|e| e.to_string())
+}
+
+/// Letting go converges and belongs to no run: its record is the row that it removes last.
+struct Unjournaled;
+
+impl Ledger for Unjournaled {
+    fn record(&self, _: Event) -> Result<(), LedgerError> {
+        Ok(())
+    }
+}
+
+async fn forget_components(host: &Host) -> Result<(), String> {
+    let mut digests = BTreeSet::new();
+    for run in host.journal.runs(None, u32::MAX).map_err(|e| e.to_string())? {
+        let first = host.journal.records(run.run).map_err(|e| e.to_string())?.into_iter().next();
+        if let Some(Event::Planned { plan }) = first.map(|record| record.event) {
+            digests.extend(plan.bindings.into_iter().map(|binding| binding.digest));
+        }
+    }
+    host.plugins.keep_only(digests).await.map_err(|e| e.to_string())
+}

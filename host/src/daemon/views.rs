@@ -1,0 +1,308 @@
+//! The journal as the socket shows it.
+
+use super::patience::choices;
+use crate::api::types::*;
+use crate::journal::{Journal, Record};
+use crate::model::Severity;
+use crate::plan::event::Event;
+use crate::plan::next::{Next, next};
+use crate::plan::state::{Progress as RunProgress, Status};
+use crate::plan::step::{Phase, Step, Stretch};
+use crate::plan::{Estimates, Plan};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Between two instants, in seconds.
+fn seconds(from: Timestamp, to: Timestamp) -> f64 {
+    to.duration_since(from).as_secs_f64()
+}
+
+fn started(records: &[Record], phases: &[Phase]) -> Option<Timestamp> {
+    records.iter().find_map(|record| match &record.event {
+        Event::Started { step, .. } if phases.iter().any(|phase| is_of(step, *phase)) => Some(record.at),
+        _ => None,
+    })
+}
+
+fn last_success(records: &[Record], phases: &[Phase]) -> Option<Timestamp> {
+    records.iter().rev().find_map(|record| match &record.event {
+        Event::Succeeded { step, .. } if phases.iter().any(|phase| is_of(step, *phase)) => Some(record.at),
+        _ => None,
+    })
+}
+
+/// The phase of a step, by its id: `h0-apply-main-1`, `b0-halt-main`, `seal-data`.
+fn is_of(step: &str, phase: Phase) -> bool {
+    let numbered = |text: &str| text.len() > 1 && text[1..].bytes().all(|byte| byte.is_ascii_digit());
+    let rest = match step.split_once('-') {
+        Some((first, rest)) if first.starts_with(['h', 'b']) && numbered(first) => rest,
+        _ => step,
+    };
+    rest == phase.name() || rest.strip_prefix(phase.name()).is_some_and(|rest| rest.starts_with('-'))
+}
+
+const PHASES: [Phase; 28] = [
+    Phase::Stage,
+    Phase::BackupAhead,
+    Phase::BackupFinal,
+    Phase::BackupLate,
+    Phase::DrillFinal,
+    Phase::Drill,
+    Phase::Recheck,
+    Phase::Quiesce,
+    Phase::FenceBack,
+    Phase::Fence,
+    Phase::Freeze,
+    Phase::Seal,
+    Phase::UnfenceBack,
+    Phase::Unfence,
+    Phase::Edits,
+    Phase::Apply,
+    Phase::VerifyWave,
+    Phase::VerifyBack,
+    Phase::Verify,
+    Phase::AdmitBack,
+    Phase::Admit,
+    Phase::Commit,
+    Phase::Halt,
+    Phase::Restore,
+    Phase::CompareBack,
+    Phase::FilesBack,
+    Phase::Revert,
+    Phase::Rebuild,
+];
+
+pub fn phase_and_title(step: &str) -> (String, String) {
+    // Longer names stand before those that they begin with.
+    let phase = PHASES.into_iter().find(|phase| is_of(step, *phase));
+    match phase {
+        Some(phase) => (phase.name().to_owned(), title(phase, step)),
+        None => (step.to_owned(), step.to_owned()),
+    }
+}
+
+fn title(phase: Phase, step: &str) -> String {
+    let after = step.split_once(phase.name()).map(|(_, rest)| rest.trim_start_matches('-')).unwrap_or_default();
+    let of = |what: &str| if after.is_empty() { what.to_owned() } else { format!("{what} `{after}`") };
+    match phase {
+        Phase::Stage => of("bring the release here for"),
+        Phase::BackupAhead => of("back up, ahead of downtime,"),
+        Phase::Drill | Phase::DrillFinal => of("restore the backup into a double and compare"),
+        Phase::Recheck => "detect and check once more".into(),
+        Phase::Quiesce => of("shut the gate and stop the writers of"),
+        Phase::Fence | Phase::FenceBack => of("fence"),
+        Phase::Freeze => of("make a frozen copy of"),
+        Phase::BackupFinal => of("back up what the quiesce left of"),
+        Phase::Seal => of("make sure that nobody wrote to"),
+        Phase::Unfence | Phase::UnfenceBack => of("lift the fence of"),
+        Phase::Edits => "put the edited files in place".into(),
+        Phase::Apply => of("apply on"),
+        Phase::VerifyWave => of("verify the services of"),
+        Phase::Verify => of("verify the new version by"),
+        Phase::Admit => of("let users in through"),
+        Phase::BackupLate => of("back up the frozen copy of"),
+        Phase::Commit => "commit".into(),
+        Phase::Halt => of("stop what is new on"),
+        Phase::Restore => of("bring back the data of"),
+        Phase::CompareBack => of("compare what was brought back into"),
+        Phase::FilesBack => "put the old files back".into(),
+        Phase::Revert => of("put the old version back on"),
+        Phase::Rebuild => of("rebuild what is derived, on"),
+        Phase::VerifyBack => of("verify the old version by"),
+        Phase::AdmitBack => of("let users in again through"),
+    }
+}
+
+fn step_view(plan: &Plan, step: &Step) -> StepView {
+    StepView {
+        id: step.id.clone(),
+        phase: step.phase.name().into(),
+        hop: step.hop.map(|hop| hop as u32),
+        binding: step.binding.clone(),
+        title: match (step.phase, step.hop.zip(step.act)) {
+            (Phase::Apply, Some((hop, act))) => act_title(plan, hop, act),
+            _ => title(step.phase, &step.id),
+        },
+        downtime: matches!(step.phase.stretch(), Stretch::Downtime | Stretch::Back),
+        expected_s: None,
+    }
+}
+
+fn act_title(plan: &Plan, hop: usize, act: usize) -> String {
+    use crate::model::Act;
+    match plan.hops.get(hop).and_then(|hop| hop.acts.get(act)) {
+        Some(Act::Command(once)) => format!("run `{}`", once.argv.join(" ")),
+        Some(Act::Wave(wave)) => {
+            let names: Vec<_> = wave.services.iter().map(|service| format!("`{}`", service.name)).collect();
+            format!("start {} of `{}`", names.join(", "), plan.hops[hop].target)
+        }
+        None => "apply".into(),
+    }
+}
+
+pub fn plan_view(plan: &Plan, findings: Vec<Finding>) -> PlanView {
+    let steps = plan.forward().iter().map(|step| step_view(plan, step)).collect();
+    let mut waits = Vec::new();
+    let wait = |reason, message: String| Waiting { run: None, reason, message, until: None };
+    if plan.policy.approval_needed {
+        waits.push(wait(WaitReason::Approval, format!("for `upgradectl approve {}`", plan.deployment)));
+    }
+    if !plan.policy.windows.is_empty() {
+        waits.push(wait(WaitReason::Window, format!("for a window: {}", plan.policy.windows.join(", "))));
+    }
+    PlanView::new(plan, steps, waits, findings)
+}
+
+pub fn last_run(journal: &Journal, deployment: &str) -> Option<RunSummary> {
+    let row = journal.runs(Some(deployment), 1).ok()?.pop()?;
+    summary(journal, row.run)
+}
+
+pub fn summary(journal: &Journal, run: u64) -> Option<RunSummary> {
+    let row = journal.run(run).ok()?;
+    let records = journal.records(run).ok()?;
+    let Event::Planned { plan } = &records.first()?.event else { return None };
+    let shut = started(&records, &[Phase::Quiesce, Phase::Halt]);
+    let open = last_success(&records, &[Phase::Admit, Phase::AdmitBack]);
+    Some(RunSummary {
+        id: run,
+        deployment: row.deployment,
+        kind: plan.kind.clone(),
+        from: row.from,
+        to: row.to,
+        started_at: row.started,
+        ended_at: row.ended,
+        downtime_s: shut.zip(open).map(|(shut, open)| seconds(shut, open)),
+        outcome: row.outcome,
+    })
+}
+
+pub fn run(journal: &Journal, run: u64) -> Option<Run> {
+    let summary = summary(journal, run)?;
+    let records = journal.records(run).ok()?;
+    let progress = RunProgress::replay(records.iter().map(|record| &record.event)).ok()?;
+    let mut steps: Vec<Step> = progress.forward.iter().filter(|step| !progress.skips(step)).cloned().collect();
+    let planned = |step: &Step, steps: &[Step]| steps.iter().any(|known| known.id == step.id);
+    let begun: Vec<Step> = order_of_first_start(&records)
+        .into_iter()
+        .filter_map(|id| progress.steps.get(&id).map(|state| state.step.clone()))
+        .filter(|step| !planned(step, &steps))
+        .collect();
+    steps.extend(begun);
+    let mut findings = Vec::new();
+    for state in progress.steps.values() {
+        if let Status::Succeeded(output) = &state.status
+            && let Ok(more) = serde_json::from_value::<Vec<Finding>>(output.clone())
+        {
+            findings.extend(more.into_iter().filter(|finding| finding.severity != Severity::Info));
+        }
+    }
+    let stuck = match next(&progress) {
+        Next::Stuck { why, .. } if summary.outcome.is_none() => Some(Stuck { run, what: why, choices: choices() }),
+        _ => None,
+    };
+    let failure = records.iter().find_map(|record| match &record.event {
+        Event::Failed { step, failure, .. } => {
+            let (phase, _) = phase_and_title(step);
+            Some(RunFailure { step: step.clone(), phase, failure: failure.clone() })
+        }
+        _ => None,
+    });
+    let approved_by = records.iter().find_map(|record| match &record.event {
+        Event::Approved { by } => Some(by.clone()),
+        _ => None,
+    });
+    let times = times(&records);
+    let steps = steps.iter().map(|step| run_step(&progress, &times, step)).collect();
+    let plan = plan_view(&progress.plan, progress.plan.findings.clone());
+    Some(Run { summary, approved_by, plan, steps, findings, failure, stuck })
+}
+
+fn order_of_first_start(records: &[Record]) -> Vec<String> {
+    let mut order = Vec::new();
+    for record in records {
+        if let Event::Started { step, .. } = &record.event
+            && !order.contains(step)
+        {
+            order.push(step.clone());
+        }
+    }
+    order
+}
+
+type Times = BTreeMap<String, (Option<Timestamp>, Option<Timestamp>)>;
+
+fn times(records: &[Record]) -> Times {
+    let mut times = Times::new();
+    for record in records {
+        match &record.event {
+            Event::Started { step, .. } => {
+                let entry = times.entry(step.clone()).or_default();
+                entry.0.get_or_insert(record.at);
+                entry.1 = None;
+            }
+            Event::Succeeded { step, .. } | Event::Failed { step, .. } => {
+                times.entry(step.clone()).or_default().1 = Some(record.at);
+            }
+            _ => {}
+        }
+    }
+    times
+}
+
+fn run_step(progress: &RunProgress, times: &Times, step: &Step) -> RunStep {
+    let view = step_view(&progress.plan, step);
+    let state = progress.steps.get(&step.id);
+    let (started_at, ended_at) = times.get(&step.id).copied().unwrap_or_default();
+    let over = progress.turned.is_some() || progress.finished.is_some();
+    RunStep {
+        id: view.id,
+        phase: view.phase,
+        hop: view.hop,
+        binding: view.binding,
+        title: view.title,
+        state: match state.map(|state| &state.status) {
+            None if over => StepState::Skipped,
+            None => StepState::Pending,
+            Some(Status::Running) => StepState::Running,
+            Some(Status::Probed | Status::Due) => StepState::InDoubt,
+            Some(Status::Succeeded(_)) => StepState::Succeeded,
+            Some(Status::Failed(_)) => StepState::Failed,
+        },
+        attempts: state.map_or(0, |state| state.attempts),
+        started_at,
+        ended_at,
+        failure: match state.map(|state| &state.status) {
+            Some(Status::Failed(failure)) => Some(failure.clone()),
+            _ => None,
+        },
+    }
+}
+
+/// From the deployment's newest runs.
+pub fn estimates(journal: &Journal, deployment: &str) -> Estimates {
+    let mut estimates = Estimates::default();
+    for row in journal.runs(Some(deployment), 5).unwrap_or_default() {
+        let Ok(records) = journal.records(row.run) else { continue };
+        let span = |first: &[Phase], last: &[Phase]| {
+            started(&records, first).zip(last_success(&records, last)).map(|(from, to)| seconds(from, to))
+        };
+        let fill = |slot: &mut Option<f64>, value: Option<f64>| {
+            if slot.is_none() {
+                *slot = value;
+            }
+        };
+        fill(&mut estimates.backup_s, span(&[Phase::BackupAhead], &[Phase::Drill]));
+        fill(&mut estimates.downtime_s, span(&[Phase::Quiesce], &[Phase::Admit]));
+        fill(&mut estimates.rollback_s, span(&[Phase::Halt], &[Phase::AdmitBack]));
+    }
+    estimates
+}
+
+/// The room that a window must have: the downtime and a rollback.
+pub fn needed(estimates: &Estimates) -> Duration {
+    let downtime = estimates.downtime_s.unwrap_or(0.0);
+    let seconds = downtime + estimates.rollback_s.unwrap_or(downtime);
+    Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::ZERO)
+}

@@ -1,0 +1,49 @@
+//! What a run does beside putting edits: proposals laid over each other while it is planned, and files put back.
+
+use super::{Project, blocking, read, relative};
+use crate::context::StepContext;
+use crate::model::VerbError;
+
+impl Project {
+    /// From now on [`Project::read`] answers with this.
+    pub fn lay_over(&self, path: &str, bytes: &[u8]) {
+        self.overlay.lock().expect("no panic holds this lock").insert(path.to_owned(), bytes.to_vec());
+    }
+
+    pub fn clear_overlay(&self) {
+        self.overlay.lock().expect("no panic holds this lock").clear();
+    }
+
+    /// The bytes themselves, secrets and all: for the vault alone. None where there is no file.
+    pub async fn raw(&self, _cx: &StepContext, path: &str) -> Result<Option<Vec<u8>>, VerbError> {
+        let (dir, relative, path) = (self.open()?, relative(path)?, path.to_owned());
+        blocking(move || read(&dir, &relative, &path)).await
+    }
+
+    /// Puts the old bytes back (none: removes the file). What is there and is neither of the run's `afters` nor the old
+    /// bytes was somebody else's change: it is kept beside, under the name that is returned. Converges.
+    pub async fn put_back(
+        &self, cx: &StepContext, path: &str, afters: &[String], old: Option<&[u8]>,
+    ) -> Result<Option<String>, VerbError> {
+        let there = self.raw(cx, path).await?;
+        if there.as_deref() == old {
+            return Ok(None);
+        }
+        let digest = there.as_deref().map(Self::digest);
+        let masked = match &there {
+            Some(_) => Some(Self::digest(&self.read(cx, path).await?)),
+            None => None,
+        };
+        let ours = |digest: &Option<String>| digest.as_ref().is_some_and(|digest| afters.contains(digest));
+        let mut kept = None;
+        if let Some(bytes) = there.as_deref().filter(|_| !ours(&digest) && !ours(&masked)) {
+            let beside = format!("{path}.changed-during-{}", cx.run);
+            if self.raw(cx, &beside).await?.as_deref() != Some(bytes) {
+                self.put(cx, &beside, None, Some(bytes)).await?;
+            }
+            kept = Some(beside);
+        }
+        self.put(cx, path, digest.as_deref(), old).await?;
+        Ok(kept)
+    }
+}
