@@ -153,3 +153,44 @@ fn init_writes_a_file_once() {
     assert_eq!(code(&init(&["shop", "--name", "shop", "--output", "other.toml"])), 2);
     assert_eq!(code(&init(&["shop", "--output", "other.toml"])), 0);
 }
+
+/// A folder with settings and one deployment's file; no daemon answers, and no plugin is installed.
+fn files_alone(text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    let keys = ["deployments", "plugins", "state", "vault", "socket"];
+    let settings: String = keys.iter().map(|key| format!("{key} = {:?}\n", place(key))).collect();
+    let settings = settings + &format!("vault-key = {:?}\n", place("vault.key"));
+    std::fs::write(folder.path().join("upgraded.toml"), settings).expect("settings");
+    for name in ["deployments", "plugins", "state"] {
+        std::fs::create_dir(folder.path().join(name)).expect("a folder");
+    }
+    std::fs::write(folder.path().join("deployments/shop.toml"), text).expect("a deployment's file");
+    folder
+}
+
+#[test]
+fn a_file_is_checked_without_a_daemon() {
+    let folder = files_alone("product = \"shop\"\nversoin = \"1.0\"\n[policy]\napprove = \"sometimes\"\n");
+    let check = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_upgradectl"));
+        command.arg("check").args(arguments).env("UPGRADED_CONFIG", folder.path().join("upgraded.toml"));
+        command.env_remove("UPGRADED_SOCKET").current_dir(&folder).output().expect("the program runs")
+    };
+    for arguments in [&["shop"][..], &["deployments/shop.toml"], &[]] {
+        let output = check(arguments);
+        assert_eq!(code(&output), 3, "{arguments:?}: {output:?}");
+        let told = String::from_utf8_lossy(&output.stdout);
+        for sign in ["shop.toml:2:1", "did you mean `version`?", "shop.toml:4:11", "`shop`"] {
+            assert!(told.contains(sign), "{arguments:?} lacks {sign}: {told}");
+        }
+    }
+    let json = check(&["shop", "--json"]);
+    let read: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!((code(&json), &read[0]["name"]), (3, &serde_json::json!("shop")));
+    assert!(read[0]["diagnostics"].as_array().is_some_and(|all| all.iter().any(|one| one["line"] == 2)), "{read}");
+
+    // Without a file there is nothing to read: it is the daemon that is missed.
+    assert_eq!(code(&check(&["blog"])), 6);
+    assert_eq!(code(&check(&["./blog.toml"])), 3);
+}

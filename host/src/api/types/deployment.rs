@@ -1,3 +1,5 @@
+//! Deployments and what is done about them.
+
 use super::{Decision, RunSummary};
 use crate::config::Diagnostics;
 use jiff::Timestamp;

@@ -1,3 +1,5 @@
+//! Refusals and failures, with their statuses.
+
 use crate::config::Diagnostics;
 use serde::{Deserialize, Serialize};
 use std::path::Path;

@@ -1,3 +1,5 @@
+//! What is told to those who watch.
+
 use super::{Deployment, Failure, Outcome, Progress, StepState};
 use crate::activity::Level;
 use jiff::Timestamp;

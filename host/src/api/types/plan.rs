@@ -1,3 +1,5 @@
+//! A plan as it is shown: the journal's own format stays the host's.
+
 use super::Waiting;
 use crate::config::{Approve, Drill};
 use crate::model::{Finding, Hop, Requirement, Severity, Undo};

@@ -1,3 +1,5 @@
+//! Releases, and the way to each.
+
 use crate::model::{Hop, Release};
 use serde::{Deserialize, Serialize};
 

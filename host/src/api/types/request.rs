@@ -1,3 +1,5 @@
+//! What is asked, and the answers that belong to one request alone.
+
 use super::Decision;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! Runs, their steps, and what these wrote.
+
 use super::{Failure, Finding, Outcome, PlanView, Stuck};
 use crate::activity::Level;
 use crate::plan::Kind;

@@ -1,3 +1,5 @@
+//! `upgradectl approve`: lets the run begin that waits for a person.
+
 use super::watch;
 use crate::api::{ApproveRequest, Deployment, State};
 use crate::cli::exit::{Exit, TABLE};

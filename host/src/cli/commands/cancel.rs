@@ -1,3 +1,5 @@
+//! `upgradectl cancel`: ends the open run.
+
 use crate::api::CancelRequest;
 use crate::cli::exit::{Exit, TABLE};
 use crate::cli::failure::Failure;

@@ -1,3 +1,5 @@
+//! `upgradectl completions`: scripts for shells, made from the arguments themselves. Needs no daemon.
+
 use crate::cli;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;

@@ -1,3 +1,5 @@
+//! `upgradectl history`: runs in a table.
+
 use crate::cli::exit::{Exit, TABLE};
 use crate::cli::failure::Failure;
 use crate::cli::render::{Clock, run_table};

@@ -1,3 +1,5 @@
+//! `upgradectl init`: a deployment's file, proposed by [`crate::config::init`]; this decides only where it goes.
+
 use crate::cli::exit::{Exit, TABLE};
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;

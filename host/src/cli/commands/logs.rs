@@ -1,3 +1,5 @@
+//! `upgradectl logs`: what was kept, and with `--follow` what comes.
+
 use super::watch::{Fed, Feed};
 use crate::api::facade::LogsOf;
 use crate::api::{LogLine, Logs, News, Notice};

@@ -1,3 +1,5 @@
+//! `upgradectl man`: the manual page, made from the arguments themselves. Needs no daemon.
+
 use crate::cli;
 use crate::cli::exit::{Exit, TABLE};
 use crate::cli::failure::Failure;

@@ -1,3 +1,5 @@
+//! `upgradectl plan`: shown by [`render::plan`]; the exit code says whether a blocker stands against it.
+
 use crate::cli::exit::{Exit, TABLE};
 use crate::cli::failure::Failure;
 use crate::cli::render::{self, Clock};

@@ -1,3 +1,5 @@
+//! `upgradectl releases`: what there is, and the way to it.
+
 use crate::api::{HopSummary, Reach, ReachableRelease, Releases};
 use crate::cli::exit::{Exit, TABLE};
 use crate::cli::failure::Failure;

@@ -1,3 +1,5 @@
+//! `upgradectl retry`: lifts a quarantine.
+
 use super::watch;
 use crate::cli::exit::{Exit, TABLE};
 use crate::cli::failure::Failure;

@@ -1,3 +1,5 @@
+//! `upgradectl rollback`: back, after a question where users' writes would be set aside.
+
 use super::watch;
 use crate::api::{DecideRequest, Decision, RollbackAnswer, RollbackRequest, State};
 use crate::cli::exit::{Exit, TABLE};

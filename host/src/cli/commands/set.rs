@@ -1,3 +1,5 @@
+//! `upgradectl set`: has the daemon edit the `version` line.
+
 use super::watch;
 use crate::cli::exit::{Exit, TABLE};
 use crate::cli::failure::Failure;

@@ -1,3 +1,5 @@
+//! `upgradectl show`: one run in full.
+
 use crate::cli::exit::{Exit, TABLE};
 use crate::cli::failure::Failure;
 use crate::cli::render::{self, Clock, run_details};

@@ -1,3 +1,5 @@
+//! `upgradectl status`: all deployments in a table, or one in full.
+
 use crate::api::Deployment;
 use crate::cli::exit::{Exit, TABLE};
 use crate::cli::failure::Failure;

@@ -1,3 +1,5 @@
+//! `upgradectl watch`: follows notices until there is nothing more to watch. Other commands' `--watch` is this.
+
 mod feed;
 mod settled;
 mod view;
