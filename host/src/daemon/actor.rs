@@ -199,9 +199,9 @@ pub async fn begin(host: &Host, entry: &Entry, plan: &Plan) -> Option<Duration> 
 
 /// Takes an open run to its end, or to the daemon's.
 async fn carry_on(host: &Arc<Host>, entry: &Arc<Entry>, run: u64) -> Result<(), Failure> {
-    let ledger = RunLedger::open(host.journal.clone(), run, listener(host, entry), None);
+    let plan = Arc::new(host.journal.plan(run).map_err(|e| failure("journal", &e))?);
+    let ledger = RunLedger::open(host.journal.clone(), run, listener(host, entry, plan.clone()), None);
     let ledger = Arc::new(ledger.map_err(|e| failure("journal", &e))?);
-    let plan = ledger.with(|progress| progress.plan.clone());
     if ledger.with(|progress| progress.events()) > 1 {
         let resumed = Event::Resumed { host_version: env!("CARGO_PKG_VERSION").into(), boot_id: clock::boot_id() };
         ledger.append(resumed).map_err(|e| failure("journal", &e))?;
@@ -296,7 +296,7 @@ fn wanted_of(plan: &Plan) -> String {
 }
 
 /// Tells those who watch what the journal got.
-fn listener(host: &Arc<Host>, entry: &Arc<Entry>) -> Listener {
+fn listener(host: &Arc<Host>, entry: &Arc<Entry>, plan: Arc<Plan>) -> Listener {
     let (host, entry) = (host.clone(), entry.clone());
     Arc::new(move |run, record: &Record| {
         let (step, attempt, state, failure) = match &record.event {
@@ -305,7 +305,7 @@ fn listener(host: &Arc<Host>, entry: &Arc<Entry>) -> Listener {
             Event::Failed { step, attempt, failure } => (step, *attempt, StepState::Failed, Some(failure.clone())),
             _ => return,
         };
-        let (phase, title) = super::views::phase_and_title(step);
+        let (phase, title) = super::views::shown(&plan, step);
         if state == StepState::Running {
             let turned_round = step.starts_with('b').then(|| "on its way back".to_owned());
             let running = Running {

@@ -101,7 +101,9 @@ async fn unbound_stores(ready: &Ready) -> Vec<Finding> {
     let accounted = |path: &Path| {
         let companion = |base: &Path| {
             let (path, base) = (path.as_os_str().as_encoded_bytes(), base.as_os_str().as_encoded_bytes());
-            path.strip_prefix(base).is_some_and(|rest| matches!(rest, b"-wal" | b"-shm" | b"-journal"))
+            // SQLite's own companions, and the copies that lie beside a store while policy keeps them.
+            path.strip_prefix(base)
+                .is_some_and(|rest| matches!(rest, b"-wal" | b"-shm" | b"-journal") || rest.starts_with(b".upgraded-"))
         };
         bound.iter().any(|base| path.starts_with(base) || companion(base))
             || disposable.iter().any(|base| path.starts_with(base) || companion(base))

@@ -93,10 +93,8 @@ impl Ledger for Unjournaled {
 async fn forget_components(host: &Host) -> Result<(), String> {
     let mut digests = BTreeSet::new();
     for run in host.journal.runs(None, u32::MAX).map_err(|e| e.to_string())? {
-        let first = host.journal.records(run.run).map_err(|e| e.to_string())?.into_iter().next();
-        if let Some(Event::Planned { plan }) = first.map(|record| record.event) {
-            digests.extend(plan.bindings.into_iter().map(|binding| binding.digest));
-        }
+        let plan = host.journal.plan(run.run).map_err(|e| e.to_string())?;
+        digests.extend(plan.bindings.into_iter().map(|binding| binding.digest));
     }
     host.plugins.keep_only(digests).await.map_err(|e| e.to_string())
 }

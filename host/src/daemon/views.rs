@@ -73,7 +73,15 @@ const PHASES: [Phase; 28] = [
     Phase::Rebuild,
 ];
 
-pub fn phase_and_title(step: &str) -> (String, String) {
+/// The step's phase, and what it does, for a person.
+pub fn shown(plan: &Plan, step: &str) -> (String, String) {
+    match plan.forward().iter().find(|known| known.id == step) {
+        Some(known) => (known.phase.name().to_owned(), step_view(plan, known).title),
+        None => phase_and_title(step),
+    }
+}
+
+fn phase_and_title(step: &str) -> (String, String) {
     // Longer names stand before those that they begin with.
     let phase = PHASES.into_iter().find(|phase| is_of(step, *phase));
     match phase {
@@ -85,6 +93,8 @@ pub fn phase_and_title(step: &str) -> (String, String) {
 fn title(phase: Phase, step: &str) -> String {
     let after = step.split_once(phase.name()).map(|(_, rest)| rest.trim_start_matches('-')).unwrap_or_default();
     let of = |what: &str| if after.is_empty() { what.to_owned() } else { format!("{what} `{after}`") };
+    let as_client =
+        |what: &str| if after.is_empty() { format!("{what} as a client would") } else { of(&format!("{what} on")) };
     match phase {
         Phase::Stage => of("bring the release here for"),
         Phase::BackupAhead => of("back up, ahead of downtime,"),
@@ -99,7 +109,7 @@ fn title(phase: Phase, step: &str) -> String {
         Phase::Edits => "put the edited files in place".into(),
         Phase::Apply => of("apply on"),
         Phase::VerifyWave => of("verify the services of"),
-        Phase::Verify => of("verify the new version by"),
+        Phase::Verify => as_client("verify the new version"),
         Phase::Admit => of("let users in through"),
         Phase::BackupLate => of("back up the frozen copy of"),
         Phase::Commit => "commit".into(),
@@ -109,7 +119,7 @@ fn title(phase: Phase, step: &str) -> String {
         Phase::FilesBack => "put the old files back".into(),
         Phase::Revert => of("put the old version back on"),
         Phase::Rebuild => of("rebuild what is derived, on"),
-        Phase::VerifyBack => of("verify the old version by"),
+        Phase::VerifyBack => as_client("verify the old version"),
         Phase::AdmitBack => of("let users in again through"),
     }
 }
@@ -122,6 +132,7 @@ fn step_view(plan: &Plan, step: &Step) -> StepView {
         binding: step.binding.clone(),
         title: match (step.phase, step.hop.zip(step.act)) {
             (Phase::Apply, Some((hop, act))) => act_title(plan, hop, act),
+            (Phase::VerifyWave, Some(_)) => "verify what was started".into(),
             _ => title(step.phase, &step.id),
         },
         downtime: matches!(step.phase.stretch(), Stretch::Downtime | Stretch::Back),

@@ -162,6 +162,18 @@ impl Journal {
         rows.into_iter().map(record).collect()
     }
 
+    /// The run's first event.
+    pub fn plan(&self, run: u64) -> Result<Plan, JournalError> {
+        let bodies = self.read("SELECT body FROM records WHERE run = ?1 AND number = 0", [run as i64], |row| {
+            row.get::<_, String>(0)
+        })?;
+        let body = bodies.into_iter().next().ok_or(JournalError::NoRun(run))?;
+        match serde_json::from_str(&body).map_err(|source| JournalError::Unreadable { run, number: 0, source })? {
+            Event::Planned { plan } => Ok(*plan),
+            _ => Err(JournalError::NoRun(run)),
+        }
+    }
+
     /// Newest first; of one deployment, or of all.
     pub fn runs(&self, deployment: Option<&str>, limit: u32) -> Result<Vec<RunRow>, JournalError> {
         self.read(rows::RUNS_OF, params![deployment, limit], RunRow::read)
