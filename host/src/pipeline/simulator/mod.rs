@@ -286,9 +286,7 @@ fn every_story_ends_whole_without_a_cut() {
 fn every_story_ends_whole_wherever_it_is_cut() {
     let mut runs = 0;
     for story in stories() {
-        for (reboot, fence_survives, doubled) in
-            [(false, false, true), (true, true, false)]
-        {
+        for (reboot, fence_survives, doubled) in [(false, false, true), (true, true, false)] {
             let crash = Crash { reboot, fence_survives, doubled, again: None };
             let mut at = 0;
             while runtime().block_on(play(&story, Some(at), crash)) {
