@@ -280,9 +280,10 @@ fn finish(host: &Host, entry: &Entry, run: u64, plan: &Plan, outcome: &Outcome, 
     host.update(entry, |seen| {
         seen.installed = installed;
         seen.detected_at = Some(clock::now());
-        seen.state = match quarantine {
-            Some(Quarantine { version, run, why, .. }) => State::Quarantined { version, run, why },
-            None => State::Idle,
+        seen.state = match (quarantine, outcome) {
+            (Some(Quarantine { version, run, why, .. }), _) => State::Quarantined { version, run, why },
+            (None, Outcome::Refused(why)) => State::Error { message: why.clone(), diagnostics: None },
+            (None, _) => State::Idle,
         };
     });
     host.hub.publish(Some(&entry.name), Some(run), News::Finished { outcome: outcome.clone() });

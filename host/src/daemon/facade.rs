@@ -221,10 +221,15 @@ impl Facade for Door {
 
     async fn retry(&self, name: &str, by: &Caller) -> Answer<Deployment> {
         let entry = self.known(name)?;
-        if !self.journal.lift_quarantine(name).map_err(internal)? {
-            return Err(ApiError::conflict(format!("nothing of `{name}` is quarantined")));
+        if self.todo(&entry).is_some() {
+            return Err(ApiError::conflict(format!("a run of `{name}` is under way")));
         }
-        tracing::info!(deployment = name, by = %by, "quarantine lifted");
+        let lifted = self.journal.lift_quarantine(name).map_err(internal)?;
+        let refused = matches!(entry.seen.lock().expect("no panic holds this lock").state, State::Error { .. });
+        if !lifted && !refused {
+            return Err(ApiError::conflict(format!("nothing of `{name}` is quarantined or was refused")));
+        }
+        tracing::info!(deployment = name, by = %by, lifted, "tried again");
         self.journal.unsettle(name).map_err(internal)?;
         self.update(&entry, |seen| seen.state = State::Planning);
         entry.nudge.notify_one();

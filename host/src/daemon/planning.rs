@@ -128,6 +128,9 @@ impl Host {
             findings.extend(datastore.preflight(&ready.context(binding, activity), &whole).await?);
         }
         findings.extend(self.verify_standing(ready, &plan.from, Some(plan), activity).await?);
+        // A path of several hops says many a thing more than once.
+        let mut said = std::collections::BTreeSet::new();
+        findings.retain(|f| said.insert((f.source.clone(), f.id.clone(), f.message.clone())));
         Ok(findings)
     }
 
