@@ -89,7 +89,7 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
     if let Ok(Some((settled, version))) = host.journal.settled(&entry.name)
         && settled == digest(&text)
     {
-        settled_state(host, entry, &version);
+        settled_state(host, entry, &text, &version);
         return None;
     }
     let deployment = match host.parse(&entry.name, text.clone(), SecretCheck::Resolve).await {
@@ -140,9 +140,11 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
     }
 }
 
-fn settled_state(host: &Host, entry: &Entry, version: &str) {
+fn settled_state(host: &Host, entry: &Entry, text: &str, version: &str) {
     let quarantine = host.journal.quarantined(&entry.name).ok().flatten();
     host.update(entry, |seen| {
+        seen.product = line_of(text, "product");
+        seen.wanted = line_of(text, "version");
         seen.installed = Some(version.to_owned());
         seen.state = match quarantine {
             Some(Quarantine { version, run, why, .. }) => State::Quarantined { version, run, why },
@@ -291,9 +293,12 @@ fn finish(host: &Host, entry: &Entry, run: u64, plan: &Plan, outcome: &Outcome, 
 
 /// The version line that began the run: a path that rests has another target of its own.
 fn wanted_of(plan: &Plan) -> String {
-    let parsed = plan.file.parse::<toml_edit::DocumentMut>().ok();
-    let version = parsed.and_then(|document| Some(document.get("version")?.as_str()?.to_owned()));
-    version.unwrap_or_else(|| plan.to.clone())
+    line_of(&plan.file, "version").unwrap_or_else(|| plan.to.clone())
+}
+
+/// A text of the file's top level, without the rest of the file being looked at.
+pub fn line_of(text: &str, key: &str) -> Option<String> {
+    Some(text.parse::<toml_edit::DocumentMut>().ok()?.get(key)?.as_str()?.to_owned())
 }
 
 /// Tells those who watch what the journal got.

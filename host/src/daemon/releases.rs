@@ -17,6 +17,11 @@ pub async fn releases(host: &Arc<Host>, entry: &Arc<Entry>, ready: &Ready) -> Re
         why: error.to_string(),
         retryable: true,
     })?;
+    // The product's own order stands where a version is none of semver's.
+    let mut found = found;
+    if found.iter().all(|release| semver::Version::parse(&release.version).is_ok()) {
+        found.sort_by_key(|release| std::cmp::Reverse(semver::Version::parse(&release.version).ok()));
+    }
     let quarantine = host.journal.quarantined(&entry.name).ok().flatten();
     let mut releases = Vec::new();
     for release in found {
