@@ -230,6 +230,7 @@ pub async fn end_marked(mark: &str) {
 }
 
 fn spawn(program: &Path, folder: &Path) -> Result<tokio::process::Child, VerbError> {
+    super::launch::keep_descriptors();
     let mut command = std::process::Command::new(program);
     command.args([OsStr::new("job"), folder.as_os_str()]);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());

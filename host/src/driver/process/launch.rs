@@ -5,11 +5,14 @@ use super::account::Account;
 use crate::config::{CommandConfig, EnvironmentValue};
 use crate::model::VerbError;
 use rustix::fs::Mode;
+use rustix::io::FdFlags;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Once;
 
 /// Everything of a process that may be written down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +63,7 @@ impl Launch {
 
     /// In a session of its own. The caller chooses where its streams go.
     pub fn command(&self, secrets: &Secrets) -> Command {
+        keep_descriptors();
         let mut command = Command::new(&self.argv[0]);
         command.args(&self.argv[1..]).current_dir(&self.directory).env_clear();
         command.envs(&self.environment).envs(&secrets.0);
@@ -78,6 +82,20 @@ impl Launch {
         };
         command
     }
+}
+
+/// What this process was handed open when it began goes to no command. All that we open ourselves is closed anyway.
+pub fn keep_descriptors() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return };
+        let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        for number in numbers.collect::<Vec<_>>().into_iter().filter(|number| *number > 2) {
+            // SAFETY: it may be closed by now, which the system says, and nothing is done with it but this.
+            let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+            let _ = rustix::io::fcntl_setfd(descriptor, FdFlags::CLOEXEC);
+        }
+    });
 }
 
 /// What a process is told of where it runs.

@@ -175,7 +175,7 @@ mod tests {
         VERSION=1.3.0
         DB_PASSWORD="${upgraded:secret:DB_PASSWORD:f52f}"
         API_KEY=${upgraded:secret:API_KEY:ba78} # of the shop
-        DATABASE_URL=${upgraded:secret:DATABASE_URL:ee77}
+        DATABASE_URL=${upgraded:secret:DATABASE_URL:6ffa}
         URL=http://a:${upgraded:secret:PASSWORD:3e23}@c/
         SAME=${DB_PASSWORD}
         "#);

@@ -191,21 +191,16 @@ impl Put {
     }
 
     fn folder_of(&self, place: &Path) -> io::Result<Dir> {
-        match place.parent() {
-            Some(parent) if parent != Path::new("") => {
-                self.dir.create_dir_all(parent)?;
-                let mut above = PathBuf::new();
-                for part in parent {
-                    self.dir
-                        .open_dir(if above == Path::new("") { Path::new(".") } else { &above })?
-                        .into_std_file()
-                        .sync_all()?;
-                    above.push(part);
-                }
-                self.dir.open_dir(parent)
-            }
-            _ => self.dir.try_clone(),
+        let Some(parent) = place.parent().filter(|parent| *parent != Path::new("")) else {
+            return self.dir.try_clone();
+        };
+        self.dir.create_dir_all(parent)?;
+        let mut above = PathBuf::from(".");
+        for part in parent {
+            sync_folder(&self.dir, &above)?;
+            above.push(part);
         }
+        self.dir.open_dir(parent)
     }
 
     fn sync(&self, place: &Path) -> Result<(), VerbError> {
@@ -213,10 +208,9 @@ impl Put {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
         };
-        let synced = match self.dir.open_dir(parent) {
-            Ok(folder) => folder.into_std_file().sync_all(),
+        let synced = match sync_folder(&self.dir, parent) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
+            other => other,
         };
         synced.map_err(io_error("make a file of the project durable"))
     }
@@ -237,6 +231,11 @@ fn read(dir: &Dir, relative: &Path, path: &str) -> Result<Option<Vec<u8>>, VerbE
         return Err(VerbError::Invalid(format!("`{path}` is larger than {FILE_BYTES} bytes")));
     }
     Ok(Some(bytes))
+}
+
+/// Opened anew: a folder's own handle is only good for finding what is in it.
+fn sync_folder(dir: &Dir, folder: &Path) -> io::Result<()> {
+    dir.open(folder)?.into_std().sync_all()
 }
 
 /// A path that names a file beneath the folder, and nothing else.

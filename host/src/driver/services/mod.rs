@@ -67,7 +67,7 @@ impl Services {
             deployment: deployment.name.clone(),
             own: own.map(str::to_owned),
             entries,
-            stores: deployment.datastores.iter().flat_map(|store| store.grants.paths.values().cloned()).collect(),
+            stores: stores(deployment),
             idle: deployment.policy.idle,
             machine,
         }
@@ -276,6 +276,13 @@ impl Services {
     fn idle(&self, wanted_ms: u64) -> Duration {
         if wanted_ms == 0 { self.idle } else { Duration::from_millis(wanted_ms) }
     }
+}
+
+fn stores(deployment: &Deployment) -> Vec<PathBuf> {
+    let bound = deployment.datastores.iter().flat_map(|store| store.grants.paths.values().cloned());
+    let directory = deployment.directory().cloned().unwrap_or_default();
+    let disposable = deployment.policy.disposable.iter().filter_map(|entry| entry.strip_prefix("path:"));
+    bound.chain(disposable.map(|path| directory.join(path))).collect()
 }
 
 /// Waits for what a gone daemon left under way, ends it where it takes too long, and says whether it is as wanted.

@@ -2,7 +2,7 @@
 //!
 //! Found are:
 //! - regular files that a process of a service has open for writing, or mapped writable and shared, but for the
-//!   service's log, `/dev`, `/proc`, `/sys`, deleted files and what the daemon itself keeps;
+//!   service's log, files of a process's number, `/dev`, `/proc`, `/sys`, deleted files and what the daemon itself keeps;
 //! - folders right beneath the deployment's `directory` in which the account of a running service may write to
 //!   anything, whether or not it did lately: what a product keeps there it may change tomorrow. `releases`, `current` and `.upgraded`
 //!   are no data. Where a datastore's path lies deeper, the folders on the way to it are opened and their other entries
@@ -43,7 +43,8 @@ pub struct Look {
     running: bool,
     pids: Vec<i32>,
     log: Option<PathBuf>,
-    state: PathBuf,
+    /// What the daemon itself keeps of services.
+    kept: PathBuf,
 }
 
 impl Look {
@@ -66,7 +67,7 @@ impl Look {
             running: service.status().await? == Status::Running,
             pids,
             log: service.log_file().and_then(|log| log.canonicalize().ok()),
-            state: service.machine.state.clone(),
+            kept: service.machine.state.join("services"),
         })
     }
 }
@@ -77,10 +78,7 @@ pub fn find(deployment: &str, looks: Vec<Look>, layouts: &[Layout], stores: &[Pa
     let mut found = BTreeSet::new();
     for (pid, service) in &processes {
         for path in files_of(*pid) {
-            let known = looks.iter().any(|look| look.log.as_ref() == Some(&path) || path.starts_with(&look.state));
-            if !known {
-                found.insert(OpenFile { path, service: service.clone() });
-            }
+            found.insert(OpenFile { path, service: service.clone() });
         }
     }
     let writers: Vec<Writer> = processes.iter().filter_map(|(pid, service)| Writer::of(*pid, service)).collect();
@@ -88,7 +86,18 @@ pub fn find(deployment: &str, looks: Vec<Look>, layouts: &[Layout], stores: &[Pa
         let own = [layout.releases(), layout.current(), layout.own()];
         entries(&layout.directory, &own, &writers, stores, &mut found);
     }
-    found.into_iter().collect()
+    let known = |path: &Path| {
+        looks.iter().any(|look| look.log.as_deref() == Some(path) || path.starts_with(&look.kept))
+            || names_one_of(path, &processes)
+    };
+    found.into_iter().filter(|file| !known(&file.path)).collect()
+}
+
+/// A file of a process's number is no data.
+fn names_one_of(path: &Path, processes: &BTreeMap<i32, String>) -> bool {
+    let short = fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() < 16);
+    let text = if short { fs::read_to_string(path).unwrap_or_default() } else { String::new() };
+    text.trim().parse().is_ok_and(|pid| processes.contains_key(&pid))
 }
 
 /// The processes of all services, each with whose it is.

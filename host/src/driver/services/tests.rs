@@ -127,7 +127,7 @@ async fn a_service_carries_no_job_mark_and_survives_a_fence() {
     let pid: i32 = fs::read_to_string(shop.path("web.pid")).unwrap().trim().parse().unwrap();
     for descriptor in fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten() {
         let target = fs::read_link(descriptor.path()).unwrap().display().to_string();
-        assert!(!target.starts_with("pipe:"), "{target} is open");
+        assert!(!target.starts_with("pipe:"), "{target} is open as {:?}", descriptor.file_name());
     }
 }
 
@@ -179,8 +179,9 @@ async fn a_log_is_followed_from_the_last_start() {
         progress: Some(r"migrating (?<done>\d)/(?<total>\d)".into()),
         idle_ms: 60_000,
     };
-    assert_eq!(shop.services.follow(&shop.cx, &watch).await.unwrap(), "ready");
-    assert_eq!(shop.cx.activity.tail(), ["migrating 1/2", "ready"]);
+    let cx = testing::changing(shop.folder.path(), "r1-apply");
+    assert_eq!(shop.services.follow(&cx, &watch).await.unwrap(), "ready");
+    assert_eq!(cx.activity.tail(), ["migrating 1/2", "ready"]);
     watch.failure = "^migrating".into();
     let error = shop.services.follow(&shop.cx, &watch).await.unwrap_err();
     assert_eq!(error.to_string(), "`main/web` says: migrating 1/2");
@@ -276,7 +277,7 @@ async fn what_a_service_may_write_to_is_seen() {
     for name in ["data", "data/store", "uploads"] {
         assert!(paths.contains(&shop.path(name)), "{name} in {paths:?}");
     }
-    for name in ["web.log", ".env", "README", "releases", ".upgraded"] {
+    for name in ["web.log", "web.pid", ".env", "README", "releases", ".upgraded"] {
         assert!(!paths.contains(&shop.path(name)), "{name} in {paths:?}");
     }
 }
