@@ -183,16 +183,16 @@ mod tests {
         insta::assert_snapshot!(masked("shop.toml", toml), @r#"
         max_tokens = 5
         [db]
-        password = "${upgraded:secret:password:f5a4}"
-        link = { token = '${upgraded:secret:token:1d0f}', port = 5 }
+        password = "${upgraded:secret:password:e87f}"
+        link = { token = '${upgraded:secret:token:887f}', port = 5 }
         "#);
         let yaml = "environment:\n  - POSTGRES_PASSWORD=abc\n  - \"TOKEN=def\"\n  PASSWORD: ${PASSWORD}\nsecret_key: plain text # why\nkey: name\n";
         insta::assert_snapshot!(masked("compose.yaml", yaml), @r#"
         environment:
           - POSTGRES_PASSWORD=${upgraded:secret:POSTGRES_PASSWORD:ba78}
-          - "TOKEN=${upgraded:secret:TOKEN:cb89}"
+          - "TOKEN=${upgraded:secret:TOKEN:cb83}"
           PASSWORD: ${PASSWORD}
-        secret_key: ${upgraded:secret:secret_key:a116} # why
+        secret_key: ${upgraded:secret:secret_key:c9ec} # why
         key: name
         "#);
     }
