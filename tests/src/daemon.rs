@@ -1,0 +1,174 @@
+//! The daemon as a child: started, asked, waited for, cut off. Ends with its test.
+
+use crate::socket::ask;
+use crate::{NAME, Site, kind};
+use serde_json::Value;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// A run takes seconds; a machine that is busy with something else may take its time.
+const PATIENCE: Duration = Duration::from_secs(240);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+pub struct Daemon<'a> {
+    pub site: &'a Site,
+    child: Child,
+}
+
+impl<'a> Daemon<'a> {
+    /// Without waiting for it: it may be meant to die, or to refuse.
+    pub fn launch(site: &'a Site, environment: &[(&str, &str)]) -> Self {
+        let log = OpenOptions::new().create(true).append(true).open(site.log_file()).expect("the daemon's log");
+        let child = Command::new(&site.programs.upgraded)
+            .arg("--config")
+            .arg(site.settings_file())
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("the daemon's log"))
+            .stderr(log)
+            .process_group(0)
+            .spawn()
+            .expect("the daemon starts");
+        Self { site, child }
+    }
+
+    pub fn start(site: &'a Site) -> Self {
+        Self::start_with(site, &[])
+    }
+
+    pub fn start_with(site: &'a Site, environment: &[(&str, &str)]) -> Self {
+        let mut daemon = Self::launch(site, environment);
+        daemon.until("the daemon answers", |daemon| daemon.get("/v1/").is_ok());
+        daemon
+    }
+
+    /// It knows what is installed, and has nothing to do.
+    pub fn settled(self) -> Self {
+        let mut daemon = self;
+        daemon.wait("the daemon has looked", |now| now["installed"].is_string() && kind(now) == "idle");
+        daemon
+    }
+
+    pub fn get(&self, path: &str) -> io::Result<Value> {
+        ask(&self.site.socket(), "GET", path)
+    }
+    pub fn post(&self, path: &str) -> Value {
+        ask(&self.site.socket(), "POST", path).unwrap_or_else(|error| panic!("POST {path}: {error}"))
+    }
+    pub fn now(&self) -> Value {
+        self.get(&format!("/v1/deployments/{NAME}")).unwrap_or_default()
+    }
+    pub fn runs(&self) -> usize {
+        let runs = self.get(&format!("/v1/deployments/{NAME}/runs")).expect("the daemon lists its runs");
+        runs.as_array().expect("a list of runs").len()
+    }
+    pub fn look(&self) {
+        self.post(&format!("/v1/deployments/{NAME}/look"));
+    }
+
+    /// What `upgradectl --json` prints, and whether it was content.
+    pub fn upgradectl(&self, arguments: &[&str]) -> (Value, Option<i32>) {
+        let mut command = Command::new(&self.site.programs.upgradectl);
+        command.arg("--socket").arg(self.site.socket()).arg("--json").args(arguments).stdin(Stdio::null());
+        let output = command.output().expect("`upgradectl` starts");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let value = serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("`upgradectl {}` printed `{text}`: {error}", arguments.join(" ")));
+        (value, output.status.code())
+    }
+
+    /// What it answers where it does what it is told.
+    pub fn told(&self, arguments: &[&str]) -> Value {
+        let (value, code) = self.upgradectl(arguments);
+        assert_eq!(code, Some(0), "`upgradectl {}`: {value:#}", arguments.join(" "));
+        value
+    }
+
+    /// Waits for the end of the newest run, which leads to `version`.
+    pub fn end_of_run_to(&mut self, version: &str) -> Value {
+        self.wait(&format!("the run to {version} ends"), |now| {
+            now["last_run"]["to"] == version && has_ended(now) && !matches!(kind(now), "running" | "planning")
+        })
+    }
+
+    /// Waits for the end of a run that is newer than `run`.
+    pub fn end_of_run_after(&mut self, run: u64) -> Value {
+        self.wait(&format!("a run after run {run} ends"), |now| {
+            now["last_run"]["id"].as_u64() > Some(run) && has_ended(now) && kind(now) != "running"
+        })
+    }
+
+    /// Looks at the deployment until it is as it should be.
+    pub fn wait(&mut self, what: &str, mut until: impl FnMut(&Value) -> bool) -> Value {
+        let mut now = Value::Null;
+        self.until(what, |daemon| {
+            now = daemon.now();
+            let done = until(&now);
+            assert!(done || kind(&now) != "stuck", "waited until {what}: {:#}\n{}", now["state"], daemon.site.log());
+            done
+        });
+        now
+    }
+
+    /// Waits until the cut that it was started with came.
+    pub fn dies(mut self) {
+        let status = self.exit("the daemon dies");
+        assert_eq!(status.signal(), Some(9), "it should have been cut off: {status}\n{}", self.site.log());
+    }
+
+    pub fn exit(&mut self, what: &str) -> ExitStatus {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("our child") {
+                return status;
+            }
+            assert!(began.elapsed() < PATIENCE, "waited until {what}: {:#}\n{}", self.now(), self.site.log());
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// As a cut of the power would, for the daemon alone.
+    pub fn kill(mut self) {
+        self.child.kill().expect("our child");
+        self.child.wait().expect("our child");
+    }
+
+    /// As `systemctl stop` would.
+    pub fn stop(mut self) {
+        self.terminate();
+        let status = self.exit("the daemon stops");
+        assert!(status.success(), "the daemon stopped with {status}\n{}", self.site.log());
+    }
+
+    fn terminate(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("`kill`").success());
+    }
+
+    fn until(&mut self, what: &str, mut done: impl FnMut(&Self) -> bool) {
+        let began = Instant::now();
+        while !done(self) {
+            if let Some(status) = self.child.try_wait().expect("our child") {
+                panic!("waited until {what}; the daemon ended with {status}\n{}", self.site.log());
+            }
+            let state = || format!("{:#}\n{}", self.now(), self.site.log());
+            assert!(began.elapsed() < PATIENCE, "waited until {what}: {}", state());
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+}
+
+fn has_ended(now: &Value) -> bool {
+    !now["last_run"]["outcome"].is_null()
+}
+
+impl Drop for Daemon<'_> {
+    /// A test that failed leaves nothing behind.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

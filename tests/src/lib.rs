@@ -1,0 +1,44 @@
+//! What the end-to-end tests are told with: a machine in a folder ([`Site`]), the real daemon on it ([`Daemon`]), and what
+//! a user and an operator see of both. Nothing here knows the daemon's code: it edits files, asks the socket, calls
+//! `upgradectl`, and reads what lies on the disk. Everything that goes wrong is a panic that names it.
+
+mod daemon;
+mod programs;
+mod site;
+mod socket;
+
+pub use daemon::Daemon;
+pub use programs::Programs;
+pub use site::{Setup, Site};
+pub use socket::ask;
+
+use serde_json::Value;
+
+/// The name of the one deployment of every site.
+pub const NAME: &str = "notes";
+
+pub fn kind(now: &Value) -> &str {
+    now["state"]["kind"].as_str().unwrap_or_default()
+}
+
+pub fn outcome(now: &Value) -> &str {
+    now["last_run"]["outcome"]["outcome"].as_str().unwrap_or_default()
+}
+
+pub fn last_run(now: &Value) -> u64 {
+    now["last_run"]["id"].as_u64().unwrap_or_else(|| panic!("no run yet: {now:#}"))
+}
+
+/// Ids in order.
+pub fn steps(view: &Value) -> Vec<String> {
+    let steps = view["steps"].as_array().unwrap_or_else(|| panic!("no steps: {view:#}"));
+    steps.iter().map(|step| step["id"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// Like `1` for every, `4` for every fourth; from the environment where it is set.
+pub fn stride(variable: &str, default: usize) -> usize {
+    match std::env::var(variable) {
+        Ok(text) => text.parse().ok().filter(|stride| *stride > 0).unwrap_or_else(|| panic!("{variable}={text}")),
+        Err(_) => default,
+    }
+}
