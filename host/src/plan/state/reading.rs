@@ -1,0 +1,190 @@
+//! What a run so far says, to those who only read it: `next`, the phases, the socket.
+
+use super::{Progress, Status, StepState};
+use crate::model::{Act, Undo};
+use crate::plan::step::{Phase, Rung, Stage, Step, Stretch};
+use crate::plan::{FileBack, Kind};
+use serde_json::Value;
+
+impl Progress {
+    pub fn is_upgrade(&self) -> bool {
+        self.plan.kind == Kind::Upgrade
+    }
+
+    /// The step that has started and not ended.
+    pub fn in_doubt(&self) -> Option<&StepState> {
+        self.steps.values().find(|state| state.status == Status::Running)
+    }
+
+    pub fn started_any(&self, phase: Phase) -> bool {
+        self.steps.values().any(|state| state.step.phase == phase && state.attempts > 0)
+    }
+
+    pub fn output(&self, phase: Phase, binding: &str) -> Option<&Value> {
+        self.steps.values().find_map(|state| match &state.status {
+            Status::Succeeded(value) if state.step.phase == phase && state.step.binding.as_deref() == Some(binding) => {
+                Some(value)
+            }
+            _ => None,
+        })
+    }
+
+    pub fn stretch(&self) -> Stretch {
+        if self.turned.is_some() {
+            return Stretch::Back;
+        }
+        self.steps
+            .values()
+            .filter(|state| state.attempts > 0)
+            .map(|state| state.step.phase.stretch())
+            .max()
+            .unwrap_or(Stretch::Serving)
+    }
+
+    /// The freeze of this datastore made a copy.
+    pub fn frozen(&self, datastore: &str) -> bool {
+        self.output(Phase::Freeze, datastore).and_then(|output| output.get("frozen")).and_then(Value::as_bool)
+            == Some(true)
+    }
+
+    /// Of the two final backups that the plan lists, the one that the freeze has made needless.
+    pub fn skips(&self, step: &Step) -> bool {
+        let Some(datastore) = step.binding.as_deref() else { return false };
+        let before_edits = !self.frozen(datastore) || self.plan.policy.drill == crate::config::Drill::Final;
+        match step.phase {
+            Phase::BackupFinal => !before_edits,
+            Phase::BackupLate => before_edits,
+            _ => false,
+        }
+    }
+
+    /// The files that this run replaced or may have replaced, each with its oldest bytes. `key` names the old bytes in
+    /// the vault: of a hop's number and an edit's.
+    pub fn files(&self, key: impl Fn(usize, usize) -> String) -> Vec<FileBack> {
+        if let Kind::Rollback(way) = &self.plan.kind {
+            return way.files.clone();
+        }
+        let begun = |hop: usize| {
+            self.steps.values().any(|s| s.step.phase == Phase::Edits && s.step.hop == Some(hop) && s.attempts > 0)
+        };
+        let mut files: Vec<FileBack> = Vec::new();
+        for (hop, edits) in self.plan.edits.iter().enumerate().filter(|(hop, _)| begun(*hop)) {
+            for (number, edit) in edits.iter().enumerate() {
+                match files.iter_mut().find(|file| file.platform == edit.platform && file.path == edit.path) {
+                    Some(file) => file.afters.push(edit.after.clone()),
+                    None => files.push(FileBack {
+                        platform: edit.platform.clone(),
+                        path: edit.path.clone(),
+                        before: edit.before.clone().map(|digest| (digest, key(hop, number))),
+                        afters: vec![edit.after.clone()],
+                    }),
+                }
+            }
+        }
+        files
+    }
+
+    fn hops_touched(&self) -> Vec<usize> {
+        let applied = |hop: &usize| {
+            self.steps.values().any(|s| s.step.phase == Phase::Apply && s.step.hop == Some(*hop) && s.attempts > 0)
+        };
+        (0..self.plan.hops.len()).filter(applied).collect()
+    }
+
+    /// Every datastore's bytes of the quiesce are held: frozen, or in the vault.
+    pub fn data_held(&self) -> bool {
+        self.plan
+            .datastores()
+            .iter()
+            .all(|datastore| self.frozen(datastore) || self.output(Phase::BackupFinal, datastore).is_some())
+    }
+
+    /// The ways back that the touched hops allow, narrowest first. A set of hops is as wide as its widest; the restore
+    /// stands last wherever anything was applied.
+    pub fn rungs(&self) -> Vec<Rung> {
+        if !self.is_upgrade() {
+            return vec![Rung::RestoreData];
+        }
+        let touched = self.hops_touched();
+        if touched.is_empty() {
+            return vec![Rung::CodeOnly];
+        }
+        let width = |undo: &Undo| match undo {
+            Undo::CodeOnly => 0,
+            Undo::Rebuild(_) => 1,
+            Undo::RestoreData => 2,
+        };
+        let undos = || touched.iter().flat_map(|hop| self.plan.hops[*hop].undo.iter());
+        let narrowest =
+            touched.iter().map(|hop| self.plan.hops[*hop].undo.iter().map(width).min().unwrap_or(2)).max().unwrap_or(2);
+        let mut rungs = Vec::new();
+        if narrowest == 0 {
+            rungs.push(Rung::CodeOnly);
+        }
+        if narrowest <= 1
+            && let Some(Undo::Rebuild(once)) = undos().find(|undo| width(undo) == 1)
+        {
+            rungs.push(Rung::Rebuild(once.clone()));
+        }
+        rungs.push(Rung::RestoreData);
+        rungs
+    }
+
+    /// The steps of the present attempt at the way back; those of the last one when all have failed.
+    pub fn back(&self) -> Vec<Step> {
+        let rungs = self.rungs();
+        let number = self.rung.min(rungs.len() - 1);
+        let stage = Stage { fenced: self.started_any(Phase::Fence), edited: self.started_any(Phase::Edits) };
+        let mut steps = self.plan.back(&rungs[number], number, stage);
+        if rungs[number] == Rung::RestoreData && !self.data_held() {
+            steps.retain(|step| !matches!(step.phase, Phase::FenceBack | Phase::Restore | Phase::CompareBack));
+        }
+        steps
+    }
+
+    /// A step that keeps something running or stopped, done before a daemon took the run up again, and still needed: a
+    /// reboot may have undone it, so it is stated once more.
+    pub fn stale(&self, state: &StepState) -> bool {
+        if state.settled_at == self.resumes || !matches!(state.status, Status::Succeeded(_)) {
+            return false;
+        }
+        let step = &state.step;
+        let begun = |phase: Phase, binding: Option<&str>| {
+            self.steps.values().any(|s| {
+                s.step.phase == phase
+                    && s.step.rung == step.rung
+                    && s.attempts > 0
+                    && (binding.is_none() || s.step.binding.as_deref() == binding)
+            })
+        };
+        let binding = step.binding.as_deref();
+        match step.phase {
+            Phase::Recheck => !self.started_any(Phase::Quiesce) && !self.started_any(Phase::Halt),
+            Phase::Quiesce => !self.wave_begun(),
+            Phase::Fence => !begun(Phase::Unfence, binding),
+            Phase::Apply => {
+                let wave = step
+                    .hop
+                    .zip(step.act)
+                    .is_some_and(|(hop, act)| matches!(self.plan.hops[hop].acts.get(act), Some(Act::Wave(_))));
+                wave && !begun(Phase::Admit, None) && step.hop == self.hops_touched().last().copied()
+            }
+            Phase::Halt => !begun(Phase::Revert, None),
+            Phase::FenceBack => !begun(Phase::UnfenceBack, binding),
+            Phase::Revert => !begun(Phase::AdmitBack, None),
+            _ => false,
+        }
+    }
+
+    fn wave_begun(&self) -> bool {
+        self.steps.values().any(|state| {
+            state.attempts > 0
+                && state.step.phase == Phase::Apply
+                && state
+                    .step
+                    .hop
+                    .zip(state.step.act)
+                    .is_some_and(|(hop, act)| matches!(self.plan.hops[hop].acts.get(act), Some(Act::Wave(_))))
+        })
+    }
+}
