@@ -52,6 +52,7 @@ pub enum Command {
     Rollback(commands::rollback::Arguments),
     Resume(commands::decide::Resume),
     Abandon(commands::decide::Abandon),
+    Guard(commands::guard::Arguments),
     Completions(commands::completions::Arguments),
     /// Print the manual page, for example into `/usr/local/share/man/man1/upgradectl.1`
     Man,

@@ -16,6 +16,10 @@ pub enum Exit {
     Unreachable = 6,
     NotFound = 7,
     NotAllowed = 8,
+    /// `guard` alone.
+    Held = 75,
+    /// `guard` alone.
+    CannotExecute = 126,
     Interrupted = 130,
 }
 
@@ -31,6 +35,8 @@ Exit codes:
     6  no daemon answers on the socket
     7  there is no such deployment or run
     8  this account may not use the socket
+   75  `guard`: the service is held
+  126  `guard`: the command can't be run
   130  interrupted";
 
 impl Exit {

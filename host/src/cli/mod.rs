@@ -70,6 +70,7 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, F
         Command::Rollback(arguments) => commands::rollback::run(&arguments, session).await,
         Command::Resume(arguments) => commands::decide::resume(&arguments, session).await,
         Command::Abandon(arguments) => commands::decide::abandon(&arguments, session).await,
+        Command::Guard(arguments) => commands::guard::run(&arguments, session),
         Command::Completions(arguments) => commands::completions::run(&arguments, session),
         Command::Man => commands::man::run(session),
     }

@@ -194,3 +194,27 @@ fn a_file_is_checked_without_a_daemon() {
     assert_eq!(code(&check(&["blog"])), 6);
     assert_eq!(code(&check(&["./blog.toml"])), 3);
 }
+
+#[test]
+fn a_service_starts_unless_it_is_held() {
+    let folder = files_alone("");
+    let guard = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_upgradectl"));
+        command.arg("guard").args(arguments).env("UPGRADED_CONFIG", folder.path().join("upgraded.toml"));
+        command.output().expect("the program runs")
+    };
+    let started = guard(&["shop/main.web", "--", "sh", "-c", "echo \"$0 $1\"; exit 42", "--json", "-x"]);
+    assert_eq!((code(&started), &*started.stdout), (42, &b"--json -x\n"[..]));
+
+    let hold = folder.path().join("state/hold/shop");
+    std::fs::create_dir_all(&hold).expect("a folder");
+    std::fs::write(hold.join("main.web"), "r12-quiesce-main").expect("a hold");
+    for service in ["shop/main.web", "shop/web"] {
+        let held = guard(&[service, "--", "echo", "started"]);
+        assert_eq!(code(&held), 75, "{held:?}");
+        assert!(held.stdout.is_empty(), "{held:?}");
+    }
+    assert_eq!(code(&guard(&["shop/main.worker", "--", "true"])), 0);
+    assert_eq!(code(&guard(&["shop/main.worker", "--", "/no/such/program"])), 126);
+    assert_eq!(code(&guard(&["shop/main.web"])), 2);
+}

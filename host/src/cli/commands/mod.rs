@@ -5,6 +5,7 @@ pub mod cancel;
 pub mod check;
 pub mod completions;
 pub mod decide;
+pub mod guard;
 pub mod history;
 pub mod init;
 pub mod logs;
