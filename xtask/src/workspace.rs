@@ -99,9 +99,17 @@ impl Kind {
     }
 }
 
-/// The cargo that runs us.
+/// The cargo that runs us. What it told us of our own package would be news to build scripts, which then run again.
 pub fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let ours = std::env::vars_os().map(|(name, _)| name);
+    for name in ours.filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+    }) {
+        cargo.env_remove(name);
+    }
+    cargo
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> Result<&'a str> {

@@ -74,9 +74,16 @@ impl Vault {
         let password = key::read(key_file)?;
         folder::make_folder(folder).map_err(|e| VaultError::io(folder, "making its folder", &e))?;
         key::refuse_inside(key_file, folder)?;
-        let held = lock_folder(folder, FlockOperation::LockExclusive)?;
+        let look = || state_of(folder).map_err(|e| VaultError::io(folder, "reading its folder", &e));
+        let mut held = lock_folder(folder, FlockOperation::LockShared)?;
+        let mut found = look()?;
+        if matches!(found, Found::Nothing) {
+            drop(held);
+            held = lock_folder(folder, FlockOperation::LockExclusive)?;
+            found = look()?;
+        }
         let credentials = Credentials::Password(password);
-        let repository = match state_of(folder).map_err(|e| VaultError::io(folder, "reading its folder", &e))? {
+        let repository = match found {
             Found::Repository => new_repository(Arc::new(Folder::new(folder)))
                 .and_then(|repository| repository.open(&credentials))
                 .map_err(|e| match VaultError::rustic(folder, "opening it", &e) {

@@ -100,10 +100,16 @@ impl Stage<'_> {
     }
 
     pub fn wait_for_end(&mut self, version: &str) -> Result<Value> {
-        self.wait(&format!("the run to {version} ends"), |now| {
+        let ended = |now: &Value| {
             let run = &now["last_run"];
             run["to"] == version && !run["outcome"].is_null() && !is(now, "running")
-        })
+        };
+        let refused = |now: &Value| now["wanted"] == version && is(now, "error");
+        let now = self.wait(&format!("the run to {version} ends"), |now| ended(now) || refused(now))?;
+        if !ended(&now) {
+            bail!("the daemon refuses {version}: {}", now["state"]["message"].as_str().unwrap_or_default());
+        }
+        Ok(now)
     }
 
     fn runs(&self) -> Result<usize> {

@@ -184,7 +184,10 @@ impl Site {
     }
 
     fn notes(&self, arguments: &[&str]) -> Result<String> {
-        self.run(Command::new(&self.notes).arg("--config").arg(self.product_file()).args(arguments))
+        let mut notes = Command::new(&self.notes);
+        // What it starts is seen to belong to this deployment: it works beneath its folder.
+        notes.current_dir(self.home()).arg("--config").arg(self.product_file()).args(arguments);
+        self.run(&mut notes)
     }
 
     fn run(&self, command: &mut Command) -> Result<String> {

@@ -40,16 +40,15 @@ impl Lines {
         let text = |key: &str| event[key].as_str().unwrap_or_default();
         match text("kind") {
             "step" => self.step(text("step"), text("title"), event),
-            "progress" => {
+            // Copies and backups count bytes by the hundred; the product's own progress is what a person waits for.
+            "progress" if text("phase") == "apply" => {
                 let progress = &event["progress"];
                 let total = progress["total"].as_u64().map(|total| format!("/{total}")).unwrap_or_default();
-                let (unit, message) = (progress["unit"].as_str(), progress["message"].as_str());
-                // Bytes come by the hundred; steps of a migration are worth a line.
-                if unit != Some("bytes") {
-                    paint::news("·", "2", &format!("{}{total} {}", progress["done"], message.unwrap_or_default()));
-                }
+                let message = progress["message"].as_str().unwrap_or_default();
+                paint::news("·", "2", &format!("{}{total} {message}", progress["done"]));
             }
             "line" if matches!(text("level"), "warn" | "error") => paint::news("!", "33", text("message")),
+            "line" if text("step").contains("-apply") => paint::news("·", "2", text("message")),
             "changed" => self.changed(&event["now"]),
             "finished" => match event["outcome"]["outcome"].as_str() {
                 Some("committed") => paint::news("●", "1;32", "committed"),
@@ -87,9 +86,10 @@ impl Lines {
             Some("stuck") => format!("stuck: {}", state["what"].as_str().unwrap_or_default()),
             _ => String::new(),
         };
+        // Between two looks that end the same there is one that isn't over.
         if !line.is_empty() && line != self.state {
             paint::news("■", "1;35", &line);
+            self.state = line;
         }
-        self.state = line;
     }
 }
