@@ -55,9 +55,12 @@ pub fn context(voice: &Voice) -> WasiCtx {
     WasiCtx::builder()
         .stdout(Printed::new(voice.clone(), Level::Info))
         .stderr(Printed::new(voice.clone(), Level::Warn))
+        .max_random_size(MOST_RANDOM_BYTES)
         .build()
 }
 
+/// At once; a plugin needs a seed.
+const MOST_RANDOM_BYTES: u64 = 64 << 10;
 /// A line that grows longer than this is passed on in pieces; the voice shortens them further.
 const LINE_BUFFER_BYTES: usize = 64 << 10;
 

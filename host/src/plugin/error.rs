@@ -25,7 +25,7 @@ pub enum PluginError {
     NoRole { file: String, contract: &'static str, exports: Vec<String> },
     #[error("`{file}` exports more than one role: {}; a component has one", listed(.roles))]
     ManyRoles { file: String, roles: Vec<String> },
-    #[error("`{file}` is a {role} and wants {}, which is not offered; a {role} may import {}", listed(.wanted), listed(.offered))]
+    #[error("`{file}` is a {role} and wants {}, which is not offered; a {role} may import {}{}", listed(.wanted), listed(.offered), less_of_wasi(.wanted))]
     Imports { file: String, role: Role, wanted: Vec<String>, offered: Vec<String> },
     #[error("`{file}` doesn't fit the contract: {why}")]
     Misfit { file: String, why: String },
@@ -80,6 +80,14 @@ fn listed(names: &[String]) -> String {
         return "nothing".into();
     }
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// Runtimes of languages bring all of WASI along, used or not.
+fn less_of_wasi(wanted: &[String]) -> &'static str {
+    match wanted.iter().any(|name| name.starts_with("wasi:")) {
+        true => "; a plugin gets no folders and no sockets, and is built without them (`--stub-wasi` of componentize-py, `--disable` of jco)",
+        false => "",
+    }
 }
 
 fn what_there_is(names: &[String]) -> String {

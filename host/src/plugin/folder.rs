@@ -10,8 +10,11 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::SystemTime;
 
 const EXTENSION: &str = "wasm";
+/// File systems count time in ticks; some of them in whole seconds.
+const SETTLED_SECONDS: i64 = 2;
 
 pub struct Folder {
     plugins: PathBuf,
@@ -79,7 +82,10 @@ impl Folder {
             return Ok(Found { file: file.into(), digest });
         }
         let digest = hex(&Sha256::digest(self.read(file)?));
-        self.seen.lock().expect("no panic holds this lock").insert(file.into(), (identity, digest.clone()));
+        // One that changed a moment ago could change again and look the same.
+        if metadata.ctime() + SETTLED_SECONDS < now_seconds() {
+            self.seen.lock().expect("no panic holds this lock").insert(file.into(), (identity, digest.clone()));
+        }
         Ok(Found { file: file.into(), digest })
     }
 
@@ -148,6 +154,11 @@ pub fn shown(file: &Path) -> String {
 
 fn unreadable(file: &Path, source: io::Error) -> PluginError {
     PluginError::Unreadable { file: file.display().to_string(), source }
+}
+
+fn now_seconds() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }
 
 fn identity(metadata: &Metadata) -> Identity {
