@@ -1,7 +1,7 @@
 //! The daemon as a child: started, asked, waited for, cut off. Ends with its test.
 
 use crate::socket::ask;
-use crate::{NAME, Site, kind};
+use crate::{Site, kind};
 use serde_json::Value;
 use std::fs::OpenOptions;
 use std::io;
@@ -59,14 +59,14 @@ impl<'a> Daemon<'a> {
         ask(&self.site.socket(), "POST", path).unwrap_or_else(|error| panic!("POST {path}: {error}"))
     }
     pub fn now(&self) -> Value {
-        self.get(&format!("/v1/deployments/{NAME}")).unwrap_or_default()
+        self.get(&format!("/v1/deployments/{}", self.site.name)).unwrap_or_default()
     }
     pub fn runs(&self) -> usize {
-        let runs = self.get(&format!("/v1/deployments/{NAME}/runs")).expect("the daemon lists its runs");
+        let runs = self.get(&format!("/v1/deployments/{}/runs", self.site.name)).expect("the daemon lists its runs");
         runs.as_array().expect("a list of runs").len()
     }
     pub fn look(&self) {
-        self.post(&format!("/v1/deployments/{NAME}/look"));
+        self.post(&format!("/v1/deployments/{}/look", self.site.name));
     }
 
     /// What `upgradectl --json` prints, and whether it was content.

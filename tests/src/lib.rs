@@ -14,9 +14,6 @@ pub use socket::ask;
 
 use serde_json::Value;
 
-/// The name of the one deployment of every site.
-pub const NAME: &str = "notes";
-
 pub fn kind(now: &Value) -> &str {
     now["state"]["kind"].as_str().unwrap_or_default()
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
 /// What a site begins with.
@@ -26,8 +26,12 @@ impl Default for Setup {
     }
 }
 
+static NEXT: AtomicU32 = AtomicU32::new(1);
+
 pub struct Site {
     pub programs: Programs,
+    /// The deployment's. No two sites share it: services carry it as their mark.
+    pub name: String,
     folder: TempDir,
     address: String,
 }
@@ -37,7 +41,9 @@ impl Site {
     pub fn new(setup: &Setup) -> Self {
         // Short, because a socket's path may not be long.
         let folder = tempfile::Builder::new().prefix("upgraded-").tempdir().expect("a folder for the site");
-        let site = Self { programs: Programs::find(), folder, address: own_address() };
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("notes-{}-{number}", std::process::id());
+        let site = Self { programs: Programs::find(), name, folder, address: own_address(number) };
         for folder in ["notes", "deployments", "state", "vault", "etc"] {
             fs::create_dir(site.path(folder)).expect("a folder of the site");
         }
@@ -85,8 +91,9 @@ impl Site {
             .replace("/opt/notes", &self.home().display().to_string())
             .replace("127.0.0.1", &self.address)
             .replace("version = \"1.0.0\"", &format!("version = \"{}\"", setup.version));
-        let (before, _) = example.split_once("[policy]").expect("the example has a policy");
-        format!("{before}[policy]\n{}", setup.policy)
+        let approve = "approve = \"breaking\"\n";
+        assert!(example.contains(approve), "the example's policy is what a setup replaces");
+        example.replace(approve, &setup.policy)
     }
 
     /// Compiling plugins takes seconds, so that what was compiled for one site serves the others and the next tests.
@@ -209,7 +216,7 @@ impl Site {
         self.path("upgraded.toml")
     }
     pub fn deployment_file(&self) -> PathBuf {
-        self.path("deployments/notes.toml")
+        self.path("deployments").join(format!("{}.toml", self.name))
     }
     pub fn socket(&self) -> PathBuf {
         self.path("socket")
@@ -252,9 +259,8 @@ impl Drop for Site {
 }
 
 /// All of 127.0.0.0/8 is this machine.
-fn own_address() -> String {
-    static NEXT: AtomicU8 = AtomicU8::new(1);
-    let (pid, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+fn own_address(number: u32) -> String {
+    let pid = std::process::id();
     format!("127.{}.{}.{}", pid / 254 % 254 + 1, pid % 254 + 1, number % 254 + 1)
 }
 

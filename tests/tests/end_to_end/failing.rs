@@ -1,6 +1,6 @@
 //! Releases that are no good: users have what they had.
 
-use upgraded_tests::{Daemon, NAME, Setup, Site, kind, last_run, outcome};
+use upgraded_tests::{Daemon, Setup, Site, kind, last_run, outcome};
 
 fn at_1_1_0() -> Site {
     Site::new(&Setup { version: "1.1.0", ..Setup::default() })
@@ -27,7 +27,7 @@ fn a_healthy_and_wrong_release_is_rolled_back_and_not_tried_again() {
     daemon.wait("it looked after its start", |now| kind(now) == "quarantined");
     assert_eq!(daemon.runs(), 1);
 
-    daemon.told(&["retry", NAME]);
+    daemon.told(&["retry", &site.name]);
     let now = daemon.end_of_run_after(first);
     assert_eq!(outcome(&now), "rolled-back", "{now:#}");
     assert_eq!(daemon.runs(), 2);

@@ -1,13 +1,13 @@
 //! Upgrades that succeed, and the way back by hand.
 
-use upgraded_tests::{Daemon, NAME, Setup, Site, kind, last_run, outcome, steps};
+use upgraded_tests::{Daemon, Setup, Site, kind, last_run, outcome, steps};
 
 /// With a drill, as it is without a word in the file.
 #[test]
 fn a_good_upgrade_commits_and_takes_the_steps_of_its_plan() {
     let site = Site::new(&Setup { policy: "approve = \"breaking\"\n".into(), ..Setup::default() });
     let mut daemon = Daemon::start(&site).settled();
-    let plan = daemon.told(&["plan", NAME, "--to", "1.1.0"]);
+    let plan = daemon.told(&["plan", &site.name, "--to", "1.1.0"]);
     site.edit_version("1.1.0");
     let now = daemon.end_of_run_to("1.1.0");
     assert_eq!((outcome(&now), kind(&now)), ("committed", "idle"), "{now:#}");
@@ -32,7 +32,7 @@ fn a_rollback_by_hand_brings_back_the_data_of_before() {
     let now = daemon.end_of_run_to("1.1.0");
     assert_eq!(outcome(&now), "committed", "{now:#}");
 
-    daemon.told(&["rollback", NAME, "--yes"]);
+    daemon.told(&["rollback", &site.name, "--yes"]);
     daemon.end_of_run_after(last_run(&now));
     let now = daemon.wait("nothing is left to do", |now| kind(now) == "idle");
     assert_eq!((&now["installed"], &now["wanted"]), (&"1.0.0".into(), &"1.0.0".into()), "{now:#}");

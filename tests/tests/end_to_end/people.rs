@@ -1,7 +1,7 @@
 //! What waits for a person or for a time, and a person's change of mind.
 
 use std::fs;
-use upgraded_tests::{Daemon, NAME, Setup, Site, kind, outcome};
+use upgraded_tests::{Daemon, Setup, Site, kind, outcome};
 
 fn with_policy(version: &'static str, policy: &str) -> Site {
     Site::new(&Setup { version, policy: format!("{policy}\ndrill = \"off\"\n"), ..Setup::default() })
@@ -15,7 +15,7 @@ fn a_run_waits_for_its_approval_and_can_be_cancelled_before() {
     let approval = |now: &serde_json::Value| kind(now) == "waiting" && now["state"]["reason"] == "approval";
     site.edit_version("1.1.0");
     daemon.wait("it asks for an approval", approval);
-    daemon.told(&["cancel", NAME]);
+    daemon.told(&["cancel", &site.name]);
     let now = daemon.end_of_run_to("1.1.0");
     assert_ne!(outcome(&now), "committed", "{now:#}");
     site.is_whole("1.0.0", Some(&before));
@@ -28,7 +28,7 @@ fn a_run_waits_for_its_approval_and_can_be_cancelled_before() {
     daemon.kill();
     let mut daemon = Daemon::start(&site);
     daemon.wait("it still asks", approval);
-    daemon.told(&["approve", NAME]);
+    daemon.told(&["approve", &site.name]);
     let now = daemon.end_of_run_to("1.1.0");
     assert_eq!(outcome(&now), "committed", "{now:#}");
     site.is_whole("1.1.0", None);
@@ -60,7 +60,7 @@ fn a_run_that_is_cancelled_during_its_downtime_turns_round() {
     let mut daemon = Daemon::start(&site).settled();
     site.edit_version("1.3.0");
     daemon.wait("it migrates", |now| now["state"]["phase"] == "apply");
-    daemon.told(&["cancel", NAME]);
+    daemon.told(&["cancel", &site.name]);
     let now = daemon.end_of_run_to("1.3.0");
     assert_eq!(outcome(&now), "rolled-back", "{now:#}");
     site.is_whole("1.1.0", Some(&before));

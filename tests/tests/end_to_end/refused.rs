@@ -1,7 +1,7 @@
 //! What is refused before anything is touched.
 
 use std::fs;
-use upgraded_tests::{Daemon, NAME, Setup, Site, kind};
+use upgraded_tests::{Daemon, Setup, Site, kind};
 
 #[test]
 fn a_way_that_the_rules_forbid_is_refused() {
@@ -58,5 +58,5 @@ fn a_second_daemon_on_the_same_state_folder_says_so_and_ends() {
     let status = second.exit("the second one ends");
     assert!(!status.success());
     assert!(site.log().contains("another daemon uses the state folder"), "{}", site.log());
-    daemon.told(&["status", NAME]);
+    daemon.told(&["status", &site.name]);
 }

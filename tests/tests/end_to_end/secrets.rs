@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use upgraded_tests::{Daemon, NAME, Setup, Site, last_run, outcome};
+use upgraded_tests::{Daemon, Setup, Site, last_run, outcome};
 
 const SECRET: &str = "Xq7-secret-of-the-house-Jw2";
 
@@ -32,7 +32,7 @@ fn a_secret_is_in_no_journal_log_answer_or_command_line() {
     assert_eq!(outcome(&now), "committed", "{now:#}");
     assert!(!lines.contains(SECRET), "a command line shows it");
     let shown = daemon.told(&["show", &last_run(&now).to_string()]);
-    let told = [now, shown, daemon.told(&["logs", NAME])].map(|answer| answer.to_string());
+    let told = [now, shown, daemon.told(&["logs", &site.name])].map(|answer| answer.to_string());
     assert!(told.iter().all(|answer| !answer.contains(SECRET)), "an answer shows it");
     daemon.stop();
     assert_eq!(that_contain(&site.path("state")), Vec::<PathBuf>::new());
