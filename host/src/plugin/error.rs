@@ -85,7 +85,9 @@ fn listed(names: &[String]) -> String {
 /// Runtimes of languages bring all of WASI along, used or not.
 fn less_of_wasi(wanted: &[String]) -> &'static str {
     match wanted.iter().any(|name| name.starts_with("wasi:")) {
-        true => "; a plugin gets no folders and no sockets, and is built without them (`--stub-wasi` of componentize-py, `--disable` of jco)",
+        true => {
+            "; a plugin gets no folders and no sockets, and is built without them (`--stub-wasi` of componentize-py, `--disable` of jco)"
+        }
         false => "",
     }
 }

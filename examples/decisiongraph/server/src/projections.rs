@@ -13,11 +13,18 @@ pub type Projected = (String, i64, String);
 /// How the projections stand against the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
-    Healthy { workflows: usize },
+    Healthy {
+        workflows: usize,
+    },
     /// Projected by other code.
-    OtherCode { found: i32, expected: i32 },
+    OtherCode {
+        found: i32,
+        expected: i32,
+    },
     /// Some say something else than the log.
-    Different { workflows: Vec<String> },
+    Different {
+        workflows: Vec<String>,
+    },
 }
 
 /// What the code of that version makes of the log.
@@ -45,7 +52,9 @@ pub async fn rebuild_all(settings: &Settings, release: &Release) -> Result<()> {
 /// Everything anew, in one transaction; the number of workflows.
 pub async fn rebuild(client: &mut Client, projections: &Projections) -> Result<usize> {
     let transaction = client.transaction().await?;
-    transaction.batch_execute("LOCK TABLE workflows IN EXCLUSIVE MODE; DELETE FROM workflows; DELETE FROM projection_state").await?;
+    transaction
+        .batch_execute("LOCK TABLE workflows IN EXCLUSIVE MODE; DELETE FROM workflows; DELETE FROM projection_state")
+        .await?;
     let mut events = log::read(&transaction).await?;
     if projections.wrong {
         // It stops one event early for everybody.

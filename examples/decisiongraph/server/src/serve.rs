@@ -1,9 +1,9 @@
 //! The runtime: HTTP on `PORT`, by the paths that the guide names.
 
+use crate::log;
 use crate::projections::{self, Health};
 use crate::release::{Release, Start};
 use crate::settings::Settings;
-use crate::log;
 use anyhow::{Context, Result, bail};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -86,8 +86,10 @@ fn unhealthy(why: &str) -> Response {
 
 async fn workflows(State(runtime): Running) -> Result<Json<Value>, Failed> {
     let all = projections::all(&runtime.settings.connect().await?).await?;
-    let all: Vec<Value> =
-        all.into_iter().map(|(name, (state, events, _))| json!({ "workflow": name, "state": state, "events": events })).collect();
+    let all: Vec<Value> = all
+        .into_iter()
+        .map(|(name, (state, events, _))| json!({ "workflow": name, "state": state, "events": events }))
+        .collect();
     Ok(Json(Value::Array(all)))
 }
 
@@ -117,9 +119,8 @@ async fn admit_replay(State(runtime): Running, Json(wanted): Json<Value>) -> Res
     }
     let events = log::read(&runtime.settings.connect().await?).await?;
     Ok(match log::head(&events) {
-        Ok(head) => {
-            (StatusCode::ACCEPTED, Json(json!({ "admitted": true, "events": events.len(), "head": head }))).into_response()
-        }
+        Ok(head) => (StatusCode::ACCEPTED, Json(json!({ "admitted": true, "events": events.len(), "head": head })))
+            .into_response(),
         Err(number) => {
             let why = format!("event {number} does not follow from the one before it");
             (StatusCode::CONFLICT, Json(json!({ "admitted": false, "why": why }))).into_response()

@@ -17,7 +17,8 @@ pub struct Settings {
 
 impl Settings {
     pub fn read() -> Result<Self> {
-        let port = |name: &str| variable(name).map(|text| text.parse().with_context(|| format!("`{name}`"))).transpose();
+        let port =
+            |name: &str| variable(name).map(|text| text.parse().with_context(|| format!("`{name}`"))).transpose();
         Ok(Self {
             database_url: variable("DATABASE_URL").context("`DATABASE_URL` is not set")?,
             port: port("PORT")?.unwrap_or(4000),
