@@ -224,6 +224,9 @@ async fn a_service_that_ends_while_it_is_waited_for_is_an_error() {
     let names = [web()];
     let (result, ()) = tokio::join!(shop.services.wait_healthy(&shop.cx, &names, 60_000), async {
         let (stream, _) = listener.accept().await.unwrap();
+        while !fs::read_to_string(shop.path("web.log")).unwrap_or_default().contains("ready") {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
         let pid: i32 = fs::read_to_string(shop.path("web.pid")).unwrap().trim().parse().unwrap();
         proc::Identity::of(pid).unwrap().signal(rustix::process::Signal::KILL);
         drop(stream);
