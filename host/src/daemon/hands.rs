@@ -9,7 +9,7 @@ use crate::driver::Drivers;
 use crate::journal::KeptCopy;
 use crate::model::{BackupRef, Failure, Finding, Role};
 use crate::phase::global_step;
-use crate::pipeline::hands::Hands;
+use crate::phase::hands::Hands;
 use crate::plan::event::{Effect, Verdict};
 use crate::plan::step::Step;
 use crate::plan::{FileBack, Kind, Plan, PlannedEdit};

@@ -87,7 +87,7 @@ pub fn machine(state: &Path) -> Machine {
 
 /// A script that becomes this binary, at the test that is the supervisor.
 fn job_program(state: &Path) -> PathBuf {
-    let entry = "--ignored --exact driver::process::tests::supervisor_entry";
+    let entry = "--exact driver::process::tests::supervisor_entry";
     let text =
         format!("#!/bin/sh\n{JOB_FOLDER}=\"$2\" exec '{}' {entry}\n", std::env::current_exe().unwrap().display());
     script(&state.join("job-program"), &text)

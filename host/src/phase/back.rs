@@ -3,10 +3,10 @@
 use super::downtime::Frozen;
 use super::drill::same;
 use super::hops::old_bytes_key;
+use super::host_failure;
 use super::{RunContext, global_step, output, recorded, without_blockers};
 use crate::context::StepContext;
 use crate::model::{Act, BackupRef, Failure, Origin, Role};
-use crate::pipeline::host_failure;
 use crate::plan::Kind;
 use crate::plan::step::{Phase, Rung, Step};
 use serde_json::Value;

@@ -1,10 +1,10 @@
 //! The drill: a backup is restored into a throw-away double, by the method that a rollback would use, and what came out
 //! is held against what went in, line by line.
 
+use super::host_failure;
 use super::{RunContext, output, recorded};
 use crate::context::StepContext;
 use crate::model::{BackupRef, Failure, Origin};
-use crate::pipeline::host_failure;
 use crate::plan::step::{Phase, Step};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

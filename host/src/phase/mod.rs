@@ -5,18 +5,18 @@ mod back;
 mod backup;
 mod downtime;
 mod drill;
+pub mod hands;
 pub mod hops;
 
 use crate::activity::Activity;
 use crate::context::{Site, StepContext};
-use crate::effect::Effects;
+use crate::effect::{Effects, Ledger};
 use crate::model::{Binding, Failure, Finding, Role, Severity};
-use crate::pipeline::hands::Hands;
-use crate::pipeline::ledger::RunLedger;
 use crate::plan::event::EffectResultOf;
 use crate::plan::state::Progress;
 use crate::plan::step::{Phase, Step};
 use crate::plugin::roles::{Bound, Datastore, Platform};
+use hands::Hands;
 use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub struct RunContext<'a> {
     pub progress: &'a Progress,
     pub bound: &'a Bound,
     pub hands: &'a dyn Hands,
-    pub ledger: Arc<RunLedger>,
+    pub ledger: Arc<dyn Ledger>,
     pub activity: Activity,
 }
 
@@ -154,4 +154,9 @@ fn without_blockers(findings: Vec<Finding>) -> Result<Value, Failure> {
         return output(&findings);
     }
     Err(Failure { code: "blocker".into(), message: blockers.join("; "), retryable: false })
+}
+
+/// A failure of the host itself, not of a plugin.
+pub fn host_failure(code: &str, message: impl Into<String>) -> Failure {
+    Failure { code: code.into(), message: message.into(), retryable: false }
 }

@@ -1,21 +1,19 @@
 //! Takes a run from its plan to its outcome: the loop around the pure [`next`]. Decides nothing itself; called by the
 //! daemon for a new run and for one that a crash left open alike.
 
-pub mod hands;
 pub mod ledger;
 
 #[cfg(test)]
 mod simulator;
 
 use crate::activity::{Activity, Sink};
-use crate::model::Failure;
+use crate::phase::hands::Hands;
 use crate::phase::{self, RunContext};
 use crate::plan::event::{Event, Outcome, Verdict};
 use crate::plan::next::{Next, Wait, next};
 use crate::plan::step::Step;
 use crate::plugin::roles::Bound;
 use async_trait::async_trait;
-use hands::Hands;
 use ledger::RunLedger;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -77,6 +75,7 @@ pub enum Ended {
 }
 
 impl Pipeline {
+    #[expect(clippy::too_many_arguments, reason = "one place composes a run, and names each part")]
     pub fn new(
         run: u64, ledger: Arc<RunLedger>, bound: Bound, hands: Arc<dyn Hands>, patience: Arc<dyn Patience>,
         sink: Arc<dyn Fn(&Step) -> Sink + Send + Sync>, shutdown: CancellationToken, slots: Arc<Semaphore>,
@@ -220,9 +219,4 @@ impl Pipeline {
             _ => Ok(()),
         }
     }
-}
-
-/// A failure of the host itself, not of a plugin.
-pub fn host_failure(code: &str, message: impl Into<String>) -> Failure {
-    Failure { code: code.into(), message: message.into(), retryable: false }
 }

@@ -1,3 +1,5 @@
+//! Tests of files.
+
 use super::*;
 use serde_json::json;
 use upgraded_sdk::Severity;

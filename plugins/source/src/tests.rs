@@ -1,3 +1,5 @@
+//! Tests of source.
+
 use super::*;
 use upgraded_sdk::fake::FakeHost;
 use upgraded_sdk::serde_json::json;

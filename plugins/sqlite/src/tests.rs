@@ -1,3 +1,5 @@
+//! Tests of sqlite.
+
 use super::*;
 use serde_json::json;
 use upgraded_sdk::Severity;

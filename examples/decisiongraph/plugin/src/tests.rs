@@ -1,3 +1,5 @@
+//! Tests of decisiongraph.
+
 use super::*;
 use crate::notes::{Changes, between};
 use serde_json::json;

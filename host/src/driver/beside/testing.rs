@@ -16,6 +16,7 @@ pub struct Bench {
 }
 
 impl Bench {
+    #[expect(clippy::new_without_default, reason = "it makes folders")]
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = folder.path().join("vault.key");

@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 
 /// What the job program of a test calls: see [`testing::machine`].
 #[test]
-#[ignore = "the supervisor of other tests"]
 fn supervisor_entry() {
     let Some(folder) = std::env::var_os(testing::JOB_FOLDER) else { return };
     std::process::exit(run_job(Path::new(&folder)));
@@ -21,7 +20,6 @@ fn supervisor_entry() {
 
 /// The daemon that another test kills.
 #[test]
-#[ignore = "the daemon of other tests"]
 fn daemon_entry() {
     let Some(state) = std::env::var_os("UPGRADED_TEST_STATE").map(PathBuf::from) else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -211,7 +209,7 @@ async fn dropping_the_call_ends_the_command_unless_the_daemon_leaves() {
 /// Starts a daemon that runs `script`, waits until it does, and kills the daemon.
 async fn killed_daemon(state: &Path, script: &str) {
     let mut daemon = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "driver::process::tests::daemon_entry"])
+        .args(["--exact", "driver::process::tests::daemon_entry"])
         .env("UPGRADED_TEST_STATE", state)
         .env("UPGRADED_TEST_SCRIPT", format!("cd {}; touch began; {script}", state.display()))
         .stdout(std::process::Stdio::null())

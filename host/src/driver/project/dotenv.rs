@@ -85,11 +85,11 @@ fn entry(text: &str, start: usize, end: usize) -> Option<Entry> {
         return None;
     }
     let from = end - value.trim_start_matches([' ', '\t']).len();
-    if let Some(quote) = text[from..].chars().next().filter(|first| matches!(first, '"' | '\'')) {
-        if let Some(length) = closing(&text[from + 1..], quote) {
-            let inner = from + 1..from + 1 + length;
-            return Some(Entry { key: key.into(), whole: from..inner.end + 1, inner, quote: Some(quote) });
-        }
+    if let Some(quote) = text[from..].chars().next().filter(|first| matches!(first, '"' | '\''))
+        && let Some(length) = closing(&text[from + 1..], quote)
+    {
+        let inner = from + 1..from + 1 + length;
+        return Some(Entry { key: key.into(), whole: from..inner.end + 1, inner, quote: Some(quote) });
     }
     let value = &text[from..end];
     let comment = value.match_indices('#').find(|(at, _)| *at == 0 || value[..*at].ends_with([' ', '\t']));

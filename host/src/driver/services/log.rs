@@ -53,6 +53,7 @@ impl Position {
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "one at a time, on the stack of whoever follows it")]
 pub enum Log {
     File(FileLog),
     Journal(Journal),

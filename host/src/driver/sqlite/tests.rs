@@ -1,3 +1,5 @@
+//! Tests of sqlite.
+
 use super::*;
 use crate::driver::beside::testing::{Bench, call, cancelled_soon, drill, names};
 use rusqlite::{Connection, ErrorCode};

@@ -1,3 +1,5 @@
+//! Tests of trees.
+
 use super::*;
 use crate::driver::beside::testing::{Bench, call, cancelled_soon, drill, names};
 use crate::driver::beside::{escape, look};
@@ -51,7 +53,6 @@ fn times(root: &Path) -> Vec<(PathBuf, i64, i64)> {
     .unwrap();
     found
 }
-
 #[tokio::test]
 async fn a_tree_comes_back_as_it_was() {
     let bench = Bench::new();
@@ -76,7 +77,6 @@ async fn a_tree_comes_back_as_it_was() {
     assert_eq!(text.ino(), twin.ino());
     assert_eq!(bench.names("data"), ["data", "data.upgraded-r1-restore"]);
 }
-
 #[tokio::test]
 async fn a_drill_builds_its_double_and_leaves_the_live_one() {
     let bench = Bench::new();
@@ -91,7 +91,6 @@ async fn a_drill_builds_its_double_and_leaves_the_live_one() {
     assert_eq!(trees.mark(&call("r1-drill"), "data").await.unwrap(), mark);
     assert_eq!(names(&root, ""), ["data", "data.upgraded-r1-drill.none"]);
 }
-
 #[tokio::test]
 async fn a_frozen_copy_takes_the_live_name_and_goes_when_discarded() {
     let bench = Bench::new();
@@ -129,7 +128,6 @@ async fn a_frozen_copy_takes_the_live_name_and_goes_when_discarded() {
     let gone = trees.swap(&call("r1-late"), "data", "r1-freeze").await.unwrap_err();
     assert!(matches!(gone, VerbError::NotFound(_)), "{gone}");
 }
-
 #[tokio::test]
 async fn what_did_not_exist_does_not_exist_again() {
     let bench = Bench::new();

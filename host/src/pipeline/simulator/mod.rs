@@ -5,13 +5,13 @@
 mod roles;
 mod world;
 
-use super::hands::Hands;
 use super::ledger::{Place, RunLedger, Scissors};
 use super::{Ended, Parked, Patience, Pipeline};
 use crate::config::{Approve, Drill};
 use crate::effect::LedgerError;
 use crate::journal::Journal;
 use crate::model::*;
+use crate::phase::hands::Hands;
 use crate::plan::event::{Event, Outcome};
 use crate::plan::*;
 use crate::plugin::roles::Bound;

@@ -4,7 +4,7 @@ use super::world::{Behaviour, World};
 use crate::activity::Activity;
 use crate::context::{Site, StepContext};
 use crate::model::*;
-use crate::pipeline::hands::Hands;
+use crate::phase::hands::Hands;
 use crate::plan::event::{Effect, Verdict};
 use crate::plan::{FileBack, Plan, PlannedEdit};
 use crate::plugin::roles::*;

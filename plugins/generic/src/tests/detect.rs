@@ -1,3 +1,5 @@
+//! Tests of detect.
+
 use super::*;
 use upgraded_sdk::Severity;
 

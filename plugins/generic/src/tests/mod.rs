@@ -1,3 +1,5 @@
+//! Tests of the plugin.
+
 mod detect;
 mod path;
 mod settings;

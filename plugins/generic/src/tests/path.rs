@@ -1,3 +1,5 @@
+//! Tests of path.
+
 use super::*;
 use upgraded_sdk::{Act, Requirement};
 

@@ -1,3 +1,5 @@
+//! Tests of smoke.
+
 use super::*;
 use upgraded_sdk::{Response, Severity};
 
