@@ -9,15 +9,14 @@ use super::patience::Waits;
 use super::planning::{Looked, Refused, blockers};
 use crate::api::types::{News, Running, State, StepState};
 use crate::config::SecretCheck;
-use crate::effect::hex;
-use crate::journal::{Quarantine, Record, Refusal};
+use crate::config::edit::line_of;
+use crate::journal::{Quarantine, Record, Refusal, digest};
 use crate::model::Failure;
 use crate::pipeline::ledger::{Listener, RunLedger};
 use crate::pipeline::{Ended, Pipeline};
 use crate::plan::event::{Event, Outcome};
-use crate::plan::step::{Phase, Step};
+use crate::plan::step::Step;
 use crate::plan::{Kind, Plan};
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,10 +66,6 @@ fn open_run(host: &Host, entry: &Entry) -> Option<u64> {
 
 fn fail(host: &Host, entry: &Entry, message: String) {
     host.update(entry, |seen| seen.state = State::Error { message, diagnostics: None });
-}
-
-pub fn digest(text: &str) -> String {
-    hex(&Sha256::digest(text))
 }
 
 /// Reads the file and does what it says; how long until another look is worth it, where nothing changes.
@@ -236,42 +231,15 @@ async fn carry_on(host: &Arc<Host>, entry: &Arc<Entry>, run: u64) -> Result<(), 
     match ended.map_err(|e| failure("journal", &e))? {
         Ended::Shutdown => Ok(()),
         Ended::Outcome(outcome) => {
-            finish(host, entry, run, &plan, &outcome, pipeline.ledger.with(|p| p.started_any(Phase::Quiesce)));
+            finish(host, entry, run, &plan, &outcome);
             Ok(())
         }
     }
 }
 
-/// What an outcome means for the deployment.
-fn finish(host: &Host, entry: &Entry, run: u64, plan: &Plan, outcome: &Outcome, touched: bool) {
+/// Shows what the journal holds of the run's end.
+fn finish(host: &Host, entry: &Entry, run: u64, plan: &Plan, outcome: &Outcome) {
     tracing::info!(deployment = entry.name, run, ?outcome, "the run ended");
-    let file = digest(&plan.file);
-    let result = match (outcome, &plan.kind) {
-        (Outcome::Committed, _) => {
-            let wanted = entry.seen.lock().expect("no panic holds this lock").wanted.clone();
-            let _ = host.journal.lift_quarantine(&entry.name);
-            // A path that rests goes on with the next look.
-            if wanted.as_deref() == Some(&plan.to) { host.journal.settle(&entry.name, &file, &plan.to) } else { Ok(()) }
-        }
-        (Outcome::RolledBack(_), Kind::Rollback(_)) => {
-            // The version line was set back before the run began.
-            host.journal.settle(&entry.name, &file, &plan.to)
-        }
-        (Outcome::RolledBack(why) | Outcome::Abandoned(why), _) if touched => {
-            let version = wanted_of(plan);
-            let quarantine = Quarantine { deployment: entry.name.clone(), version, run, why: why.clone() };
-            host.journal.quarantine(&quarantine)
-        }
-        (Outcome::Refused(why) | Outcome::RolledBack(why) | Outcome::Abandoned(why), _) => {
-            // Cancelled or refused before anything was touched: not again for this very file.
-            let refused = host.journal.settle(&entry.name, &file, &plan.from);
-            tracing::info!(deployment = entry.name, run, "nothing was touched: {why}");
-            refused
-        }
-    };
-    if let Err(error) = result {
-        tracing::error!(deployment = entry.name, run, "{error}");
-    }
     let installed = match outcome {
         Outcome::Committed => Some(plan.to.clone()),
         Outcome::RolledBack(_) if plan.kind != Kind::Upgrade => Some(plan.to.clone()),
@@ -289,16 +257,6 @@ fn finish(host: &Host, entry: &Entry, run: u64, plan: &Plan, outcome: &Outcome, 
         };
     });
     host.hub.publish(Some(&entry.name), Some(run), News::Finished { outcome: outcome.clone() });
-}
-
-/// The version line that began the run: a path that rests has another target of its own.
-fn wanted_of(plan: &Plan) -> String {
-    line_of(&plan.file, "version").unwrap_or_else(|| plan.to.clone())
-}
-
-/// A text of the file's top level, without the rest of the file being looked at.
-pub fn line_of(text: &str, key: &str) -> Option<String> {
-    Some(text.parse::<toml_edit::DocumentMut>().ok()?.get(key)?.as_str()?.to_owned())
 }
 
 /// Tells those who watch what the journal got.

@@ -11,7 +11,6 @@ use crate::api::types::*;
 use crate::api::{Answer, Caller, Facade, NoticeStream};
 use crate::config::SecretCheck;
 use crate::journal::RunRow;
-use crate::model::Origin;
 use crate::phase::hops::old_bytes_key;
 use crate::plan::WayBack;
 use crate::plan::event::Event;
@@ -95,7 +94,7 @@ impl Host {
         let mut way = WayBack {
             of: row.run,
             admitted: admitted.map_or(row.started, |record| record.at),
-            origins: Default::default(),
+            backups: Default::default(),
             staged: Default::default(),
             files: progress.files(|hop, edit| old_bytes_key(&entry.name, row.run, hop, edit)),
         };
@@ -104,7 +103,7 @@ impl Host {
             match state.step.phase {
                 Phase::BackupFinal | Phase::BackupLate => {
                     let backup = serde_json::from_value(output.clone()).map_err(internal)?;
-                    way.origins.insert(binding.clone(), Origin::Backup(backup));
+                    way.backups.insert(binding.clone(), backup);
                 }
                 Phase::Stage if state.step.hop == Some(0) => {
                     way.staged.insert(binding.clone(), output.as_str().unwrap_or_default().to_owned());
@@ -161,7 +160,7 @@ impl Facade for Door {
     async fn set(&self, name: &str, version: &str, by: &Caller) -> Answer<VersionSet> {
         let entry = self.known(name)?;
         let text = tokio::fs::read_to_string(&entry.file).await.map_err(internal)?;
-        let before = actor::line_of(&text, "version").unwrap_or_default();
+        let before = crate::config::edit::line_of(&text, "version").unwrap_or_default();
         crate::config::edit::set_version(&entry.file, version)
             .map_err(|error| ApiError::new(ErrorCode::InvalidRequest, error.to_string()))?;
         tracing::info!(deployment = name, version, by = %by, "version set");

@@ -11,6 +11,7 @@ mod looks;
 mod patience;
 mod planning;
 mod releases;
+mod requirements;
 mod retention;
 mod views;
 

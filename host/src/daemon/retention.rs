@@ -51,6 +51,7 @@ async fn tidy(host: &Arc<Host>, entry: &Arc<Entry>) -> Result<(), String> {
     let committed = runs.iter().find(|run| run.outcome == Some(Outcome::Committed)).map(|run| run.run);
     let held: BTreeSet<u64> =
         runs.iter().take(policy.keep_backups as usize).map(|run| run.run).chain(quarantined).chain(committed).collect();
+    host.journal.forget_manifests_but_of(&name, &held).map_err(|e| e.to_string())?;
     let vault = ready.vault.clone();
     let forgotten = tokio::task::spawn_blocking(move || {
         let artifacts = vault.list(&format!("{name}/"))?;
