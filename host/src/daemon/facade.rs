@@ -10,7 +10,7 @@ use crate::api::facade::LogsOf;
 use crate::api::types::*;
 use crate::api::{Answer, Caller, Facade, NoticeStream};
 use crate::config::SecretCheck;
-use crate::journal::RunRow;
+use crate::journal::{Record, RunRow};
 use crate::phase::hops::old_bytes_key;
 use crate::plan::WayBack;
 use crate::plan::event::Event;
@@ -18,6 +18,7 @@ use crate::plan::next::{Next, Wait, next};
 use crate::plan::state::{Progress as RunProgress, Status};
 use crate::plan::step::Phase;
 use async_trait::async_trait;
+use jiff::Timestamp;
 use std::sync::Arc;
 
 /// The socket's view of the host, whose tasks outlive a caller.
@@ -88,12 +89,9 @@ impl Host {
         let row = ended.filter(|row| row.outcome == Some(Outcome::Committed)).ok_or_else(none)?;
         let records = self.journal.records(row.run).map_err(internal)?;
         let progress = RunProgress::replay(records.iter().map(|record| &record.event)).map_err(internal)?;
-        let admitted = records
-            .iter()
-            .find(|record| matches!(&record.event, Event::Started { step, .. } if step.starts_with("admit-")));
         let mut way = WayBack {
             of: row.run,
-            admitted: admitted.map_or(row.started, |record| record.at),
+            admitted: admitted_at(&records).unwrap_or(row.started),
             backups: Default::default(),
             staged: Default::default(),
             files: progress.files(|hop, edit| old_bytes_key(&entry.name, row.run, hop, edit)),
@@ -127,6 +125,20 @@ impl Host {
         entry.nudge.notify_one();
         run.filter(|run| run.outcome.is_none()).map(|run| run.run).ok_or_else(|| internal("the run did not begin"))
     }
+}
+
+/// From when on users wrote to the new version.
+fn admitted_at(records: &[Record]) -> Option<Timestamp> {
+    let begins = |event: &Event| matches!(event, Event::Started { step, .. } if step.starts_with("admit-"));
+    records.iter().find(|record| begins(&record.event)).map(|record| record.at)
+}
+
+fn to_confirm(row: &RunRow, writes_since: Timestamp) -> RollbackAnswer {
+    let message = format!(
+        "run {} took `{}` from {} to {}; what was written since {writes_since} is set aside by a rollback",
+        row.run, row.deployment, row.from, row.to
+    );
+    RollbackAnswer::NeedsConfirmation { run: row.run, to: row.from.clone(), writes_since, message }
 }
 
 #[async_trait]
@@ -240,7 +252,11 @@ impl Facade for Door {
 
     async fn rollback(&self, name: &str, request: RollbackRequest, by: &Caller) -> Answer<RollbackAnswer> {
         let entry = self.known(name)?;
-        if self.todo(&entry).is_some() {
+        if let Some((run, _)) = self.todo(&entry) {
+            let records = self.journal.records(run).map_err(internal)?;
+            if let Some(since) = admitted_at(&records).filter(|_| request.confirm != Some(run)) {
+                return Ok(to_confirm(&self.journal.run(run).map_err(internal)?, since));
+            }
             let why = format!("by {by}");
             let event = Event::Decided { by: by.to_string(), decision: Decision::Rollback, why };
             return Ok(RollbackAnswer::Started { run: self.tell(&entry, event)? });
@@ -249,11 +265,7 @@ impl Facade for Door {
         if request.confirm == Some(row.run) {
             return Ok(RollbackAnswer::Started { run: self.begin_rollback(&entry).await? });
         }
-        let message = format!(
-            "run {} took `{name}` from {} to {}; what was written since {} is set aside by a rollback",
-            row.run, row.from, row.to, way.admitted
-        );
-        Ok(RollbackAnswer::NeedsConfirmation { run: row.run, to: row.from, writes_since: way.admitted, message })
+        Ok(to_confirm(&row, way.admitted))
     }
 
     async fn decide(&self, name: &str, request: DecideRequest, by: &Caller) -> Answer<Deployment> {

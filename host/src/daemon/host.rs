@@ -18,6 +18,7 @@ use crate::vault::{Vault, VaultError};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -48,6 +49,8 @@ pub struct Entry {
     /// Look again.
     pub nudge: Notify,
     pub seen: Mutex<Seen>,
+    /// The newest run when retention last found nothing left to let go; 0: not looked yet.
+    pub tidied: AtomicU64,
     /// The run under way.
     pub pipeline: Mutex<Option<Arc<Pipeline>>>,
 }
@@ -116,6 +119,7 @@ impl Host {
                 state: State::Idle,
                 gone: false,
             }),
+            tidied: AtomicU64::new(0),
             pipeline: Mutex::new(None),
         });
         entries.insert(name.to_owned(), entry.clone());
