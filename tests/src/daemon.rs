@@ -25,6 +25,7 @@ impl<'a> Daemon<'a> {
         let child = Command::new(&site.programs.upgraded)
             .arg("--config")
             .arg(site.settings_file())
+            .env("UPGRADED_FAILPOINT_FILE", site.cut_file())
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the daemon's log"))

@@ -14,8 +14,9 @@ use crate::journal::{Quarantine, Record, Refusal};
 use crate::model::Failure;
 use crate::pipeline::ledger::{Listener, RunLedger};
 use crate::pipeline::{Ended, Pipeline};
+use crate::plan::aftermath::line_of;
 use crate::plan::event::{Event, Outcome};
-use crate::plan::step::{Phase, Step};
+use crate::plan::step::Step;
 use crate::plan::{Kind, Plan};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -160,7 +161,12 @@ fn quarantined(host: &Host, entry: &Entry, wanted: &str) -> bool {
         let _ = host.journal.lift_quarantine(&entry.name);
         return false;
     }
-    host.update(entry, |seen| seen.state = State::Quarantined { version, run, why });
+    // Where nothing was looked at since the start: what the run that failed went back to.
+    let stands = host.journal.run(run).ok().filter(|row| matches!(row.outcome, Some(Outcome::RolledBack(_))));
+    host.update(entry, |seen| {
+        seen.installed = seen.installed.take().or(stands.map(|row| row.from));
+        seen.state = State::Quarantined { version, run, why };
+    });
     true
 }
 
@@ -236,42 +242,15 @@ async fn carry_on(host: &Arc<Host>, entry: &Arc<Entry>, run: u64) -> Result<(), 
     match ended.map_err(|e| failure("journal", &e))? {
         Ended::Shutdown => Ok(()),
         Ended::Outcome(outcome) => {
-            finish(host, entry, run, &plan, &outcome, pipeline.ledger.with(|p| p.started_any(Phase::Quiesce)));
+            finish(host, entry, run, &plan, &outcome);
             Ok(())
         }
     }
 }
 
-/// What an outcome means for the deployment.
-fn finish(host: &Host, entry: &Entry, run: u64, plan: &Plan, outcome: &Outcome, touched: bool) {
+/// Shows how the run ended; what it means was written down with its end.
+fn finish(host: &Host, entry: &Entry, run: u64, plan: &Plan, outcome: &Outcome) {
     tracing::info!(deployment = entry.name, run, ?outcome, "the run ended");
-    let file = digest(&plan.file);
-    let result = match (outcome, &plan.kind) {
-        (Outcome::Committed, _) => {
-            let wanted = entry.seen.lock().expect("no panic holds this lock").wanted.clone();
-            let _ = host.journal.lift_quarantine(&entry.name);
-            // A path that rests goes on with the next look.
-            if wanted.as_deref() == Some(&plan.to) { host.journal.settle(&entry.name, &file, &plan.to) } else { Ok(()) }
-        }
-        (Outcome::RolledBack(_), Kind::Rollback(_)) => {
-            // The version line was set back before the run began.
-            host.journal.settle(&entry.name, &file, &plan.to)
-        }
-        (Outcome::RolledBack(why) | Outcome::Abandoned(why), _) if touched => {
-            let version = wanted_of(plan);
-            let quarantine = Quarantine { deployment: entry.name.clone(), version, run, why: why.clone() };
-            host.journal.quarantine(&quarantine)
-        }
-        (Outcome::Refused(why) | Outcome::RolledBack(why) | Outcome::Abandoned(why), _) => {
-            // Cancelled or refused before anything was touched: not again for this very file.
-            let refused = host.journal.settle(&entry.name, &file, &plan.from);
-            tracing::info!(deployment = entry.name, run, "nothing was touched: {why}");
-            refused
-        }
-    };
-    if let Err(error) = result {
-        tracing::error!(deployment = entry.name, run, "{error}");
-    }
     let installed = match outcome {
         Outcome::Committed => Some(plan.to.clone()),
         Outcome::RolledBack(_) if plan.kind != Kind::Upgrade => Some(plan.to.clone()),
@@ -289,16 +268,6 @@ fn finish(host: &Host, entry: &Entry, run: u64, plan: &Plan, outcome: &Outcome, 
         };
     });
     host.hub.publish(Some(&entry.name), Some(run), News::Finished { outcome: outcome.clone() });
-}
-
-/// The version line that began the run: a path that rests has another target of its own.
-fn wanted_of(plan: &Plan) -> String {
-    line_of(&plan.file, "version").unwrap_or_else(|| plan.to.clone())
-}
-
-/// A text of the file's top level, without the rest of the file being looked at.
-pub fn line_of(text: &str, key: &str) -> Option<String> {
-    Some(text.parse::<toml_edit::DocumentMut>().ok()?.get(key)?.as_str()?.to_owned())
 }
 
 /// Tells those who watch what the journal got.

@@ -161,7 +161,7 @@ impl Facade for Door {
     async fn set(&self, name: &str, version: &str, by: &Caller) -> Answer<VersionSet> {
         let entry = self.known(name)?;
         let text = tokio::fs::read_to_string(&entry.file).await.map_err(internal)?;
-        let before = actor::line_of(&text, "version").unwrap_or_default();
+        let before = crate::plan::aftermath::line_of(&text, "version").unwrap_or_default();
         crate::config::edit::set_version(&entry.file, version)
             .map_err(|error| ApiError::new(ErrorCode::InvalidRequest, error.to_string()))?;
         tracing::info!(deployment = name, version, by = %by, "version set");

@@ -1,10 +1,12 @@
 //! What happened, durable before anything else happens: SQLite with a write-ahead log and full synchronisation, one
 //! writer. Keeps events; what they mean is `plan`'s business.
 
+mod ending;
 mod failpoint;
 mod rows;
 mod schema;
 
+pub use ending::Ending;
 pub use failpoint::failpoint;
 pub use rows::*;
 
@@ -127,22 +129,8 @@ impl Journal {
     pub fn append(&self, run: u64, number: u64, event: &Event) -> Result<Record, JournalError> {
         let at = Timestamp::now();
         let body = serde_json::to_string(event).map_err(JournalError::Encode)?;
-        self.write(|connection| {
-            let transaction = connection.unchecked_transaction()?;
-            transaction.execute(
-                "INSERT INTO records (run, number, at, body) VALUES (?1, ?2, ?3, ?4)",
-                params![run as i64, number as i64, at.to_string(), body],
-            )?;
-            if let Event::Finished { outcome } = event {
-                let outcome = serde_json::to_string(outcome).unwrap_or_default();
-                transaction.execute(
-                    "UPDATE runs SET ended = ?2, outcome = ?3 WHERE run = ?1",
-                    params![run as i64, at.to_string(), outcome],
-                )?;
-            }
-            transaction.commit()
-        })?;
-        failpoint("record");
+        self.write(|connection| insert(connection, run, number, at, &body))?;
+        failpoint::recorded(event);
         Ok(Record { number, at, event: event.clone() })
     }
 
@@ -207,16 +195,6 @@ impl Journal {
         self.read(rows::REFUSALS, params![deployment, limit], Refusal::read)
     }
 
-    pub fn quarantine(&self, entry: &Quarantine) -> Result<(), JournalError> {
-        self.write(|connection| {
-            connection.execute(
-                "INSERT OR REPLACE INTO quarantine (deployment, version, run, why) VALUES (?1, ?2, ?3, ?4)",
-                params![entry.deployment, entry.version, entry.run as i64, entry.why],
-            )
-        })?;
-        Ok(())
-    }
-
     pub fn quarantined(&self, deployment: &str) -> Result<Option<Quarantine>, JournalError> {
         let rows = self.read(
             "SELECT deployment, version, run, why FROM quarantine WHERE deployment = ?1",
@@ -227,22 +205,14 @@ impl Journal {
     }
 
     pub fn lift_quarantine(&self, deployment: &str) -> Result<bool, JournalError> {
-        let lifted =
-            self.write(|connection| connection.execute("DELETE FROM quarantine WHERE deployment = ?1", [deployment]))?;
-        Ok(lifted > 0)
+        Ok(self.write(|connection| lift(connection, deployment))? > 0)
     }
 
     // ---- settled files ----
 
     /// The deployment's file with this digest needs nothing more done; `version` is what runs.
     pub fn settle(&self, deployment: &str, file_digest: &str, version: &str) -> Result<(), JournalError> {
-        self.write(|connection| {
-            connection.execute(
-                "INSERT OR REPLACE INTO settled (deployment, file_digest, version) VALUES (?1, ?2, ?3)",
-                params![deployment, file_digest, version],
-            )
-        })?;
-        Ok(())
+        Ok(self.write(|connection| settle(connection, deployment, file_digest, version))?)
     }
 
     /// The file is looked at again, whatever it says.
@@ -287,6 +257,26 @@ impl Journal {
         })?;
         Ok(())
     }
+}
+
+fn insert(connection: &Connection, run: u64, number: u64, at: Timestamp, body: &str) -> rusqlite::Result<()> {
+    connection.execute(
+        "INSERT INTO records (run, number, at, body) VALUES (?1, ?2, ?3, ?4)",
+        params![run as i64, number as i64, at.to_string(), body],
+    )?;
+    Ok(())
+}
+
+fn settle(connection: &Connection, deployment: &str, file_digest: &str, version: &str) -> rusqlite::Result<()> {
+    connection.execute(
+        "INSERT OR REPLACE INTO settled (deployment, file_digest, version) VALUES (?1, ?2, ?3)",
+        params![deployment, file_digest, version],
+    )?;
+    Ok(())
+}
+
+fn lift(connection: &Connection, deployment: &str) -> rusqlite::Result<usize> {
+    connection.execute("DELETE FROM quarantine WHERE deployment = ?1", [deployment])
 }
 
 fn reserve(path: &Path) -> std::io::Result<()> {

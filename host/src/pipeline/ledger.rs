@@ -1,9 +1,11 @@
 //! One run's journal with what it comes to: every event is checked against the table, written, and then seen by all.
 
-use crate::effect::{Cut, Ledger, LedgerError};
-use crate::journal::{Journal, JournalError, Record, failpoint};
+use crate::effect::{Cut, Ledger, LedgerError, hex};
+use crate::journal::{Ending, Journal, JournalError, Record, failpoint};
+use crate::plan::aftermath::aftermath;
 use crate::plan::event::Event;
 use crate::plan::state::{IllegalEvent, Progress};
+use sha2::{Digest, Sha256};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 pub type Listener = Arc<dyn Fn(u64, &Record) + Send + Sync>;
@@ -101,7 +103,7 @@ impl RunLedger {
             }
             return Err(error);
         }
-        match self.journal.append(self.run, number, event) {
+        match self.keep(&inner.progress, number, event) {
             Ok(record) => {
                 (self.listener)(self.run, &record);
                 let cut = self.snip(Place::AfterRecord);
@@ -116,6 +118,17 @@ impl RunLedger {
                 Err(error)
             }
         }
+    }
+
+    fn keep(&self, progress: &Progress, number: u64, event: &Event) -> Result<Record, JournalError> {
+        let Event::Finished { outcome } = event else { return self.journal.append(self.run, number, event) };
+        let plan = &progress.plan;
+        let ending = Ending {
+            deployment: &plan.deployment,
+            file_digest: &hex(&Sha256::digest(&plan.file)),
+            aftermath: &aftermath(progress, outcome),
+        };
+        self.journal.finish(self.run, number, event, &ending)
     }
 
     fn snip(&self, place: Place) -> Result<(), LedgerError> {

@@ -1,5 +1,6 @@
 //! What will happen, decided before it happens. Pure: no clock, no I/O, no plugin.
 
+pub mod aftermath;
 pub mod event;
 pub mod next;
 pub mod state;
