@@ -23,6 +23,8 @@ fn cancelled(site: &Site, mut daemon: Daemon<'_>, held: Option<Hold<'_>>, ends_a
     drop(held);
     let now = daemon.end_of_run_to("1.1.0");
     assert_eq!(outcome(&now), ends_as, "{now:#}");
+    let rests = if ends_as == "refused" { "error" } else { "quarantined" };
+    daemon.wait("it is still shown", |now| kind(now) == rests);
     let touched = site.events().iter().any(|event| event["step"] == "quiesce-main");
     assert_eq!(touched, ends_as == "rolled-back", "{now:#}");
 }
@@ -54,8 +56,15 @@ fn while_it_is_backed_up_ahead() {
     daemon.told(&["cancel", &site.name]);
     unlock();
     let now = daemon.end_of_run_to("1.1.0");
-    assert_eq!((outcome(&now), kind(&now)), ("refused", "error"), "{now:#}");
+    assert_eq!(outcome(&now), "refused", "{now:#}");
+    daemon.wait("it is still shown", |now| kind(now) == "error");
     site.is_whole("1.0.0", Some(&before));
+
+    // Not again by itself, but when the operator says so.
+    daemon.told(&["retry", &site.name]);
+    let now = daemon.end_of_run_after(1);
+    assert_eq!(outcome(&now), "committed", "{now:#}");
+    site.is_whole("1.1.0", None);
 }
 
 #[test]
