@@ -3,7 +3,7 @@
 
 use crate::Programs;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
@@ -16,13 +16,15 @@ pub struct Setup {
     /// The release that runs.
     pub version: &'static str,
     pub uploads: u32,
+    /// Made by the daemon itself at its first start; else one whose key costs nothing to derive.
+    pub new_vault: bool,
     /// Lines for `[policy]`.
     pub policy: String,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { version: "1.0.0", uploads: 4, policy: "approve = \"breaking\"\ndrill = \"off\"\n".into() }
+        Self { version: "1.0.0", uploads: 4, new_vault: false, policy: "approve = \"breaking\"\ndrill = \"off\"\n".into() }
     }
 }
 
@@ -53,6 +55,9 @@ impl Site {
         for folder in ["notes", "deployments", "state", "vault", "etc"] {
             fs::create_dir(site.path(folder)).expect("a folder of the site");
         }
+        if !setup.new_vault {
+            site.lay_vault();
+        }
         write(&site.product_file(), &site.product());
         succeed(Command::new(&site.programs.notes).arg("make-repository").arg(site.path("repository")));
         site.lay_out(setup.version);
@@ -64,6 +69,18 @@ impl Site {
         write(&site.deployment_file(), &site.deployment(setup));
         site.take_compiled_plugins();
         site
+    }
+
+    /// The key of a real vault is derived for a third of a second, at every start of a daemon.
+    fn lay_vault(&self) {
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/vault"), self.folder.path());
+        let packs = (0..=u8::MAX).map(|byte| format!("data/{byte:02x}"));
+        for folder in packs.chain(["index", "snapshots", "locks"].map(str::to_owned)) {
+            fs::create_dir_all(self.path("vault").join(folder)).expect("a folder of the vault");
+        }
+        let key = self.path("etc/vault.key");
+        write(&key, "the key of every test\n");
+        fs::set_permissions(key, fs::Permissions::from_mode(0o600)).expect("the key is ours alone");
     }
 
     /// What an operator has done once, by hand, when the product was installed.

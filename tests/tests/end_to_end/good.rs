@@ -2,10 +2,10 @@
 
 use upgraded_tests::{Daemon, Release, Setup, Site, kind, last_run, outcome, steps};
 
-/// With a drill, as it is without a word in the file.
+/// With a drill, as it is without a word in the file, and the vault that the first start makes.
 #[test]
 fn a_good_upgrade_commits_and_takes_the_steps_of_its_plan() {
-    let site = Site::new(&Setup { policy: "approve = \"breaking\"\n".into(), ..Setup::default() });
+    let site = Site::new(&Setup { new_vault: true, policy: "approve = \"breaking\"\n".into(), ..Setup::default() });
     let mut daemon = Daemon::start(&site).settled();
     let plan = daemon.told(&["plan", &site.name, "--to", "1.1.0"]);
     site.edit_version("1.1.0");
