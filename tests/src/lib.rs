@@ -2,13 +2,21 @@
 //! a user and an operator see of both. Nothing here knows the daemon's code: it edits files, asks the socket, calls
 //! `upgradectl`, and reads what lies on the disk. Everything that goes wrong is a panic that names it.
 
+mod cut;
 mod daemon;
+mod hold;
+mod power;
 mod programs;
+mod release;
 mod site;
 mod socket;
+mod whole;
 
+pub use cut::Cut;
 pub use daemon::Daemon;
+pub use hold::Hold;
 pub use programs::Programs;
+pub use release::Release;
 pub use site::{Setup, Site};
 pub use socket::ask;
 
@@ -20,6 +28,11 @@ pub fn kind(now: &Value) -> &str {
 
 pub fn outcome(now: &Value) -> &str {
     now["last_run"]["outcome"]["outcome"].as_str().unwrap_or_default()
+}
+
+/// Why the run turned round, or was refused.
+pub fn why(now: &Value) -> &str {
+    now["last_run"]["outcome"]["why"].as_str().unwrap_or_default()
 }
 
 pub fn last_run(now: &Value) -> u64 {

@@ -3,7 +3,7 @@
 
 use crate::Programs;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
@@ -16,13 +16,15 @@ pub struct Setup {
     /// The release that runs.
     pub version: &'static str,
     pub uploads: u32,
+    /// Made by the daemon itself at its first start; else one whose key costs nothing to derive.
+    pub new_vault: bool,
     /// Lines for `[policy]`.
     pub policy: String,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { version: "1.0.0", uploads: 4, policy: "approve = \"breaking\"\ndrill = \"off\"\n".into() }
+        Self { version: "1.0.0", uploads: 4, new_vault: false, policy: "approve = \"breaking\"\ndrill = \"off\"\n".into() }
     }
 }
 
@@ -33,7 +35,9 @@ pub struct Site {
     /// The deployment's. No two sites share it: services carry it as their mark.
     pub name: String,
     folder: TempDir,
-    address: String,
+    pub(crate) address: String,
+    /// What its operator wrote into `notes.toml`.
+    product: Mutex<String>,
 }
 
 impl Site {
@@ -43,15 +47,18 @@ impl Site {
         let folder = tempfile::Builder::new().prefix("upgraded-").tempdir().expect("a folder for the site");
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("notes-{}-{number}", std::process::id());
-        let site = Self { programs: Programs::find(), name, folder, address: own_address(number) };
+        let address = own_address(number);
+        let product = format!(
+            "title = \"Notes of the house\"\n\n[web]\nlisten = \"{address}:8081\"\n\n[front]\nlisten = \"{address}:8080\"\n"
+        );
+        let site = Self { programs: Programs::find(), name, folder, address, product: Mutex::new(product) };
         for folder in ["notes", "deployments", "state", "vault", "etc"] {
             fs::create_dir(site.path(folder)).expect("a folder of the site");
         }
-        let product = format!(
-            "title = \"Notes of the house\"\n\n[web]\nlisten = \"{0}:8081\"\n\n[front]\nlisten = \"{0}:8080\"\n",
-            site.address
-        );
-        write(&site.product_file(), &product);
+        if !setup.new_vault {
+            site.lay_vault();
+        }
+        write(&site.product_file(), &site.product());
         succeed(Command::new(&site.programs.notes).arg("make-repository").arg(site.path("repository")));
         site.lay_out(setup.version);
         site.notes(&["migrate"]);
@@ -62,6 +69,18 @@ impl Site {
         write(&site.deployment_file(), &site.deployment(setup));
         site.take_compiled_plugins();
         site
+    }
+
+    /// The key of a real vault is derived for a third of a second, at every start of a daemon.
+    fn lay_vault(&self) {
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/vault"), self.folder.path());
+        let packs = (0..=u8::MAX).map(|byte| format!("data/{byte:02x}"));
+        for folder in packs.chain(["index", "snapshots", "locks"].map(str::to_owned)) {
+            fs::create_dir_all(self.path("vault").join(folder)).expect("a folder of the vault");
+        }
+        let key = self.path("etc/vault.key");
+        write(&key, "the key of every test\n");
+        fs::set_permissions(key, fs::Permissions::from_mode(0o600)).expect("the key is ours alone");
     }
 
     /// What an operator has done once, by hand, when the product was installed.
@@ -133,55 +152,20 @@ impl Site {
         write_by_rename(&file, &change(&text));
     }
 
+    /// The product's own settings, which are one of the files that a run may edit.
+    pub fn edit_product(&self, change: impl Fn(&str) -> String) {
+        let text = change(&fs::read_to_string(self.product_file()).expect("`notes.toml`"));
+        write_by_rename(&self.product_file(), &text);
+        *self.product.lock().expect("nothing panics here") = text;
+    }
+
+    pub fn product(&self) -> String {
+        self.product.lock().expect("nothing panics here").clone()
+    }
+
     /// Another deployment's file beside the site's own.
     pub fn add_deployment(&self, name: &str, text: &str) {
         write_by_rename(&self.path("deployments").join(format!("{name}.toml")), text);
-    }
-
-    /// Digests of every row and every upload, a line each.
-    pub fn checksums(&self) -> String {
-        self.notes(&["checksum"])
-    }
-
-    /// What answers behind the public address.
-    pub fn version_for_users(&self) -> String {
-        let url = format!("http://{}:8080/health", self.address);
-        let answer =
-            succeed(Command::new("curl").args(["--silent", "--show-error", "--fail", "--max-time", "20", &url]));
-        let health: serde_json::Value = serde_json::from_str(&answer).expect("the product's health");
-        health["version"].as_str().expect("a version").to_owned()
-    }
-
-    /// Users are let in, read everything as it was written, by this version; its files are in place; it can be written
-    /// to; nothing holds its services down. The data is compared where it is said what it should be.
-    pub fn is_whole(&self, version: &str, checksums: Option<&str>) {
-        assert_eq!(self.version_for_users(), version, "the version behind the gate\n{}", self.log());
-        self.notes(&["smoke", "--address", &format!("{}:8080", self.address)]);
-        let current = fs::read_link(self.home().join("current")).expect("the link to the release");
-        assert!(current.ends_with(self.commit(version)), "`current` leads to `{}`", current.display());
-        if let Some(checksums) = checksums {
-            assert_eq!(self.checksums(), checksums, "the data of {version}\n{}", self.log());
-        }
-        self.can_be_written();
-        assert_eq!(files_beneath(&self.path("state/hold")), Vec::<PathBuf>::new(), "services are held down");
-        assert_eq!(files_beneath(&self.path("state/scratch")), Vec::<PathBuf>::new(), "a drill was left");
-        assert_eq!(self.jobs(), Vec::<String>::new(), "commands of a run still run");
-    }
-
-    /// A change that is taken back at once.
-    fn can_be_written(&self) {
-        let connection = rusqlite::Connection::open(self.home().join("data/notes.db")).expect("the database");
-        connection.busy_timeout(std::time::Duration::from_secs(10)).expect("a timeout");
-        connection
-            .execute_batch("BEGIN IMMEDIATE; UPDATE counters SET value = value + 1; ROLLBACK;")
-            .expect("the database is not fenced");
-        let upload = self.home().join("data/uploads/.probe");
-        fs::write(&upload, "x").and_then(|()| fs::remove_file(&upload)).expect("the uploads are not fenced");
-    }
-
-    fn jobs(&self) -> Vec<String> {
-        let own = self.path("state/jobs").display().to_string();
-        self.processes().into_iter().map(|(_, line)| line).filter(|line| line.contains(&own)).collect()
     }
 
     /// Their numbers and command lines, of all that name this site's folder.
@@ -197,13 +181,6 @@ impl Site {
             })
             .filter(|(_, line)| line.contains(&folder))
             .collect()
-    }
-
-    /// Of the site's newest run, read from the journal itself.
-    pub fn records(&self) -> u32 {
-        let journal = rusqlite::Connection::open(self.path("state/journal.db")).expect("the journal");
-        let count = "SELECT count(*) FROM records WHERE run = (SELECT max(run) FROM runs)";
-        journal.query_row(count, [], |row| row.get(0)).expect("the journal's records")
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -229,16 +206,16 @@ impl Site {
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
     }
-    fn product_file(&self) -> PathBuf {
+    pub fn product_file(&self) -> PathBuf {
         self.path("notes/notes.toml")
     }
 
-    fn commit(&self, version: &str) -> String {
+    pub fn commit(&self, version: &str) -> String {
         let revision = format!("v{version}^{{commit}}");
         succeed(self.git().args(["rev-parse", &revision])).trim().to_owned()
     }
 
-    fn git(&self) -> Command {
+    pub(crate) fn git(&self) -> Command {
         let mut git = Command::new("git");
         git.arg("-C").arg(self.path("repository"));
         git
@@ -264,7 +241,7 @@ fn own_address(number: u32) -> String {
     format!("127.{}.{}.{}", pid / 254 % 254 + 1, pid % 254 + 1, number % 254 + 1)
 }
 
-fn succeed(command: &mut Command) -> String {
+pub(crate) fn succeed(command: &mut Command) -> String {
     let output: Output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -274,21 +251,13 @@ fn copy(from: &Path, to: &Path) {
     succeed(Command::new("cp").arg("-a").arg(from).arg(to));
 }
 
-fn write(file: &Path, text: &str) {
+pub(crate) fn write(file: &Path, text: &str) {
     fs::write(file, text).unwrap_or_else(|error| panic!("`{}`: {error}", file.display()));
 }
 
 /// As editors do it.
-fn write_by_rename(file: &Path, text: &str) {
+pub(crate) fn write_by_rename(file: &Path, text: &str) {
     let beside = file.with_extension("toml~");
     write(&beside, text);
     fs::rename(&beside, file).unwrap_or_else(|error| panic!("`{}`: {error}", file.display()));
-}
-
-fn files_beneath(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    entries
-        .flatten()
-        .flat_map(|entry| if entry.path().is_dir() { files_beneath(&entry.path()) } else { vec![entry.path()] })
-        .collect()
 }

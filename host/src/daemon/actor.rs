@@ -10,7 +10,7 @@ use super::planning::{Looked, Refused, blockers};
 use crate::api::types::{News, Running, State, StepState};
 use crate::config::SecretCheck;
 use crate::config::edit::line_of;
-use crate::journal::{Quarantine, Record, Refusal, digest};
+use crate::journal::{Quarantine, Record, Refusal, RunRow, digest};
 use crate::model::Failure;
 use crate::pipeline::ledger::{Listener, RunLedger};
 use crate::pipeline::{Ended, Pipeline};
@@ -59,9 +59,12 @@ pub async fn live(host: Arc<Host>, entry: Arc<Entry>) {
     }
 }
 
+fn newest(host: &Host, entry: &Entry) -> Option<RunRow> {
+    host.journal.runs(Some(&entry.name), 1).ok()?.pop()
+}
+
 fn open_run(host: &Host, entry: &Entry) -> Option<u64> {
-    let newest = host.journal.runs(Some(&entry.name), 1).ok()?.pop()?;
-    newest.outcome.is_none().then_some(newest.run)
+    newest(host, entry).filter(|run| run.outcome.is_none()).map(|run| run.run)
 }
 
 fn fail(host: &Host, entry: &Entry, message: String) {
@@ -137,13 +140,20 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
 
 fn settled_state(host: &Host, entry: &Entry, text: &str, version: &str) {
     let quarantine = host.journal.quarantined(&entry.name).ok().flatten();
+    let wanted = line_of(text, "version");
+    // A run that ended before it touched anything: why, until the file or the operator says something else.
+    let refused = match newest(host, entry).and_then(|run| run.outcome) {
+        Some(Outcome::Refused(why) | Outcome::Abandoned(why)) if wanted.as_deref() != Some(version) => Some(why),
+        _ => None,
+    };
     host.update(entry, |seen| {
         seen.product = line_of(text, "product");
-        seen.wanted = line_of(text, "version");
+        seen.wanted = wanted;
         seen.installed = Some(version.to_owned());
-        seen.state = match quarantine {
-            Some(Quarantine { version, run, why, .. }) => State::Quarantined { version, run, why },
-            None => State::Idle,
+        seen.state = match (quarantine, refused) {
+            (Some(Quarantine { version, run, why, .. }), _) => State::Quarantined { version, run, why },
+            (None, Some(message)) => State::Error { message, diagnostics: None },
+            (None, None) => State::Idle,
         };
     });
 }
@@ -155,7 +165,12 @@ fn quarantined(host: &Host, entry: &Entry, wanted: &str) -> bool {
         let _ = host.journal.lift_quarantine(&entry.name);
         return false;
     }
-    host.update(entry, |seen| seen.state = State::Quarantined { version, run, why });
+    // Where nothing was looked at since the start: what the run that failed went back to.
+    let stands = host.journal.run(run).ok().filter(|row| matches!(row.outcome, Some(Outcome::RolledBack(_))));
+    host.update(entry, |seen| {
+        seen.installed = seen.installed.take().or(stands.map(|row| row.from));
+        seen.state = State::Quarantined { version, run, why };
+    });
     true
 }
 
@@ -237,7 +252,7 @@ async fn carry_on(host: &Arc<Host>, entry: &Arc<Entry>, run: u64) -> Result<(), 
     }
 }
 
-/// Shows what the journal holds of the run's end.
+/// Shows how the run ended; what it means was written down with its end.
 fn finish(host: &Host, entry: &Entry, run: u64, plan: &Plan, outcome: &Outcome) {
     tracing::info!(deployment = entry.name, run, ?outcome, "the run ended");
     let installed = match outcome {

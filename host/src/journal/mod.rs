@@ -168,7 +168,7 @@ impl Journal {
             also(&transaction, at)?;
             transaction.commit()
         })?;
-        failpoint("record");
+        failpoint::recorded(event);
         Ok(Record { number, at, event: event.clone() })
     }
 
