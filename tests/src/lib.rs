@@ -6,11 +6,13 @@ mod daemon;
 mod programs;
 mod site;
 mod socket;
+mod tinker;
 
 pub use daemon::Daemon;
 pub use programs::Programs;
 pub use site::{Setup, Site};
 pub use socket::ask;
+pub use tinker::{SmallDisk, exchange};
 
 use serde_json::Value;
 

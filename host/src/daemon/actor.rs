@@ -89,7 +89,10 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
     if let Ok(Some((settled, version))) = host.journal.settled(&entry.name)
         && settled == digest(&text)
     {
-        settled_state(host, entry, &text, &version);
+        let wanted = line_of(&text, "version").unwrap_or_default();
+        if !quarantined(host, entry, &wanted) {
+            settle(host, entry, &text, &wanted, version);
+        }
         return None;
     }
     let deployment = match host.parse(&entry.name, text.clone(), SecretCheck::Resolve).await {
@@ -97,7 +100,8 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
         Err(diagnostics) => {
             let message = format!("`{}` has mistakes", entry.file.display());
             host.update(entry, |seen| seen.state = State::Error { message, diagnostics: Some(diagnostics) });
-            return None;
+            // A plugin may be put there, a secret be closed to others.
+            return Some(LOOK_AGAIN);
         }
     };
     host.update(entry, |seen| {
@@ -140,17 +144,30 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
     }
 }
 
-fn settled_state(host: &Host, entry: &Entry, text: &str, version: &str) {
-    let quarantine = host.journal.quarantined(&entry.name).ok().flatten();
+/// Nothing is to be done for this very file, before and after a restart alike.
+fn settle(host: &Host, entry: &Entry, text: &str, wanted: &str, installed: String) {
+    let product = line_of(text, "product");
+    let state = resting(host, &entry.name, wanted, &installed);
     host.update(entry, |seen| {
-        seen.product = line_of(text, "product");
-        seen.wanted = line_of(text, "version");
-        seen.installed = Some(version.to_owned());
-        seen.state = match quarantine {
-            Some(Quarantine { version, run, why, .. }) => State::Quarantined { version, run, why },
-            None => State::Idle,
-        };
+        seen.product = product;
+        seen.wanted = Some(wanted.to_owned());
+        seen.installed = Some(installed);
+        seen.state = state;
     });
+}
+
+/// Where what is wanted does not run and nothing is done about it, the last run says why.
+fn resting(host: &Host, name: &str, wanted: &str, installed: &str) -> State {
+    if wanted == installed {
+        return State::Idle;
+    }
+    let newest = host.journal.runs(Some(name), 1).ok().and_then(|mut runs| runs.pop());
+    match newest.and_then(|run| run.outcome) {
+        Some(Outcome::Refused(why) | Outcome::Abandoned(why) | Outcome::RolledBack(why)) => {
+            State::Error { message: why, diagnostics: None }
+        }
+        Some(Outcome::Committed) | None => State::Idle,
+    }
 }
 
 /// A version that failed here stays untouched; any other lifts the quarantine.
@@ -160,7 +177,13 @@ fn quarantined(host: &Host, entry: &Entry, wanted: &str) -> bool {
         let _ = host.journal.lift_quarantine(&entry.name);
         return false;
     }
-    host.update(entry, |seen| seen.state = State::Quarantined { version, run, why });
+    // The run that failed put back what it began with.
+    let before = host.journal.run(run).ok().filter(|run| matches!(run.outcome, Some(Outcome::RolledBack(_))));
+    host.update(entry, |seen| {
+        seen.wanted = Some(version.clone());
+        seen.installed = seen.installed.take().or(before.map(|run| run.from));
+        seen.state = State::Quarantined { version, run, why };
+    });
     true
 }
 
@@ -284,8 +307,10 @@ fn finish(host: &Host, entry: &Entry, run: u64, plan: &Plan, outcome: &Outcome, 
         seen.detected_at = Some(clock::now());
         seen.state = match (quarantine, outcome) {
             (Some(Quarantine { version, run, why, .. }), _) => State::Quarantined { version, run, why },
-            (None, Outcome::Refused(why)) => State::Error { message: why.clone(), diagnostics: None },
-            (None, _) => State::Idle,
+            (None, Outcome::Refused(why) | Outcome::Abandoned(why)) => {
+                State::Error { message: why.clone(), diagnostics: None }
+            }
+            (None, Outcome::Committed | Outcome::RolledBack(_)) => State::Idle,
         };
     });
     host.hub.publish(Some(&entry.name), Some(run), News::Finished { outcome: outcome.clone() });

@@ -2,6 +2,8 @@
 
 pub mod event;
 pub mod next;
+#[cfg(test)]
+mod properties;
 pub mod state;
 pub mod step;
 

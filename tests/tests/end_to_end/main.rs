@@ -1,8 +1,15 @@
 //! The real daemon on a real product: what an operator does is one edited line, what counts is what users have after it.
 //! `cargo xtask test` builds what this needs.
 
+mod bad_input;
+mod command_line;
 mod failing;
+mod full_disk;
 mod good;
+mod leaks;
 mod people;
 mod refused;
+mod sandbox;
+mod saving;
 mod secrets;
+mod together;
