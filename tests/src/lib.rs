@@ -11,6 +11,7 @@ mod release;
 mod site;
 mod socket;
 mod whole;
+mod tinker;
 
 pub use cut::Cut;
 pub use daemon::Daemon;
@@ -19,6 +20,7 @@ pub use programs::Programs;
 pub use release::Release;
 pub use site::{Setup, Site};
 pub use socket::ask;
+pub use tinker::{SmallDisk, exchange};
 
 use serde_json::Value;
 

@@ -87,7 +87,10 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
     if let Ok(Some((settled, version))) = host.journal.settled(&entry.name)
         && settled == digest(&text)
     {
-        settled_state(host, entry, &text, &version);
+        let wanted = line_of(&text, "version").unwrap_or_default();
+        if !quarantined(host, entry, &wanted) {
+            settle(host, entry, &text, &wanted, version);
+        }
         return None;
     }
     let deployment = match host.parse(&entry.name, text.clone(), SecretCheck::Resolve).await {
@@ -95,7 +98,8 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
         Err(diagnostics) => {
             let message = format!("`{}` has mistakes", entry.file.display());
             host.update(entry, |seen| seen.state = State::Error { message, diagnostics: Some(diagnostics) });
-            return None;
+            // A plugin may be put there, a secret be closed to others.
+            return Some(LOOK_AGAIN);
         }
     };
     host.update(entry, |seen| {
@@ -138,24 +142,29 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
     }
 }
 
-fn settled_state(host: &Host, entry: &Entry, text: &str, version: &str) {
-    let quarantine = host.journal.quarantined(&entry.name).ok().flatten();
-    let wanted = line_of(text, "version");
-    // A run that ended before it touched anything: why, until the file or the operator says something else.
-    let refused = match newest(host, entry).and_then(|run| run.outcome) {
-        Some(Outcome::Refused(why) | Outcome::Abandoned(why)) if wanted.as_deref() != Some(version) => Some(why),
-        _ => None,
-    };
+/// Nothing is to be done for this very file, before and after a restart alike.
+fn settle(host: &Host, entry: &Entry, text: &str, wanted: &str, installed: String) {
+    let product = line_of(text, "product");
+    let state = resting(host, entry, wanted, &installed);
     host.update(entry, |seen| {
-        seen.product = line_of(text, "product");
-        seen.wanted = wanted;
-        seen.installed = Some(version.to_owned());
-        seen.state = match (quarantine, refused) {
-            (Some(Quarantine { version, run, why, .. }), _) => State::Quarantined { version, run, why },
-            (None, Some(message)) => State::Error { message, diagnostics: None },
-            (None, None) => State::Idle,
-        };
+        seen.product = product;
+        seen.wanted = Some(wanted.to_owned());
+        seen.installed = Some(installed);
+        seen.state = state;
     });
+}
+
+/// Where what is wanted does not run and nothing is done about it, the last run says why.
+fn resting(host: &Host, entry: &Entry, wanted: &str, installed: &str) -> State {
+    if wanted == installed {
+        return State::Idle;
+    }
+    match newest(host, entry).and_then(|run| run.outcome) {
+        Some(Outcome::Refused(why) | Outcome::Abandoned(why) | Outcome::RolledBack(why)) => {
+            State::Error { message: why, diagnostics: None }
+        }
+        Some(Outcome::Committed) | None => State::Idle,
+    }
 }
 
 /// A version that failed here stays untouched; any other lifts the quarantine.
@@ -165,10 +174,11 @@ fn quarantined(host: &Host, entry: &Entry, wanted: &str) -> bool {
         let _ = host.journal.lift_quarantine(&entry.name);
         return false;
     }
-    // Where nothing was looked at since the start: what the run that failed went back to.
-    let stands = host.journal.run(run).ok().filter(|row| matches!(row.outcome, Some(Outcome::RolledBack(_))));
+    // The run that failed put back what it began with.
+    let before = host.journal.run(run).ok().filter(|run| matches!(run.outcome, Some(Outcome::RolledBack(_))));
     host.update(entry, |seen| {
-        seen.installed = seen.installed.take().or(stands.map(|row| row.from));
+        seen.wanted = Some(version.clone());
+        seen.installed = seen.installed.take().or(before.map(|run| run.from));
         seen.state = State::Quarantined { version, run, why };
     });
     true
@@ -267,8 +277,10 @@ fn finish(host: &Host, entry: &Entry, run: u64, plan: &Plan, outcome: &Outcome) 
         seen.detected_at = Some(clock::now());
         seen.state = match (quarantine, outcome) {
             (Some(Quarantine { version, run, why, .. }), _) => State::Quarantined { version, run, why },
-            (None, Outcome::Refused(why)) => State::Error { message: why.clone(), diagnostics: None },
-            (None, _) => State::Idle,
+            (None, Outcome::Refused(why) | Outcome::Abandoned(why)) => {
+                State::Error { message: why.clone(), diagnostics: None }
+            }
+            (None, Outcome::Committed | Outcome::RolledBack(_)) => State::Idle,
         };
     });
     host.hub.publish(Some(&entry.name), Some(run), News::Finished { outcome: outcome.clone() });

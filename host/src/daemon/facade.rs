@@ -4,6 +4,7 @@ use super::actor;
 use super::clock;
 use super::host::{Entry, Host};
 use super::looks::Ready;
+use super::outlook::Outlook;
 use super::planning::{self, Looked, Refused};
 use super::views;
 use crate::api::facade::LogsOf;
@@ -162,9 +163,12 @@ impl Facade for Door {
         let (ready, text) = self.look_ready(&entry).await?;
         let activity = self.activity(&entry);
         match Host::look(self, &ready, &text, to, &activity).await.map_err(refused)? {
-            Looked::Plan { plan, findings } => Ok(views::plan_view(&plan, findings)),
-            Looked::Nothing { installed, .. } => {
-                Err(ApiError::conflict(format!("`{}` is installed already", installed.version)))
+            Looked::Plan { plan, findings } => {
+                let outlook = Outlook::of(&self.journal, &plan, &ready.deployment.policy.window);
+                Ok(views::plan_view(&plan, findings, &outlook))
+            }
+            Looked::Nothing { installed, findings } => {
+                Ok(PlanView::nothing_to_do(name, &installed.version, &ready.deployment.policy, findings))
             }
         }
     }

@@ -8,6 +8,7 @@ mod facade;
 mod hands;
 mod host;
 mod looks;
+mod outlook;
 mod patience;
 mod planning;
 mod releases;

@@ -11,7 +11,7 @@ pub use rows::*;
 use crate::effect::hex;
 use crate::plan::aftermath::Aftermath;
 use crate::plan::event::{Event, Outcome};
-use crate::plan::{Kind, Plan};
+use crate::plan::{Kind, PLAN_SCHEMA, Plan};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
@@ -36,6 +36,8 @@ pub enum JournalError {
     Encode(serde_json::Error),
     #[error("a manifest can't be packed or unpacked: {0}")]
     Manifest(#[from] std::io::Error),
+    #[error("run {run} was planned by a newer release (its plan's schema is {found}, ours is {ours})")]
+    NewerPlan { run: u64, found: u64, ours: u32 },
     #[error("there is no run {0}")]
     NoRun(u64),
 }
@@ -194,6 +196,10 @@ impl Journal {
             row.get::<_, String>(0)
         })?;
         let body = bodies.into_iter().next().ok_or(JournalError::NoRun(run))?;
+        let value: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
+        if let Some(found) = value["plan"]["schema"].as_u64().filter(|found| *found > u64::from(PLAN_SCHEMA)) {
+            return Err(JournalError::NewerPlan { run, found, ours: PLAN_SCHEMA });
+        }
         match serde_json::from_str(&body).map_err(|source| JournalError::Unreadable { run, number: 0, source })? {
             Event::Planned { plan } => Ok(*plan),
             _ => Err(JournalError::NoRun(run)),

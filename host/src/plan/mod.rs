@@ -3,6 +3,8 @@
 pub mod aftermath;
 pub mod event;
 pub mod next;
+#[cfg(test)]
+mod properties;
 pub mod state;
 pub mod step;
 
