@@ -1,7 +1,7 @@
 //! The daemon as a child: started, asked, waited for, cut off. Ends with its test.
 
 use crate::socket::ask;
-use crate::{Site, kind};
+use crate::{Machine, kind};
 use serde_json::Value;
 use std::fs::OpenOptions;
 use std::io;
@@ -14,13 +14,13 @@ const PATIENCE: Duration = Duration::from_secs(240);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 pub struct Daemon<'a> {
-    pub site: &'a Site,
+    pub site: &'a Machine,
     child: Child,
 }
 
 impl<'a> Daemon<'a> {
     /// Without waiting for it: it may be meant to die, or to refuse.
-    pub fn launch(site: &'a Site, environment: &[(&str, &str)]) -> Self {
+    pub fn launch(site: &'a Machine, environment: &[(&str, &str)]) -> Self {
         let log = OpenOptions::new().create(true).append(true).open(site.log_file()).expect("the daemon's log");
         let child = Command::new(&site.programs.upgraded)
             .arg("--config")
@@ -35,11 +35,11 @@ impl<'a> Daemon<'a> {
         Self { site, child }
     }
 
-    pub fn start(site: &'a Site) -> Self {
+    pub fn start(site: &'a Machine) -> Self {
         Self::start_with(site, &[])
     }
 
-    pub fn start_with(site: &'a Site, environment: &[(&str, &str)]) -> Self {
+    pub fn start_with(site: &'a Machine, environment: &[(&str, &str)]) -> Self {
         let mut daemon = Self::launch(site, environment);
         daemon.until("the daemon answers", |daemon| daemon.get("/v1/").is_ok());
         daemon

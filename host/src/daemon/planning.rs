@@ -116,7 +116,7 @@ impl Host {
     /// The plugins' preflight, the host's own checks, and whether the old version stands.
     pub async fn preflight(&self, ready: &Ready, plan: &Plan, activity: &Activity) -> Result<Vec<Finding>, Failure> {
         let whole = plan.whole();
-        let mut findings = checks::host(self, ready).await;
+        let mut findings = checks::host(self, ready, activity).await;
         let (binding, product) = &ready.bound.product;
         for hop in &plan.hops {
             findings.extend(product.preflight(&ready.context(binding, activity), hop).await?);
