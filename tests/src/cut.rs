@@ -1,7 +1,7 @@
 //! Where the daemon is cut off: a file that it looks at while it runs, so that one daemon serves many tests' instants.
 
-use crate::Site;
-use crate::site::write_by_rename;
+use crate::Machine;
+use crate::machine::write_by_rename;
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ impl fmt::Display for Cut {
     }
 }
 
-impl Site {
+impl Machine {
     /// From now on: of the daemon that runs, and of the next one.
     pub fn cut_at(&self, cut: Cut) {
         write_by_rename(&self.cut_file(), &cut.to_string());

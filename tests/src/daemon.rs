@@ -1,7 +1,7 @@
 //! The daemon as a child: started, asked, waited for, cut off. Ends with its test.
 
 use crate::socket::ask;
-use crate::{Site, kind};
+use crate::{Machine, kind};
 use serde_json::Value;
 use std::fs::OpenOptions;
 use std::io;
@@ -16,13 +16,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const CHEAP_LOOK_EVERY: Duration = Duration::from_millis(20);
 
 pub struct Daemon<'a> {
-    pub site: &'a Site,
+    pub site: &'a Machine,
     child: Child,
 }
 
 impl<'a> Daemon<'a> {
     /// Without waiting for it: it may be meant to die, or to refuse.
-    pub fn launch(site: &'a Site, environment: &[(&str, &str)]) -> Self {
+    pub fn launch(site: &'a Machine, environment: &[(&str, &str)]) -> Self {
         let log = OpenOptions::new().create(true).append(true).open(site.log_file()).expect("the daemon's log");
         let child = Command::new(&site.programs.upgraded)
             .arg("--config")
@@ -38,11 +38,11 @@ impl<'a> Daemon<'a> {
         Self { site, child }
     }
 
-    pub fn start(site: &'a Site) -> Self {
+    pub fn start(site: &'a Machine) -> Self {
         Self::start_with(site, &[])
     }
 
-    pub fn start_with(site: &'a Site, environment: &[(&str, &str)]) -> Self {
+    pub fn start_with(site: &'a Machine, environment: &[(&str, &str)]) -> Self {
         let mut daemon = Self::launch(site, environment);
         daemon.until(CHEAP_LOOK_EVERY, "the daemon answers", |daemon| daemon.get("/v1/").is_ok());
         daemon

@@ -1,8 +1,8 @@
 //! Commands that wait where a test wants them to: the operator's file names a script in their place, which says that it
 //! waits for as long as the test holds it, and then becomes the command.
 
-use crate::Site;
-use crate::site::write;
+use crate::Machine;
+use crate::machine::write;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
@@ -22,11 +22,11 @@ exec "$@"
 
 /// A command that waits, until this is dropped.
 pub struct Hold<'a> {
-    site: &'a Site,
+    site: &'a Machine,
     name: &'static str,
 }
 
-impl Site {
+impl Machine {
     /// Commands of the deployment's file, each as its table and key: `("platform.commands.migrate", "argv")` can be held
     /// by the name `migrate`. Before the daemon starts.
     pub fn can_hold(&self, name: &'static str, table: &str, key: &str) {

@@ -1,6 +1,6 @@
 //! The power of the machine: gone for everything of a site at once, and back with what boot scripts start.
 
-use crate::{Daemon, Site};
+use crate::{Daemon, Machine, Site};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ impl Daemon<'_> {
     }
 }
 
-impl Site {
+impl Machine {
     /// For what a daemon that died already left.
     pub fn power_fails(&self) {
         loop {
@@ -31,7 +31,9 @@ impl Site {
             }
         }
     }
+}
 
+impl Site {
     /// Starts the services as the machine's boot scripts would; those that a run holds stay down, and are returned.
     pub fn boots(&self) -> Vec<&'static str> {
         let mut held = Vec::new();

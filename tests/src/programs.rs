@@ -6,6 +6,8 @@ pub struct Programs {
     pub upgraded: PathBuf,
     pub upgradectl: PathBuf,
     pub notes: PathBuf,
+    /// Of `decisiongraph`.
+    pub mix: PathBuf,
     pub components: PathBuf,
 }
 
@@ -24,10 +26,16 @@ impl Programs {
             Some(folder) => folder.into(),
             None => built.parent().expect("`debug` lies in the target folder").join("components"),
         };
-        for name in ["notes", "generic", "source", "sqlite", "files"] {
+        for name in ["notes", "decisiongraph", "generic", "source", "sqlite", "files", "postgres"] {
             let path = components.join(format!("{name}.wasm"));
             assert!(path.is_file(), "`{}` is missing; `cargo xtask components` makes it", path.display());
         }
-        Self { upgraded: program("upgraded"), upgradectl: program("upgradectl"), notes: program("notes"), components }
+        Self {
+            upgraded: program("upgraded"),
+            upgradectl: program("upgradectl"),
+            notes: program("notes"),
+            mix: program("mix"),
+            components,
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Releases that a test makes up: committed and tagged in the site's repository, as their vendor would.
 
 use crate::Site;
-use crate::site::{succeed, write};
+use crate::machine::{succeed, write};
 use std::fs;
 
 pub struct Release<'a> {

@@ -1,6 +1,6 @@
 //! What somebody does to a site beside its deployment's file: the daemon's settings, plugins, mounts.
 
-use crate::{Daemon, Site};
+use crate::{Daemon, Machine};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(240);
 
-impl Site {
+impl Machine {
     /// A line more in the daemon's settings.
     pub fn set(&self, line: &str) {
         let file = self.settings_file();

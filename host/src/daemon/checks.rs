@@ -2,13 +2,15 @@
 
 use super::host::Host;
 use super::looks::Ready;
+use crate::activity::Activity;
 use crate::config::Drill;
+use crate::driver::postgres::Place;
 use crate::model::Finding;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-pub async fn host(host: &Host, ready: &Ready) -> Vec<Finding> {
+pub async fn host(host: &Host, ready: &Ready, activity: &Activity) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !host.journal.has_reserve() {
         findings.push(
@@ -16,13 +18,18 @@ pub async fn host(host: &Host, ready: &Ready) -> Vec<Finding> {
                 .hint(format!("free some on the file system of `{}`", host.settings.state.display())),
         );
     }
-    findings.extend(vault_beside_data(host, ready));
+    let mut stores = on_servers(ready, activity, &mut findings).await;
     let (state, vault) = (host.settings.state.clone(), host.settings.vault.clone());
     let paths: Vec<PathBuf> =
         ready.deployment.datastores.iter().flat_map(|d| d.grants.paths.values().cloned()).collect();
     let drilled = ready.deployment.policy.drill != Drill::Off;
-    let room = tokio::task::spawn_blocking(move || room(&paths, &vault, &state, drilled)).await;
-    findings.extend(room.unwrap_or_default());
+    let room = tokio::task::spawn_blocking(move || {
+        stores.extend(paths.into_iter().map(|path| Store::of_path(path, drilled)));
+        let mut findings = room(&stores, &vault, &state);
+        findings.extend(vault_beside_data(&stores, &vault));
+        findings
+    });
+    findings.extend(room.await.unwrap_or_default());
     findings.extend(unbound_stores(ready).await);
     findings
 }
@@ -31,11 +38,49 @@ fn device(path: &Path) -> Option<u64> {
     path.ancestors().find_map(|path| path.metadata().ok()).map(|meta| meta.dev())
 }
 
-fn vault_beside_data(host: &Host, ready: &Ready) -> Option<Finding> {
-    let vault = device(&host.settings.vault)?;
-    let mut paths = ready.deployment.datastores.iter().flat_map(|d| d.grants.paths.values());
-    let path = paths.find(|path| device(path) == Some(vault))?;
-    let message = format!("the vault lies on the same file system as `{}`: one lost disk loses both", path.display());
+/// What one datastore holds.
+struct Store {
+    /// Where its copies will lie.
+    place: PathBuf,
+    bytes: u64,
+    /// What the state folder takes of it for a while.
+    state_bytes: u64,
+}
+
+impl Store {
+    fn of_path(place: PathBuf, drilled: bool) -> Self {
+        let bytes = size(&place);
+        Self { place, bytes, state_bytes: if drilled { bytes.saturating_mul(2) } else { 0 } }
+    }
+}
+
+/// The databases of servers on this machine. One that can't be asked is for its plugin to name.
+async fn on_servers(ready: &Ready, activity: &Activity, findings: &mut Vec<Finding>) -> Vec<Store> {
+    let mut stores = Vec::new();
+    for (binding, _) in &ready.bound.datastores {
+        let Some(drivers) = ready.drivers.get(&(binding.role, binding.name.clone())) else { continue };
+        let place = drivers.postgres.place(&ready.context(binding, activity)).await;
+        match place.ok().flatten() {
+            // An archive that is restored lies in the state folder as a file.
+            Some(Place { folder: Some(place), bytes }) => stores.push(Store { place, bytes, state_bytes: bytes }),
+            Some(Place { folder: None, .. }) => {
+                let message =
+                    format!("whether the server of `{}` has room can't be seen: its folder isn't known", binding.name);
+                findings.push(
+                    Finding::warning("host", "space-unknown", message)
+                        .hint("`GRANT pg_read_all_settings TO …` lets the role of `server.user` see it"),
+                );
+            }
+            None => {}
+        }
+    }
+    stores
+}
+
+fn vault_beside_data(stores: &[Store], vault: &Path) -> Option<Finding> {
+    let vault = device(vault)?;
+    let place = &stores.iter().find(|store| device(&store.place) == Some(vault))?.place;
+    let message = format!("the vault lies on the same file system as `{}`: one lost disk loses both", place.display());
     Some(
         Finding::warning("host", "vault-beside-data", message)
             .hint("set `vault` in `upgraded.toml` to a folder on another disk"),
@@ -43,21 +88,18 @@ fn vault_beside_data(host: &Host, ready: &Ready) -> Option<Finding> {
 }
 
 /// What must be free, by file system: the frozen copy, the growth of a migration and what is set aside beside the data;
-/// a backup in the vault; the drill's double in the state folder.
-fn room(paths: &[PathBuf], vault: &Path, state: &Path, drilled: bool) -> Vec<Finding> {
+/// a backup in the vault; what the state folder takes for a while.
+fn room(stores: &[Store], vault: &Path, state: &Path) -> Vec<Finding> {
     let mut needed: BTreeMap<u64, (PathBuf, u64)> = BTreeMap::new();
     let mut add = |path: &Path, bytes: u64| {
         if let Some(device) = device(path) {
             needed.entry(device).or_insert_with(|| (path.to_owned(), 0)).1 += bytes;
         }
     };
-    for path in paths {
-        let bytes = size(path);
-        add(path, bytes.saturating_mul(3));
-        add(vault, bytes);
-        if drilled {
-            add(state, bytes.saturating_mul(2));
-        }
+    for Store { place, bytes, state_bytes } in stores {
+        add(place, bytes.saturating_mul(3));
+        add(vault, *bytes);
+        add(state, *state_bytes);
     }
     let short = |(path, bytes): (PathBuf, u64)| {
         let existing = path.ancestors().find(|path| path.exists())?;

@@ -119,7 +119,7 @@ impl Host {
         &self, ready: &Ready, plan: &Plan, installed: &Installed, activity: &Activity,
     ) -> Result<Vec<Finding>, Failure> {
         let whole = plan.whole();
-        let mut findings = checks::host(self, ready).await;
+        let mut findings = checks::host(self, ready, activity).await;
         let mut running = installed.components.clone();
         for (binding, platform) in &ready.bound.platforms {
             running.extend(platform.components(&ready.context(binding, activity)).await?);

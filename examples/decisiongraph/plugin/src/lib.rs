@@ -59,6 +59,9 @@ impl Product for DecisionGraph {
         }
         let tag = if Version::parse(wanted).is_some() { format!("v{wanted}") } else { wanted.into() };
         let commit = host.checkout().fetch(&tag)?;
+        if tag == wanted {
+            by_its_name(host, wanted, &commit)?;
+        }
         let changes = notes::between(&release_notes(host, &commit)?, from, wanted);
 
         let runtime = call.service("runtime")?;
@@ -118,6 +121,19 @@ impl Product for DecisionGraph {
             }
         }
         Ok(findings)
+    }
+}
+
+/// A commit that is known by another name afterwards would never be what the file says.
+fn by_its_name(host: &ProductHost, wanted: &str, commit: &str) -> Result<()> {
+    let tags = host.checkout().releases()?;
+    let version = tags.iter().find(|(_, tagged)| tagged == commit).and_then(|(tag, _)| tag.strip_prefix('v'));
+    match version {
+        Some(version) => Err(Error::invalid(format!("`{wanted}` is the release {version}: write `{version}`"))),
+        None if wanted != commit => {
+            Err(Error::invalid(format!("`{wanted}` may name another commit one day: write `{commit}`")))
+        }
+        None => Ok(()),
     }
 }
 

@@ -69,6 +69,11 @@ fn tags_shas_and_no_way_back() {
     let installed = Installed::new("1.1.0");
     let hops = DecisionGraph::path(&call(), &host.product(), &installed, "ccc333").expect("a SHA");
     assert_eq!((hops[0].target.as_str(), hops[0].undo.len()), ("ccc333", 1));
+    for (wanted, right) in [("ccc", "write `ccc333`"), ("aaa111", "write `1.1.0`")] {
+        let installed = Installed::new("1.0.0");
+        let refused = DecisionGraph::path(&call(), &host.product(), &installed, wanted).expect_err("another name");
+        assert!(refused.text().contains(right), "{}", refused.text());
+    }
     assert!(DecisionGraph::path(&call(), &host.product(), &installed, "1.1.0").expect("nothing").is_empty());
     let refused = DecisionGraph::path(&call(), &host.product(), &installed, "1.0.0").expect_err("older");
     assert!(refused.text().contains("a downgrade is a restore"), "{}", refused.text());

@@ -8,13 +8,13 @@ use tokio::task::JoinSet;
 
 pub async fn run(settings: &Settings) -> Result<()> {
     let port = settings.gate_port.context("`GATE_PORT` is not set")?;
-    let listener = TcpListener::bind(("127.0.0.1", port)).await.context("`GATE_PORT`")?;
+    let listener = TcpListener::bind((settings.address, port)).await.context("`GATE_PORT`")?;
     let mut connections = JoinSet::new();
     loop {
         let (mut user, _) = listener.accept().await?;
-        let to = settings.port;
+        let to = (settings.address, settings.port);
         connections.spawn(async move {
-            if let Ok(mut runtime) = TcpStream::connect(("127.0.0.1", to)).await {
+            if let Ok(mut runtime) = TcpStream::connect(to).await {
                 let _ = copy_bidirectional(&mut user, &mut runtime).await;
             }
         });

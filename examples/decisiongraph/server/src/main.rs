@@ -27,7 +27,7 @@ enum Task {
     /// Bring the database to the release's schema, a transaction for each migration
     #[command(name = "ecto.migrate")]
     Migrate,
-    /// Serve on `PORT` of 127.0.0.1 until told to end
+    /// Serve on `PORT` of `DG_ADDRESS` until told to end
     #[command(name = "phx.server")]
     Server {
         #[arg(long)]

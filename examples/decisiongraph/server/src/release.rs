@@ -42,6 +42,8 @@ pub struct Behaviour {
     /// The migration of that number in this folder, from 0, fails after its work.
     pub migration_fails_at: Option<usize>,
     pub start: Start,
+    /// At its start it gives the events of the log digests of its own.
+    pub rewrites_log: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]

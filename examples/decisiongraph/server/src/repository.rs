@@ -39,7 +39,7 @@ const RELEASES: &[Release] = &[
     Release {
         version: "1.1.0",
         base: Some("1.0.0"),
-        switches: "[behaviour]\nmigration-pause-ms = 100",
+        switches: "[behaviour]\nmigration-pause-ms = 20",
         migrations: &[migration!("20260201000000_decided_by")],
         projections: "unchanged",
         notes: "Who decided; the migration backfills, and says how far it is",
@@ -107,6 +107,14 @@ const RELEASES: &[Release] = &[
         migrations: &[migration!("20260301000000_labels")],
         projections: "unchanged",
         notes: "Labels; the migration takes ten hours",
+    },
+    Release {
+        version: "1.10.0",
+        base: Some("1.1.0"),
+        switches: "[projections]\ncode = 2\nwrong = true\n[behaviour]\nrewrites-log = true",
+        migrations: &[],
+        projections: "changed",
+        notes: "Better digests of projections: wrong, and it rewrites the log at its start",
     },
 ];
 

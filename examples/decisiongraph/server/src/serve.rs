@@ -28,10 +28,13 @@ pub async fn run(settings: &Settings, release: &Release) -> Result<()> {
         bail!("could not start application decisiongraph: {{:badmatch, :nil}}");
     }
     let mut client = settings.connect().await?;
+    if release.behaviour.rewrites_log {
+        log::rewrite(&client).await?;
+    }
     projections::catch_up(&mut client, &release.projections).await.context("projections")?;
     drop(client);
-    let listener = TcpListener::bind(("127.0.0.1", settings.port)).await.context("`PORT`")?;
-    println!("Access DecisionGraph at http://127.0.0.1:{}", settings.port);
+    let listener = TcpListener::bind((settings.address, settings.port)).await.context("`PORT`")?;
+    println!("Access DecisionGraph at http://{}:{}", settings.address, settings.port);
     let runtime = Arc::new(Runtime { settings: Settings::read()?, release: release.clone() });
     let mut end = signal(SignalKind::terminate())?;
     axum::serve(listener, routes(runtime)).with_graceful_shutdown(async move { _ = end.recv().await }).await?;

@@ -74,6 +74,10 @@ fn start(settings: &Settings, service: Service) -> Result<()> {
             return Ok(());
         }
         if let Some(status) = child.try_wait()? {
+            // It ran, however short: what became of it is for a look at the status, on a slow machine as on a fast one.
+            if read_pid(settings, service).is_some_and(|pid| pid.as_raw_nonzero().get().cast_unsigned() == child.id()) {
+                return Ok(());
+            }
             bail!("{} ended at once with {status}; `{}` says why", service.name(), log_path.display());
         }
         std::thread::sleep(LOOK_EVERY);

@@ -1,11 +1,14 @@
 //! The operator's settings: environment variables, as the guide names them.
 
 use anyhow::{Context, Result};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use tokio_postgres::{Client, NoTls};
 
 pub struct Settings {
     pub database_url: String,
+    /// Where runtime and gate listen.
+    pub address: IpAddr,
     pub port: u16,
     pub gate_port: Option<u16>,
     /// Of the API, and of the administrator.
@@ -21,6 +24,10 @@ impl Settings {
             |name: &str| variable(name).map(|text| text.parse().with_context(|| format!("`{name}`"))).transpose();
         Ok(Self {
             database_url: variable("DATABASE_URL").context("`DATABASE_URL` is not set")?,
+            address: match variable("DG_ADDRESS") {
+                Some(text) => text.parse().context("`DG_ADDRESS`")?,
+                None => Ipv4Addr::LOCALHOST.into(),
+            },
             port: port("PORT")?.unwrap_or(4000),
             gate_port: port("GATE_PORT")?,
             token: variable("DG_API_TOKEN"),

@@ -2,10 +2,12 @@
 
 use scratch_postgres::Cluster;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// One installation: a database, a checkout, a runtime.
@@ -13,8 +15,12 @@ struct Install {
     cluster: Arc<Cluster>,
     folder: TempDir,
     database: String,
-    port: u16,
+    /// Of its own, so that nobody takes its port.
+    address: String,
 }
+
+const PORT: u16 = 4000;
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Install {
     fn new(database: &str) -> Self {
@@ -22,9 +28,7 @@ impl Install {
         cluster.sql("postgres", &format!("CREATE DATABASE {database}"));
         let folder = tempfile::tempdir().expect("a folder");
         decisiongraph::repository::make(&folder.path().join("repository")).expect("made");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("bound").port();
-        Self { cluster, folder, database: database.into(), port }
+        Self { cluster, folder, database: database.into(), address: own_address() }
     }
     fn checkout(&self, version: &str) -> &Self {
         let mut git = Command::new("git");
@@ -46,7 +50,8 @@ impl Install {
                     self.cluster.port()
                 ),
             )
-            .env("PORT", self.port.to_string())
+            .env("DG_ADDRESS", &self.address)
+            .env("PORT", PORT.to_string())
             .env("DG_API_TOKEN", "reader")
             .env("DG_ADMIN_TOKEN", "admin")
             .env("DG_RUN", self.folder.path().join("run"))
@@ -60,16 +65,15 @@ impl Install {
     }
     fn start(&self) {
         self.done(&["dg.service", "start", "runtime"]);
-        for _ in 0..400 {
-            if self.status("GET", "/api/healthz", None) == 200 {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(50));
+        self.until("it serves", || self.status("GET", "/api/healthz", None) == 200);
+    }
+    fn until(&self, what: &str, done: impl Fn() -> bool) {
+        let began = Instant::now();
+        while !done() {
+            let log = || std::fs::read_to_string(self.folder.path().join("run/runtime.log")).unwrap_or_default();
+            assert!(began.elapsed() < PATIENCE, "waited until {what}: {}", log());
+            std::thread::sleep(Duration::from_millis(50));
         }
-        panic!(
-            "it does not serve: {}",
-            std::fs::read_to_string(self.folder.path().join("run/runtime.log")).unwrap_or_default()
-        );
     }
     fn stop(&self) {
         self.done(&["dg.service", "stop", "runtime"]);
@@ -82,7 +86,7 @@ impl Install {
              content-length: {}\r\n{authorization}\r\n{body}",
             body.len()
         );
-        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return 0 };
+        let Ok(mut stream) = TcpStream::connect((self.address.as_str(), PORT)) else { return 0 };
         let mut answer = String::new();
         let _ = stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_string(&mut answer));
         answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
@@ -104,6 +108,13 @@ impl Drop for Install {
     fn drop(&mut self) {
         let _ = self.mix(&["dg.service", "stop", "runtime"]);
     }
+}
+
+/// All of 127.0.0.0/8 is this machine.
+fn own_address() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let pid = std::process::id();
+    format!("127.{}.{}.{}", pid / 254 % 254 + 1, pid % 254 + 1, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn mix(folder: &Path, arguments: &[&str]) -> Command {
@@ -149,6 +160,15 @@ fn the_published_way_up_and_the_wrong_turns() {
     assert_eq!(install.checks(), GOOD);
     install.stop();
     assert_eq!(install.events(), "200");
+
+    // The log itself is another: a rebuild does not bring it back.
+    install.checkout("1.10.0").start();
+    assert_eq!(install.checks(), [200, 503, 200, 409]);
+    install.stop();
+    install.checkout("1.1.0").start();
+    install.done(&["dg.projections.rebuild"]);
+    assert_eq!(install.checks(), [200, 200, 200, 409]);
+    install.stop();
 }
 
 #[test]
@@ -163,14 +183,14 @@ fn releases_that_fail_do_so_as_their_notes_say() {
     assert_eq!(install.cluster.sql("failing", there), "t|3");
 
     assert!(!install.checkout("1.8.0").mix(&["compile"]).status.success());
+    // It is started, and crashes.
     install.checkout("1.6.0").done(&["dg.service", "start", "runtime"]);
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    assert_eq!(install.mix(&["dg.service", "status", "runtime"]).status.code(), Some(3));
+    install.until("it has ended", || install.mix(&["dg.service", "status", "runtime"]).status.code() == Some(3));
 
     install.checkout("1.7.0").done(&["ecto.migrate"]);
+    assert_eq!(install.events(), "67");
     install.start();
     assert_eq!(install.status("POST", "/api/v1/admin/replays", Some("admin")), 409);
-    assert_eq!(install.events(), "67");
 }
 
 #[test]

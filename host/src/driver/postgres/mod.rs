@@ -10,6 +10,7 @@ mod failure;
 mod fence;
 mod lexer;
 mod names;
+mod place;
 mod pulse;
 mod session;
 mod settings;
@@ -17,6 +18,7 @@ mod statement;
 mod tools;
 
 pub use names::{SCRATCH_PREFIX, derived_prefix, scratch_name};
+pub use place::Place;
 pub use session::{Rows, Session};
 
 use crate::config::ServerConfig;

@@ -1,0 +1,50 @@
+//! Where a server on this machine keeps a database, and how large it is: so that room is looked for before anything is
+//! promised.
+
+use super::Postgres;
+use super::session::Rows;
+use crate::config::ServerConfig;
+use crate::context::StepContext;
+use crate::model::VerbError;
+use std::path::{Path, PathBuf};
+
+/// One binding's database on its server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// None: neither the server nor its lock file says.
+    pub folder: Option<PathBuf>,
+    pub bytes: u64,
+}
+
+impl Postgres {
+    /// None where no server is granted, or it has no such database.
+    pub async fn place(&self, cx: &StepContext) -> Result<Option<Place>, VerbError> {
+        let Some(server) = &self.server else { return Ok(None) };
+        let session = self.connect(cx, None).await?;
+        let name = server.database.replace('\'', "''");
+        let rows = session
+            .raw(&format!(
+                "SELECT pg_database_size(d.oid), pg_tablespace_location(d.dattablespace), \
+                 CASE WHEN pg_has_role('pg_read_all_settings', 'USAGE') THEN current_setting('data_directory') END \
+                 FROM pg_database d WHERE d.datname = '{name}'"
+            ))
+            .await?;
+        Ok(read(rows, server))
+    }
+}
+
+fn read(rows: Rows, server: &ServerConfig) -> Option<Place> {
+    let mut row = rows.into_iter().next()?.into_iter();
+    let mut text = || row.next().flatten().filter(|text| !text.is_empty());
+    let bytes = text()?.parse().ok()?;
+    let (tablespace, data) = (text(), text());
+    let folder = tablespace.or(data).map(PathBuf::from).or_else(|| by_lock_file(server));
+    Some(Place { folder, bytes })
+}
+
+/// Beside the socket the server says who it is, for those who may read it: its process, its folder, and more.
+fn by_lock_file(server: &ServerConfig) -> Option<PathBuf> {
+    let file = Path::new(&server.host).join(format!(".s.PGSQL.{}.lock", server.port));
+    let text = server.host.starts_with('/').then(|| std::fs::read_to_string(file).ok()).flatten()?;
+    text.lines().nth(1).map(PathBuf::from).filter(|folder| folder.is_absolute())
+}
