@@ -81,7 +81,7 @@ fn plan(shape: &Shape) -> Plan {
     let way = WayBack {
         of: 1,
         admitted: jiff::Timestamp::UNIX_EPOCH,
-        origins: BTreeMap::new(),
+        backups: BTreeMap::new(),
         staged: BTreeMap::new(),
         files: vec![],
     };
