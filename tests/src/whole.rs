@@ -12,6 +12,17 @@ impl Site {
         self.notes(&["checksum"])
     }
 
+    /// What no good release changes is as it was: every upload, and how many notes were ever written. That each note reads
+    /// as it was written is what [`Site::is_whole`] asks for.
+    pub fn keeps(&self, before: &str) {
+        let kept = |text: &str| -> Vec<String> {
+            let lines =
+                text.lines().filter(|line| ["uploads", "rows of uploads", "rows of counters"].contains(&name(line)));
+            lines.map(str::to_owned).collect()
+        };
+        assert_eq!(kept(&self.checksums()), kept(before));
+    }
+
     /// What answers behind the public address.
     pub fn version_for_users(&self) -> String {
         let url = format!("http://{}:8080/health", self.address);
@@ -22,7 +33,8 @@ impl Site {
     }
 
     /// Users are let in, read everything as it was written, by this version; its code and its settings are in place, the
-    /// latter as the operator wrote them; it can be written to; nothing holds its services down. The data is compared where it is said what it should be.
+    /// latter as the operator wrote them; it can be written to; nothing holds its services down. The data is compared where
+    /// it is said what it should be.
     pub fn is_whole(&self, version: &str, checksums: Option<&str>) {
         assert_eq!(self.version_for_users(), version, "the version behind the gate\n{}", self.log());
         self.notes(&["smoke", "--address", &format!("{}:8080", self.address)]);
@@ -66,6 +78,10 @@ impl Site {
     pub fn count_events(&self, kind: &str) -> usize {
         self.events().iter().filter(|event| event["event"] == kind).count()
     }
+}
+
+fn name(line: &str) -> &str {
+    line.split('\t').next().unwrap_or_default()
 }
 
 fn files_beneath(folder: &Path) -> Vec<PathBuf> {
