@@ -65,7 +65,9 @@ impl<'a> Daemon<'a> {
         self.get(&format!("/v1/deployments/{}", self.site.name)).unwrap_or_default()
     }
     pub fn runs(&self) -> usize {
-        let runs = self.get(&format!("/v1/deployments/{}/runs", self.site.name)).expect("the daemon lists its runs");
+        let runs = self
+            .get(&format!("/v1/deployments/{}/runs?limit=1000", self.site.name))
+            .expect("the daemon lists its runs");
         runs.as_array().expect("a list of runs").len()
     }
     pub fn look(&self) {

@@ -22,7 +22,12 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { version: "1.0.0", uploads: 4, new_vault: false, policy: "approve = \"breaking\"\ndrill = \"off\"\n".into() }
+        Self {
+            version: "1.0.0",
+            uploads: 4,
+            new_vault: false,
+            policy: "approve = \"breaking\"\ndrill = \"off\"\n".into(),
+        }
     }
 }
 
@@ -79,6 +84,17 @@ impl Site {
     /// Digests of every row and every upload, a line each.
     pub fn checksums(&self) -> String {
         self.notes(&["checksum"])
+    }
+
+    /// What no good release changes is as it was: every upload, and how many notes were ever written. That each note reads
+    /// as it was written is what [`Site::is_whole`] asks for.
+    pub fn keeps(&self, before: &str) {
+        let stays = |line: &&str| {
+            let name = line.split('\t').next().unwrap_or_default();
+            ["uploads", "rows of uploads", "rows of counters"].contains(&name)
+        };
+        let (now, before) = (self.checksums(), before);
+        assert!(now.lines().filter(stays).eq(before.lines().filter(stays)), "{now}\nwas\n{before}");
     }
 
     /// What answers behind the public address.

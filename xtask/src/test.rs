@@ -48,6 +48,9 @@ fn run_tests(workspace: &Workspace, filter: Option<&str>) -> Result<Tally> {
     test.current_dir(&workspace.root).args(["test", "--no-fail-fast"]);
     test.args(workspace.native_selection()).args(check::features(workspace)).args(filter);
     test.env("UPGRADED_COMPONENTS", workspace.components_folder());
+    // What takes long in the end-to-end tests is waiting.
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    test.env("RUST_TEST_THREADS", (2 * cores).to_string());
     // A snapshot that changed is a failure, not a file to look at later.
     test.env("INSTA_UPDATE", "no");
     count(&mut test)

@@ -236,7 +236,7 @@ async fn carry_on(host: &Arc<Host>, entry: &Arc<Entry>, run: u64) -> Result<(), 
         seen.installed.get_or_insert_with(|| plan.from.clone());
     });
     let windows = deployment.policy.window.clone();
-    let vault = host.open_vault().await?;
+    let vault = host.vault_of_a_run();
     let drivers = host.all_drivers(&deployment, &vault);
     let make = |config: &crate::config::BindingConfig| drivers[&super::looks::key(config)].clone();
     let bound = host.plugins.bind_kept(&deployment, &plan.bindings, make).await.map_err(|e| failure("plugin", &e))?;

@@ -92,6 +92,12 @@ impl Host {
         Ok(self.vault.get_or_init(|| vault).clone())
     }
 
+    /// For a run under way: it doesn't wait for a vault that its next steps don't need.
+    pub fn vault_of_a_run(&self) -> Vault {
+        let later = || Vault::later(&self.settings.vault, &self.settings.vault_key);
+        self.vault.get().cloned().unwrap_or_else(later)
+    }
+
     pub fn entries(&self) -> Vec<Arc<Entry>> {
         self.entries.lock().expect("no panic holds this lock").values().cloned().collect()
     }

@@ -8,6 +8,7 @@
 mod error;
 mod folder;
 mod key;
+mod opening;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -17,17 +18,18 @@ pub use stream::Pipe;
 
 use crate::effect::hex;
 use folder::Folder;
-use rustic_core::repofile::{Chunker, MasterKey, SnapshotFile, SnapshotId};
+use opening::{lock_folder, new_repository, unlock};
+use rustic_core::repofile::{MasterKey, SnapshotFile, SnapshotId};
 use rustic_core::{
-    BackupOptions, ConfigOptions, Credentials, FileType, KeyOptions, LimitOption, OpenStatus, PruneOptions, Repository,
-    RepositoryBackends, RepositoryOptions, RusticResult, SnapshotOptions,
+    BackupOptions, Credentials, FileType, LimitOption, OpenStatus, PruneOptions, Repository, RusticResult,
+    SnapshotOptions,
 };
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::FlockOperation;
 use sha2::Digest;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// One saved stream.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -49,7 +51,8 @@ pub struct Vault {
 
 struct Shared {
     folder: PathBuf,
-    master: MasterKey,
+    key_file: PathBuf,
+    master: OnceLock<MasterKey>,
 }
 
 /// Snapshots with this tag are artifacts.
@@ -71,34 +74,16 @@ impl Vault {
 
     /// Opens the repository; makes it where the folder is empty or missing.
     pub fn open(folder: &Path, key_file: &Path) -> Result<Self, VaultError> {
-        let password = key::read(key_file)?;
-        folder::make_folder(folder).map_err(|e| VaultError::io(folder, "making its folder", &e))?;
-        key::refuse_inside(key_file, folder)?;
-        let look = || state_of(folder).map_err(|e| VaultError::io(folder, "reading its folder", &e));
-        let mut held = lock_folder(folder, FlockOperation::LockShared)?;
-        let mut found = look()?;
-        if matches!(found, Found::Nothing) {
-            drop(held);
-            held = lock_folder(folder, FlockOperation::LockExclusive)?;
-            found = look()?;
-        }
-        let credentials = Credentials::Password(password);
-        let repository = match found {
-            Found::Repository => new_repository(Arc::new(Folder::new(folder)))
-                .and_then(|repository| repository.open(&credentials))
-                .map_err(|e| match VaultError::rustic(folder, "opening it", &e) {
-                    VaultError::Other { .. } => VaultError::Key {
-                        path: key_file.to_path_buf(),
-                        why: format!("does not open the vault in `{}`: {}", folder.display(), e.display_log()),
-                    },
-                    other => other,
-                })?,
-            Found::Nothing => make_repository(folder, &credentials)
-                .map_err(|e| VaultError::rustic(folder, "making the repository", &e))?,
-            Found::Foreign => return Err(VaultError::NotAVault { folder: folder.to_path_buf() }),
-        };
-        drop(held);
-        Ok(Self { shared: Arc::new(Shared { folder: folder.to_path_buf(), master: repository.key() }) })
+        let vault = Self::later(folder, key_file);
+        let master = unlock(folder, key_file, true)?;
+        vault.shared.master.get_or_init(|| master);
+        Ok(vault)
+    }
+
+    /// Opened when something is asked of it; never made: for a run under way, whose way back may well do without.
+    pub fn later(folder: &Path, key_file: &Path) -> Self {
+        let (folder, key_file) = (folder.to_path_buf(), key_file.to_path_buf());
+        Self { shared: Arc::new(Shared { folder, key_file, master: OnceLock::new() }) }
     }
 
     pub fn folder(&self) -> &Path {
@@ -263,8 +248,8 @@ impl Vault {
             for id in storage.written(FileType::Snapshot) {
                 storage.remove(FileType::Snapshot, &id, false)?;
             }
-            let repository =
-                new_repository(storage.clone())?.open(&Credentials::Masterkey(self.shared.master.clone()))?;
+            let Some(master) = self.shared.master.get() else { return Ok(()) };
+            let repository = new_repository(storage.clone())?.open(&Credentials::Masterkey(master.clone()))?;
             let mut packs = storage.written(FileType::Pack);
             for index in repository.stream_files::<IndexFile>()? {
                 let (_, index) = index?;
@@ -282,12 +267,23 @@ impl Vault {
     }
 
     fn connect(&self, storage: &Arc<Folder>) -> Result<Repository<OpenStatus>, VaultError> {
+        let master = self.master()?;
         new_repository(storage.clone())
-            .and_then(|repository| repository.open(&Credentials::Masterkey(self.shared.master.clone())))
+            .and_then(|repository| repository.open(&Credentials::Masterkey(master)))
             .map_err(|e| VaultError::rustic(self.folder(), "opening it", &e))
     }
 
+    fn master(&self) -> Result<MasterKey, VaultError> {
+        if let Some(master) = self.shared.master.get() {
+            return Ok(master.clone());
+        }
+        let master = unlock(self.folder(), &self.shared.key_file, false)?;
+        Ok(self.shared.master.get_or_init(|| master).clone())
+    }
+
+    /// Unlocked first: that takes the folder's lock itself.
     fn lock(&self, kind: FlockOperation) -> Result<File, VaultError> {
+        self.master()?;
         lock_folder(self.folder(), kind)
     }
 
@@ -328,64 +324,4 @@ fn check_key(key: &str) -> Result<(), VaultError> {
         !part.is_empty() && part != "." && part != ".." && part.len() < 256 && !part.contains(|c: char| c.is_control())
     };
     if key.split('/').all(part) { Ok(()) } else { Err(VaultError::BadKey(key.into())) }
-}
-
-enum Found {
-    Repository,
-    Nothing,
-    Foreign,
-}
-
-/// A crash between the first file and `config`, which is written last, leaves folders and keys, and nothing to lose.
-fn state_of(folder: &Path) -> io::Result<Found> {
-    if folder.join("config").try_exists()? {
-        return Ok(Found::Repository);
-    }
-    for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        let ours = ["keys", "snapshots", "index", "data", "locks", "lost+found"].iter().any(|known| name == *known);
-        if !ours && !name.to_string_lossy().ends_with(".part") {
-            return Ok(Found::Foreign);
-        }
-    }
-    for kind in ["snapshots", "index"] {
-        if fs::read_dir(folder.join(kind)).is_ok_and(|mut entries| entries.next().is_some()) {
-            return Ok(Found::Foreign);
-        }
-    }
-    Ok(Found::Nothing)
-}
-
-fn new_repository(storage: Arc<Folder>) -> RusticResult<Repository<()>> {
-    let options = RepositoryOptions::default().no_cache(true);
-    Repository::new(&options, &RepositoryBackends::new(storage, None))
-}
-
-fn make_repository(folder: &Path, credentials: &Credentials) -> RusticResult<Repository<OpenStatus>> {
-    use rustic_core::{ReadBackend, WriteBackend};
-    let storage = Arc::new(Folder::new(folder));
-    // A key that an interrupted start left opens nothing, and our password would fit it.
-    for id in storage.list(FileType::Key)? {
-        storage.remove(FileType::Key, &id, false)?;
-    }
-    let mut config = ConfigOptions::default();
-    // Chunks of 1 MiB each cost no rolling hash, and a database's pages don't move.
-    config.set_chunker = Some(Chunker::FixedSize);
-    config.set_compression = Some(COMPRESSION);
-    new_repository(storage)?.init(credentials, &KeyOptions::default(), &config)
-}
-
-/// Held until the file is dropped. The lock is the folder's own: restic and rustic don't know it, so that an operator who
-/// prunes by hand stops the daemon first.
-fn lock_folder(folder: &Path, kind: FlockOperation) -> Result<File, VaultError> {
-    let open = || {
-        let file = File::open(folder)?;
-        loop {
-            match flock(&file, kind) {
-                Err(rustix::io::Errno::INTR) => {}
-                result => break result.map(|()| file).map_err(io::Error::from),
-            }
-        }
-    };
-    open().map_err(|e| VaultError::io(folder, "locking it", &e))
 }

@@ -1,6 +1,7 @@
 //! Tests of vault.
 
 use super::*;
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
@@ -58,6 +59,22 @@ fn a_stream_comes_back_after_the_vault_was_opened_anew() {
     assert!(vault.list("shop2/").unwrap().is_empty());
     vault.check("shop/r1-backup-main/main/data").unwrap();
     assert!(vault.read_bytes("shop/r1-backup-main/main/data").unwrap() == bytes);
+}
+
+#[test]
+fn a_vault_that_is_opened_later_reads_what_is_there_and_is_never_made() {
+    let place = Place::new();
+    let later = || Vault::later(&place.vault_folder(), &place.key());
+    assert!(later().list("").is_err());
+    assert!(!place.vault_folder().exists());
+    place.open().save_bytes("a/b/c/d", b"bytes").unwrap();
+    let vault = later();
+    assert_eq!(vault.read_bytes("a/b/c/d").unwrap(), b"bytes");
+    // An empty mount point is not taken for it.
+    fs::rename(place.vault_folder(), place.folder.path().join("away")).unwrap();
+    fs::create_dir(place.vault_folder()).unwrap();
+    assert!(matches!(later().save_bytes("a/b/c/d", b"other"), Err(VaultError::NotAVault { .. })));
+    assert_eq!(fs::read_dir(place.vault_folder()).unwrap().count(), 0);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use upgraded_tests::{Daemon, Release, Setup, Site, kind, last_run, outcome, step
 #[test]
 fn a_good_upgrade_commits_and_takes_the_steps_of_its_plan() {
     let site = Site::new(&Setup { new_vault: true, policy: "approve = \"breaking\"\n".into(), ..Setup::default() });
+    let before = site.checksums();
     let mut daemon = Daemon::start(&site).settled();
     let plan = daemon.told(&["plan", &site.name, "--to", "1.1.0"]);
     site.edit_version("1.1.0");
@@ -23,6 +24,7 @@ fn a_good_upgrade_commits_and_takes_the_steps_of_its_plan() {
         assert_eq!(step["state"], "succeeded", "{step:#}");
     }
     site.is_whole("1.1.0", None);
+    site.keeps(&before);
     daemon.stop();
 }
 
@@ -67,11 +69,13 @@ fn a_migration_that_says_how_far_it_is_may_take_ten_times_the_idle_deadline() {
 #[test]
 fn a_release_that_migrates_while_it_starts_commits() {
     let site = Site::new(&Setup { version: "1.1.0", ..Setup::default() });
+    let before = site.checksums();
     let mut daemon = Daemon::start(&site).settled();
     for version in ["1.3.0", "1.10.0"] {
         site.edit_version(version);
         let now = daemon.end_of_run_to(version);
         assert_eq!((outcome(&now), kind(&now)), ("committed", "idle"), "{now:#}");
         site.is_whole(version, None);
+        site.keeps(&before);
     }
 }

@@ -22,6 +22,7 @@ fn three_hops_go_all_the_way_and_come_back_by_hand() {
     assert_eq!(file.replace(&format!("{line}\n"), ""), site.product());
     site.edit_product(str::to_owned);
     site.is_whole("2.0.0", None);
+    site.keeps(&before);
 
     daemon.told(&["rollback", &site.name, "--yes"]);
     daemon.end_of_run_after(1);

@@ -1,7 +1,7 @@
-//! The backup that is taken after users are in.
+//! The backup that is taken after users are in, and what goes on without the vault.
 
 use std::fs;
-use upgraded_tests::{Daemon, Setup, Site, kind, outcome};
+use upgraded_tests::{Cut, Daemon, Setup, Site, kind, outcome};
 
 #[test]
 fn a_late_backup_that_fails_is_retried_and_says_so() {
@@ -29,4 +29,22 @@ fn a_late_backup_that_fails_is_retried_and_says_so() {
     let now = daemon.end_of_run_to("1.1.0");
     assert_eq!(outcome(&now), "committed", "{now:#}");
     site.is_whole("1.1.0", None);
+}
+
+/// The machine comes back without the disk of the vault: the copy beside the data is enough to bring users back.
+#[test]
+fn a_way_back_from_the_frozen_copy_needs_no_vault() {
+    let site = Site::new(&Setup { version: "1.1.0", ..Setup::default() });
+    let before = site.checksums();
+    let daemon = Daemon::start(&site).settled();
+    site.cut_at(Cut::Started("h0-verify-main"));
+    site.edit_version("1.2.0");
+    daemon.dies();
+    site.no_cut();
+    fs::rename(site.path("vault"), site.path("vault-away")).expect("the vault is taken away");
+    let mut daemon = Daemon::start(&site);
+    let now = daemon.end_of_run_to("1.2.0");
+    assert_eq!(outcome(&now), "rolled-back", "{now:#}");
+    site.is_whole("1.1.0", Some(&before));
+    assert!(!site.path("vault").exists(), "none was made in its place");
 }
