@@ -152,6 +152,12 @@ impl Machine {
         self.journal().query_row(count, [], |row| row.get(0)).expect("the journal's records")
     }
 
+    /// Of all that were begun, this product's alone being on this machine.
+    pub fn runs(&self) -> u64 {
+        let newest: i64 = self.journal().query_row("SELECT coalesce(max(run), 0) FROM runs", [], |row| row.get(0)).expect("runs");
+        newest.cast_unsigned()
+    }
+
     pub fn journal(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.path("state/journal.db")).expect("the journal")
     }

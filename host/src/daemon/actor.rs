@@ -141,15 +141,16 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
 }
 
 fn settled_state(host: &Host, entry: &Entry, text: &str, version: &str) {
-    let quarantine = host.journal.quarantined(&entry.name).ok().flatten();
+    let wanted = line_of(text, "version");
+    // The very file of before a failed run lifts its quarantine as any other does.
+    let still = quarantined(host, entry, wanted.as_deref().unwrap_or_default());
     host.update(entry, |seen| {
         seen.product = line_of(text, "product");
-        seen.wanted = line_of(text, "version");
+        seen.wanted = wanted;
         seen.installed = Some(version.to_owned());
-        seen.state = match quarantine {
-            Some(Quarantine { version, run, why, .. }) => State::Quarantined { version, run, why },
-            None => State::Idle,
-        };
+        if !still {
+            seen.state = State::Idle;
+        }
     });
 }
 

@@ -19,7 +19,7 @@ fn dies_fenced(graph: &Graph, version: &str) {
 
 /// The number of the freeze's first record, from a run that was cut by nobody.
 fn record_of(graph: &Graph, daemon: &mut Daemon) -> u32 {
-    run_to(daemon, "1.6.0", "rolled-back");
+    run_to(daemon, "1.3.0", "rolled-back");
     let sql = "SELECT number + 1 FROM records WHERE run = 1 AND body LIKE '%\"started\"%\"freeze-main\"%'";
     graph.journal().query_row(sql, [], |row| row.get(0)).expect("the freeze began")
 }
