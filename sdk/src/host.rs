@@ -135,6 +135,8 @@ interfaces! {
         releases() -> Vec<(String, String)>;
         /// The commit of a tag or a SHA, fetched where it is not here yet.
         fetch(revision: &str) -> String;
+        /// A file of a commit; values of secrets are placeholders.
+        read(commit: &str, path: &str) -> Vec<u8>;
         /// Lays the commit out in a folder of its own and runs the named command there, once.
         prepare(commit: &str, build: Option<&str>) -> ();
         activate(commit: &str) -> ();
@@ -187,6 +189,13 @@ impl Files<'_> {
     /// A file that must be UTF-8.
     pub fn read_text(&self, path: &str) -> Result<String> {
         String::from_utf8(self.read(path)?).map_err(|_| Error::invalid(format!("`{path}` is not UTF-8 text")))
+    }
+}
+
+impl Checkout<'_> {
+    /// A file of a commit that must be UTF-8.
+    pub fn read_text(&self, commit: &str, path: &str) -> Result<String> {
+        String::from_utf8(self.read(commit, path)?).map_err(|_| Error::invalid(format!("`{path}` is not UTF-8 text")))
     }
 }
 

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 /// A run takes seconds; a machine that is busy with something else may take its time.
 const PATIENCE: Duration = Duration::from_secs(240);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// A look at a deployment reads its run's whole journal.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+const CHEAP_LOOK_EVERY: Duration = Duration::from_millis(20);
 
 pub struct Daemon<'a> {
     pub site: &'a Machine,
@@ -25,6 +27,7 @@ impl<'a> Daemon<'a> {
         let child = Command::new(&site.programs.upgraded)
             .arg("--config")
             .arg(site.settings_file())
+            .env("UPGRADED_FAILPOINT_FILE", site.cut_file())
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the daemon's log"))
@@ -41,7 +44,7 @@ impl<'a> Daemon<'a> {
 
     pub fn start_with(site: &'a Machine, environment: &[(&str, &str)]) -> Self {
         let mut daemon = Self::launch(site, environment);
-        daemon.until("the daemon answers", |daemon| daemon.get("/v1/").is_ok());
+        daemon.until(CHEAP_LOOK_EVERY, "the daemon answers", |daemon| daemon.get("/v1/").is_ok());
         daemon
     }
 
@@ -104,7 +107,7 @@ impl<'a> Daemon<'a> {
     /// Looks at the deployment until it is as it should be.
     pub fn wait(&mut self, what: &str, mut until: impl FnMut(&Value) -> bool) -> Value {
         let mut now = Value::Null;
-        self.until(what, |daemon| {
+        self.until(LOOK_EVERY, what, |daemon| {
             now = daemon.now();
             let done = until(&now);
             assert!(done || kind(&now) != "stuck", "waited until {what}: {:#}\n{}", now["state"], daemon.site.log());
@@ -119,6 +122,23 @@ impl<'a> Daemon<'a> {
         assert_eq!(status.signal(), Some(9), "it should have been cut off: {status}\n{}", self.site.log());
     }
 
+    /// Whether the cut came before it was as it should be.
+    pub fn dies_unless(&mut self, done: impl Fn(&Value) -> bool) -> bool {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("our child") {
+                assert_eq!(status.signal(), Some(9), "it should have been cut off: {status}\n{}", self.site.log());
+                return true;
+            }
+            let now = self.now();
+            if done(&now) {
+                return false;
+            }
+            assert!(began.elapsed() < PATIENCE, "waited until the daemon dies: {now:#}\n{}", self.site.log());
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
     pub fn exit(&mut self, what: &str) -> ExitStatus {
         let began = Instant::now();
         loop {
@@ -126,7 +146,7 @@ impl<'a> Daemon<'a> {
                 return status;
             }
             assert!(began.elapsed() < PATIENCE, "waited until {what}: {:#}\n{}", self.now(), self.site.log());
-            std::thread::sleep(LOOK_EVERY);
+            std::thread::sleep(CHEAP_LOOK_EVERY);
         }
     }
 
@@ -148,7 +168,7 @@ impl<'a> Daemon<'a> {
         assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("`kill`").success());
     }
 
-    fn until(&mut self, what: &str, mut done: impl FnMut(&Self) -> bool) {
+    fn until(&mut self, every: Duration, what: &str, mut done: impl FnMut(&Self) -> bool) {
         let began = Instant::now();
         while !done(self) {
             if let Some(status) = self.child.try_wait().expect("our child") {
@@ -156,7 +176,7 @@ impl<'a> Daemon<'a> {
             }
             let state = || format!("{:#}\n{}", self.now(), self.site.log());
             assert!(began.elapsed() < PATIENCE, "waited until {what}: {}", state());
-            std::thread::sleep(LOOK_EVERY);
+            std::thread::sleep(every);
         }
     }
 }

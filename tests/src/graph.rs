@@ -63,6 +63,7 @@ impl Graph {
         let machine = Machine::new("decisiongraph");
         let database = format!("graph_{}", machine.number);
         let graph = Self { machine, cluster: Cluster::shared(), database, install: install.clone() };
+        graph.lay_vault();
         succeed(Command::new(&graph.programs.mix).arg("dg.repository").arg(graph.path("repository")));
         graph.make_database();
         for (name, value) in [
@@ -82,6 +83,7 @@ impl Graph {
         graph.dress();
         graph.start();
         write(&graph.deployment_file(), &graph.deployment());
+        graph.lay_vault();
         graph.take_compiled_plugins();
         graph
     }

@@ -1,20 +1,30 @@
 //! What the end-to-end tests are told with: a machine in a folder ([`Machine`]) with one of the example products on it
-//! ([`Site`], [`Graph`]), the real daemon ([`Daemon`]), and what a user and an operator see of both. Nothing here knows the daemon's code: it edits files, asks the socket, calls
-//! `upgradectl`, and reads what lies on the disk. Everything that goes wrong is a panic that names it.
+//! ([`Site`], [`Graph`]), the real daemon ([`Daemon`]), and what a user and an operator see of both. Nothing here knows the
+//! daemon's code: it edits files, asks the socket, calls `upgradectl`, and reads what lies on the disk. Everything that
+//! goes wrong is a panic that names it.
 
+mod cut;
 mod daemon;
+mod hold;
+mod power;
 mod graph;
 mod machine;
 mod programs;
+mod release;
 mod site;
 mod socket;
+mod tinker;
 
+pub use cut::Cut;
 pub use daemon::Daemon;
+pub use hold::Hold;
 pub use graph::{Graph, Install, Role};
 pub use machine::Machine;
 pub use programs::Programs;
+pub use release::Release;
 pub use site::{Setup, Site};
 pub use socket::ask;
+pub use tinker::{SmallDisk, exchange};
 
 use serde_json::Value;
 
@@ -24,6 +34,11 @@ pub fn kind(now: &Value) -> &str {
 
 pub fn outcome(now: &Value) -> &str {
     now["last_run"]["outcome"]["outcome"].as_str().unwrap_or_default()
+}
+
+/// Why the run turned round, or was refused.
+pub fn why(now: &Value) -> &str {
+    now["last_run"]["outcome"]["why"].as_str().unwrap_or_default()
 }
 
 pub fn last_run(now: &Value) -> u64 {

@@ -3,7 +3,7 @@
 
 use crate::Programs;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
@@ -35,6 +35,19 @@ impl Machine {
         }
         write(&machine.settings_file(), &machine.settings());
         machine
+    }
+
+    /// The key of a real vault is derived for a third of a second, at every start of a daemon; that of this one costs
+    /// nothing.
+    pub fn lay_vault(&self) {
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/vault"), self.folder.path());
+        let packs = (0..=u8::MAX).map(|byte| format!("data/{byte:02x}"));
+        for folder in packs.chain(["index", "snapshots", "locks"].map(str::to_owned)) {
+            fs::create_dir_all(self.path("vault").join(folder)).expect("a folder of the vault");
+        }
+        let key = self.path("etc/vault.key");
+        write(&key, "the key of every test\n");
+        fs::set_permissions(key, fs::Permissions::from_mode(0o600)).expect("the key is ours alone");
     }
 
     fn settings(&self) -> String {
@@ -152,14 +165,21 @@ impl Machine {
         self.journal().query_row(count, [], |row| row.get(0)).expect("the journal's records")
     }
 
-    /// Of all that were begun, this product's alone being on this machine.
-    pub fn runs(&self) -> u64 {
-        let newest: i64 = self.journal().query_row("SELECT coalesce(max(run), 0) FROM runs", [], |row| row.get(0)).expect("runs");
-        newest.cast_unsigned()
-    }
-
     pub fn journal(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.path("state/journal.db")).expect("the journal")
+    }
+
+    /// Of the newest run, in order, read from the journal itself.
+    pub fn events(&self) -> Vec<serde_json::Value> {
+        let journal = self.journal();
+        let bodies = "SELECT body FROM records WHERE run = (SELECT max(run) FROM runs) ORDER BY number";
+        let mut query = journal.prepare(bodies).expect("the journal's records");
+        let bodies = query.query_map([], |row| row.get::<_, String>(0)).expect("the journal's records");
+        bodies.map(|body| serde_json::from_str(&body.expect("a record")).expect("a record is JSON")).collect()
+    }
+
+    pub fn count_events(&self, kind: &str) -> usize {
+        self.events().iter().filter(|event| event["event"] == kind).count()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -236,7 +256,7 @@ pub fn write(file: &Path, text: &str) {
 }
 
 /// As editors do it.
-fn write_by_rename(file: &Path, text: &str) {
+pub fn write_by_rename(file: &Path, text: &str) {
     let beside = file.with_extension("toml~");
     write(&beside, text);
     fs::rename(&beside, file).unwrap_or_else(|error| panic!("`{}`: {error}", file.display()));

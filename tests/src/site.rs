@@ -1,11 +1,12 @@
 //! A [`Machine`] with `notes` on it: SQLite and a folder of uploads.
 
 use crate::Machine;
-use crate::machine::{succeed, write};
+use crate::machine::{succeed, write, write_by_rename};
 use std::fs;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Mutex;
 
 /// What a site begins with.
 #[derive(Clone)]
@@ -13,18 +14,22 @@ pub struct Setup {
     /// The release that runs.
     pub version: &'static str,
     pub uploads: u32,
+    /// Made by the daemon itself at its first start; else one whose key costs nothing to derive.
+    pub new_vault: bool,
     /// Lines for `[policy]`.
     pub policy: String,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { version: "1.0.0", uploads: 4, policy: "approve = \"breaking\"\ndrill = \"off\"\n".into() }
+        Self { version: "1.0.0", uploads: 4, new_vault: false, policy: "approve = \"breaking\"\ndrill = \"off\"\n".into() }
     }
 }
 
 pub struct Site {
     machine: Machine,
+    /// What its operator wrote into `notes.toml`.
+    product: Mutex<String>,
 }
 
 impl Deref for Site {
@@ -37,12 +42,16 @@ impl Deref for Site {
 impl Site {
     /// The release is laid out, holds data and runs.
     pub fn new(setup: &Setup) -> Self {
-        let site = Self { machine: Machine::new("notes") };
+        let machine = Machine::new("notes");
         let product = format!(
             "title = \"Notes of the house\"\n\n[web]\nlisten = \"{0}:8081\"\n\n[front]\nlisten = \"{0}:8080\"\n",
-            site.address
+            machine.address
         );
-        write(&site.product_file(), &product);
+        let site = Self { machine, product: Mutex::new(product) };
+        if !setup.new_vault {
+            site.lay_vault();
+        }
+        write(&site.product_file(), &site.product());
         succeed(Command::new(&site.programs.notes).arg("make-repository").arg(site.path("repository")));
         site.lay_out(setup.version);
         site.notes(&["migrate"]);
@@ -77,11 +86,13 @@ impl Site {
         self.version_at(&format!("http://{}:8080/health", self.address))
     }
 
-    /// Users are let in, read everything as it was written, by this version; its files are in place; it can be written
-    /// to; nothing holds its services down. The data is compared where it is said what it should be.
+    /// Users are let in, read everything as it was written, by this version; its code and its settings are in place, the
+    /// latter as the operator wrote them; it can be written to; nothing holds its services down. The data is compared
+    /// where it is said what it should be.
     pub fn is_whole(&self, version: &str, checksums: Option<&str>) {
         assert_eq!(self.version_for_users(), version, "the version behind the gate\n{}", self.log());
         self.notes(&["smoke", "--address", &format!("{}:8080", self.address)]);
+        assert_eq!(fs::read_to_string(self.product_file()).expect("`notes.toml`"), self.product(), "`notes.toml`");
         if let Some(checksums) = checksums {
             assert_eq!(self.checksums(), checksums, "the data of {version}\n{}", self.log());
         }
@@ -100,7 +111,18 @@ impl Site {
         fs::write(&upload, "x").and_then(|()| fs::remove_file(&upload)).expect("the uploads are not fenced");
     }
 
-    fn product_file(&self) -> PathBuf {
+    /// The product's own settings, which are one of the files that a run may edit.
+    pub fn edit_product(&self, change: impl Fn(&str) -> String) {
+        let text = change(&fs::read_to_string(self.product_file()).expect("`notes.toml`"));
+        write_by_rename(&self.product_file(), &text);
+        *self.product.lock().expect("nothing panics here") = text;
+    }
+
+    pub fn product(&self) -> String {
+        self.product.lock().expect("nothing panics here").clone()
+    }
+
+    pub fn product_file(&self) -> PathBuf {
         self.home().join("notes.toml")
     }
 

@@ -2,9 +2,9 @@
 
 use crate::stages::Stages;
 use crate::workspace::{Workspace, cargo};
-use crate::{imports, text};
+use crate::{imports, setup, text};
 use anyhow::{Context, Result, bail};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 pub fn run() -> Result<()> {
     let workspace = Workspace::read()?;
@@ -41,14 +41,9 @@ pub fn features(workspace: &Workspace) -> &'static [&'static str] {
 }
 
 fn licences(workspace: &Workspace) -> Result<()> {
-    let there = cargo().args(["deny", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if !there.is_ok_and(|status| status.success()) {
-        println!("`cargo deny` is not on this machine: not checked");
-        return Ok(());
-    }
-    // Advisories need a network; they are for a person to ask for.
-    let mut deny = cargo();
-    deny.current_dir(&workspace.root).args(["deny", "--offline", "check", "licenses", "bans", "sources"]);
+    // Advisories need a database of others; they are for a person to ask for.
+    let mut deny = Command::new(setup::cargo_deny(workspace)?);
+    deny.current_dir(&workspace.root).args(["--locked", "check", "licenses", "bans", "sources"]);
     succeed(&mut deny, "deny.toml says what is allowed")
 }
 

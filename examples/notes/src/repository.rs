@@ -109,7 +109,7 @@ const RELEASES: &[Release] = &[
         base: Some("1.3.0"),
         switches: "schema = 4\nrequires = [\"web.base-url\"]",
         migration: Some(DATES),
-        notes: "Links are absolute: set `base-url` under `[web]` in `notes.toml` to the address that users open. \
+        notes: "Links are absolute: set `base-url` under `[web]` in `notes.toml` to the address that users open.\n\
                 Columns were renamed: an older release does not run on the new schema",
     },
 ];

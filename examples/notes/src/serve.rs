@@ -51,6 +51,9 @@ pub async fn run(settings: &Settings, release: &Release) -> Result<()> {
     if release.behaviour.damages_uploads {
         halve_uploads(&settings.uploads())?;
     }
+    if release.behaviour.loses_uploads {
+        remove_uploads(&settings.uploads())?;
+    }
     let site = Site {
         connection: Mutex::new(connection),
         uploads: settings.uploads(),
@@ -86,6 +89,16 @@ fn halve_uploads(folder: &Path) -> Result<()> {
         let path = entry?.path();
         let bytes = fs::read(&path)?;
         fs::write(&path, &bytes[..bytes.len() / 2])?;
+    }
+    Ok(())
+}
+
+fn remove_uploads(folder: &Path) -> Result<()> {
+    let mut paths: Vec<_> =
+        fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    paths.sort();
+    for path in paths.iter().step_by(2) {
+        fs::remove_file(path).with_context(|| format!("`{}`", path.display()))?;
     }
     Ok(())
 }

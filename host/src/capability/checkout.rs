@@ -14,6 +14,11 @@ impl Host for Guest {
         self.verb(granted, move |cx, drivers| Box::pin(async move { drivers.git.fetch(cx, &revision).await })).await
     }
 
+    async fn read(&mut self, commit: String, path: String) -> Result<Vec<u8>, Error> {
+        let granted = self.granted.repository("checkout.read");
+        self.verb(granted, move |cx, drivers| Box::pin(async move { drivers.git.read(cx, &commit, &path).await })).await
+    }
+
     async fn prepare(&mut self, commit: String, build: Option<String>) -> Result<(), Error> {
         let granted = match &build {
             Some(name) => self.granted.command("checkout.prepare", name),

@@ -106,7 +106,7 @@ impl Failure {
         value
     }
 
-    fn as_text(&self, terminal: &Terminal) -> String {
+    pub fn as_text(&self, terminal: &Terminal) -> String {
         let paint = terminal.paint();
         let mut text = format!("{} {}\n", paint.red("error:"), self.message());
         if let Some(diagnostics) = self.diagnostics() {

@@ -55,6 +55,11 @@ fn is_unseen(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
+/// A text of the file's top level, without the rest of the file being looked at.
+pub fn line_of(text: &str, key: &str) -> Option<String> {
+    Some(text.parse::<toml_edit::DocumentMut>().ok()?.get(key)?.as_str()?.to_owned())
+}
+
 /// Writes `version` into the file; whether it was another one before. Where the file is a symbolic link, the link stays
 /// and the file that it names is replaced: a configuration's tool keeps its layout. Atomic and durable; mode and owner
 /// stay, other hard links keep the old text.

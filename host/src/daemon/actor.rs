@@ -9,15 +9,14 @@ use super::patience::Waits;
 use super::planning::{Looked, Refused, blockers};
 use crate::api::types::{News, Running, State, StepState};
 use crate::config::SecretCheck;
-use crate::effect::hex;
-use crate::journal::{Quarantine, Record, Refusal};
+use crate::config::edit::line_of;
+use crate::journal::{Quarantine, Record, Refusal, RunRow, digest};
 use crate::model::Failure;
 use crate::pipeline::ledger::{Listener, RunLedger};
 use crate::pipeline::{Ended, Pipeline};
 use crate::plan::event::{Event, Outcome};
-use crate::plan::step::{Phase, Step};
+use crate::plan::step::Step;
 use crate::plan::{Kind, Plan};
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,17 +59,16 @@ pub async fn live(host: Arc<Host>, entry: Arc<Entry>) {
     }
 }
 
+fn newest(host: &Host, entry: &Entry) -> Option<RunRow> {
+    host.journal.runs(Some(&entry.name), 1).ok()?.pop()
+}
+
 fn open_run(host: &Host, entry: &Entry) -> Option<u64> {
-    let newest = host.journal.runs(Some(&entry.name), 1).ok()?.pop()?;
-    newest.outcome.is_none().then_some(newest.run)
+    newest(host, entry).filter(|run| run.outcome.is_none()).map(|run| run.run)
 }
 
 fn fail(host: &Host, entry: &Entry, message: String) {
     host.update(entry, |seen| seen.state = State::Error { message, diagnostics: None });
-}
-
-pub fn digest(text: &str) -> String {
-    hex(&Sha256::digest(text))
 }
 
 /// Reads the file and does what it says; how long until another look is worth it, where nothing changes.
@@ -89,7 +87,10 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
     if let Ok(Some((settled, version))) = host.journal.settled(&entry.name)
         && settled == digest(&text)
     {
-        settled_state(host, entry, &text, &version);
+        let wanted = line_of(&text, "version").unwrap_or_default();
+        if !quarantined(host, entry, &wanted) {
+            settle(host, entry, &text, &wanted, version);
+        }
         return None;
     }
     let deployment = match host.parse(&entry.name, text.clone(), SecretCheck::Resolve).await {
@@ -97,7 +98,8 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
         Err(diagnostics) => {
             let message = format!("`{}` has mistakes", entry.file.display());
             host.update(entry, |seen| seen.state = State::Error { message, diagnostics: Some(diagnostics) });
-            return None;
+            // A plugin may be put there, a secret be closed to others.
+            return Some(LOOK_AGAIN);
         }
     };
     host.update(entry, |seen| {
@@ -140,18 +142,29 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
     }
 }
 
-fn settled_state(host: &Host, entry: &Entry, text: &str, version: &str) {
-    let wanted = line_of(text, "version");
-    // The very file of before a failed run lifts its quarantine as any other does.
-    let still = quarantined(host, entry, wanted.as_deref().unwrap_or_default());
+/// Nothing is to be done for this very file, before and after a restart alike.
+fn settle(host: &Host, entry: &Entry, text: &str, wanted: &str, installed: String) {
+    let product = line_of(text, "product");
+    let state = resting(host, entry, wanted, &installed);
     host.update(entry, |seen| {
-        seen.product = line_of(text, "product");
-        seen.wanted = wanted;
-        seen.installed = Some(version.to_owned());
-        if !still {
-            seen.state = State::Idle;
-        }
+        seen.product = product;
+        seen.wanted = Some(wanted.to_owned());
+        seen.installed = Some(installed);
+        seen.state = state;
     });
+}
+
+/// Where what is wanted does not run and nothing is done about it, the last run says why.
+fn resting(host: &Host, entry: &Entry, wanted: &str, installed: &str) -> State {
+    if wanted == installed {
+        return State::Idle;
+    }
+    match newest(host, entry).and_then(|run| run.outcome) {
+        Some(Outcome::Refused(why) | Outcome::Abandoned(why) | Outcome::RolledBack(why)) => {
+            State::Error { message: why, diagnostics: None }
+        }
+        Some(Outcome::Committed) | None => State::Idle,
+    }
 }
 
 /// A version that failed here stays untouched; any other lifts the quarantine.
@@ -161,7 +174,13 @@ fn quarantined(host: &Host, entry: &Entry, wanted: &str) -> bool {
         let _ = host.journal.lift_quarantine(&entry.name);
         return false;
     }
-    host.update(entry, |seen| seen.state = State::Quarantined { version, run, why });
+    // The run that failed put back what it began with.
+    let before = host.journal.run(run).ok().filter(|run| matches!(run.outcome, Some(Outcome::RolledBack(_))));
+    host.update(entry, |seen| {
+        seen.wanted = Some(version.clone());
+        seen.installed = seen.installed.take().or(before.map(|run| run.from));
+        seen.state = State::Quarantined { version, run, why };
+    });
     true
 }
 
@@ -237,42 +256,15 @@ async fn carry_on(host: &Arc<Host>, entry: &Arc<Entry>, run: u64) -> Result<(), 
     match ended.map_err(|e| failure("journal", &e))? {
         Ended::Shutdown => Ok(()),
         Ended::Outcome(outcome) => {
-            finish(host, entry, run, &plan, &outcome, pipeline.ledger.with(|p| p.started_any(Phase::Quiesce)));
+            finish(host, entry, run, &plan, &outcome);
             Ok(())
         }
     }
 }
 
-/// What an outcome means for the deployment.
-fn finish(host: &Host, entry: &Entry, run: u64, plan: &Plan, outcome: &Outcome, touched: bool) {
+/// Shows how the run ended; what it means was written down with its end.
+fn finish(host: &Host, entry: &Entry, run: u64, plan: &Plan, outcome: &Outcome) {
     tracing::info!(deployment = entry.name, run, ?outcome, "the run ended");
-    let file = digest(&plan.file);
-    let result = match (outcome, &plan.kind) {
-        (Outcome::Committed, _) => {
-            let wanted = entry.seen.lock().expect("no panic holds this lock").wanted.clone();
-            let _ = host.journal.lift_quarantine(&entry.name);
-            // A path that rests goes on with the next look.
-            if wanted.as_deref() == Some(&plan.to) { host.journal.settle(&entry.name, &file, &plan.to) } else { Ok(()) }
-        }
-        (Outcome::RolledBack(_), Kind::Rollback(_)) => {
-            // The version line was set back before the run began.
-            host.journal.settle(&entry.name, &file, &plan.to)
-        }
-        (Outcome::RolledBack(why) | Outcome::Abandoned(why), _) if touched => {
-            let version = wanted_of(plan);
-            let quarantine = Quarantine { deployment: entry.name.clone(), version, run, why: why.clone() };
-            host.journal.quarantine(&quarantine)
-        }
-        (Outcome::Refused(why) | Outcome::RolledBack(why) | Outcome::Abandoned(why), _) => {
-            // Cancelled or refused before anything was touched: not again for this very file.
-            let refused = host.journal.settle(&entry.name, &file, &plan.from);
-            tracing::info!(deployment = entry.name, run, "nothing was touched: {why}");
-            refused
-        }
-    };
-    if let Err(error) = result {
-        tracing::error!(deployment = entry.name, run, "{error}");
-    }
     let installed = match outcome {
         Outcome::Committed => Some(plan.to.clone()),
         Outcome::RolledBack(_) if plan.kind != Kind::Upgrade => Some(plan.to.clone()),
@@ -285,21 +277,13 @@ fn finish(host: &Host, entry: &Entry, run: u64, plan: &Plan, outcome: &Outcome, 
         seen.detected_at = Some(clock::now());
         seen.state = match (quarantine, outcome) {
             (Some(Quarantine { version, run, why, .. }), _) => State::Quarantined { version, run, why },
-            (None, Outcome::Refused(why)) => State::Error { message: why.clone(), diagnostics: None },
-            (None, _) => State::Idle,
+            (None, Outcome::Refused(why) | Outcome::Abandoned(why)) => {
+                State::Error { message: why.clone(), diagnostics: None }
+            }
+            (None, Outcome::Committed | Outcome::RolledBack(_)) => State::Idle,
         };
     });
     host.hub.publish(Some(&entry.name), Some(run), News::Finished { outcome: outcome.clone() });
-}
-
-/// The version line that began the run: a path that rests has another target of its own.
-fn wanted_of(plan: &Plan) -> String {
-    line_of(&plan.file, "version").unwrap_or_else(|| plan.to.clone())
-}
-
-/// A text of the file's top level, without the rest of the file being looked at.
-pub fn line_of(text: &str, key: &str) -> Option<String> {
-    Some(text.parse::<toml_edit::DocumentMut>().ok()?.get(key)?.as_str()?.to_owned())
 }
 
 /// Tells those who watch what the journal got.

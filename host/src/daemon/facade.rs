@@ -4,14 +4,14 @@ use super::actor;
 use super::clock;
 use super::host::{Entry, Host};
 use super::looks::Ready;
+use super::outlook::Outlook;
 use super::planning::{self, Looked, Refused};
 use super::views;
 use crate::api::facade::LogsOf;
 use crate::api::types::*;
 use crate::api::{Answer, Caller, Facade, NoticeStream};
 use crate::config::SecretCheck;
-use crate::journal::RunRow;
-use crate::model::Origin;
+use crate::journal::{Record, RunRow};
 use crate::phase::hops::old_bytes_key;
 use crate::plan::WayBack;
 use crate::plan::event::Event;
@@ -19,6 +19,7 @@ use crate::plan::next::{Next, Wait, next};
 use crate::plan::state::{Progress as RunProgress, Status};
 use crate::plan::step::Phase;
 use async_trait::async_trait;
+use jiff::Timestamp;
 use std::sync::Arc;
 
 /// The socket's view of the host, whose tasks outlive a caller.
@@ -89,13 +90,10 @@ impl Host {
         let row = ended.filter(|row| row.outcome == Some(Outcome::Committed)).ok_or_else(none)?;
         let records = self.journal.records(row.run).map_err(internal)?;
         let progress = RunProgress::replay(records.iter().map(|record| &record.event)).map_err(internal)?;
-        let admitted = records
-            .iter()
-            .find(|record| matches!(&record.event, Event::Started { step, .. } if step.starts_with("admit-")));
         let mut way = WayBack {
             of: row.run,
-            admitted: admitted.map_or(row.started, |record| record.at),
-            origins: Default::default(),
+            admitted: admitted_at(&records).unwrap_or(row.started),
+            backups: Default::default(),
             staged: Default::default(),
             files: progress.files(|hop, edit| old_bytes_key(&entry.name, row.run, hop, edit)),
         };
@@ -104,7 +102,7 @@ impl Host {
             match state.step.phase {
                 Phase::BackupFinal | Phase::BackupLate => {
                     let backup = serde_json::from_value(output.clone()).map_err(internal)?;
-                    way.origins.insert(binding.clone(), Origin::Backup(backup));
+                    way.backups.insert(binding.clone(), backup);
                 }
                 Phase::Stage if state.step.hop == Some(0) => {
                     way.staged.insert(binding.clone(), output.as_str().unwrap_or_default().to_owned());
@@ -130,6 +128,20 @@ impl Host {
     }
 }
 
+/// From when on users wrote to the new version.
+fn admitted_at(records: &[Record]) -> Option<Timestamp> {
+    let begins = |event: &Event| matches!(event, Event::Started { step, .. } if step.starts_with("admit-"));
+    records.iter().find(|record| begins(&record.event)).map(|record| record.at)
+}
+
+fn to_confirm(row: &RunRow, writes_since: Timestamp) -> RollbackAnswer {
+    let message = format!(
+        "run {} took `{}` from {} to {}; what was written since {writes_since} is set aside by a rollback",
+        row.run, row.deployment, row.from, row.to
+    );
+    RollbackAnswer::NeedsConfirmation { run: row.run, to: row.from.clone(), writes_since, message }
+}
+
 #[async_trait]
 impl Facade for Door {
     async fn deployments(&self) -> Answer<Vec<Deployment>> {
@@ -151,9 +163,12 @@ impl Facade for Door {
         let (ready, text) = self.look_ready(&entry).await?;
         let activity = self.activity(&entry);
         match Host::look(self, &ready, &text, to, &activity).await.map_err(refused)? {
-            Looked::Plan { plan, findings } => Ok(views::plan_view(&plan, findings)),
-            Looked::Nothing { installed, .. } => {
-                Err(ApiError::conflict(format!("`{}` is installed already", installed.version)))
+            Looked::Plan { plan, findings } => {
+                let outlook = Outlook::of(&self.journal, &plan, &ready.deployment.policy.window);
+                Ok(views::plan_view(&plan, findings, &outlook))
+            }
+            Looked::Nothing { installed, findings } => {
+                Ok(PlanView::nothing_to_do(name, &installed.version, &ready.deployment.policy, findings))
             }
         }
     }
@@ -161,7 +176,7 @@ impl Facade for Door {
     async fn set(&self, name: &str, version: &str, by: &Caller) -> Answer<VersionSet> {
         let entry = self.known(name)?;
         let text = tokio::fs::read_to_string(&entry.file).await.map_err(internal)?;
-        let before = actor::line_of(&text, "version").unwrap_or_default();
+        let before = crate::config::edit::line_of(&text, "version").unwrap_or_default();
         crate::config::edit::set_version(&entry.file, version)
             .map_err(|error| ApiError::new(ErrorCode::InvalidRequest, error.to_string()))?;
         tracing::info!(deployment = name, version, by = %by, "version set");
@@ -241,7 +256,11 @@ impl Facade for Door {
 
     async fn rollback(&self, name: &str, request: RollbackRequest, by: &Caller) -> Answer<RollbackAnswer> {
         let entry = self.known(name)?;
-        if self.todo(&entry).is_some() {
+        if let Some((run, _)) = self.todo(&entry) {
+            let records = self.journal.records(run).map_err(internal)?;
+            if let Some(since) = admitted_at(&records).filter(|_| request.confirm != Some(run)) {
+                return Ok(to_confirm(&self.journal.run(run).map_err(internal)?, since));
+            }
             let why = format!("by {by}");
             let event = Event::Decided { by: by.to_string(), decision: Decision::Rollback, why };
             return Ok(RollbackAnswer::Started { run: self.tell(&entry, event)? });
@@ -250,11 +269,7 @@ impl Facade for Door {
         if request.confirm == Some(row.run) {
             return Ok(RollbackAnswer::Started { run: self.begin_rollback(&entry).await? });
         }
-        let message = format!(
-            "run {} took `{name}` from {} to {}; what was written since {} is set aside by a rollback",
-            row.run, row.from, row.to, way.admitted
-        );
-        Ok(RollbackAnswer::NeedsConfirmation { run: row.run, to: row.from, writes_since: way.admitted, message })
+        Ok(to_confirm(&row, way.admitted))
     }
 
     async fn decide(&self, name: &str, request: DecideRequest, by: &Caller) -> Answer<Deployment> {

@@ -10,6 +10,7 @@ use crate::journal::KeptCopy;
 use crate::model::{BackupRef, Failure, Finding, Role};
 use crate::phase::global_step;
 use crate::phase::hands::Hands;
+use crate::plan::aftermath::OUTDATED;
 use crate::plan::event::{Effect, Verdict};
 use crate::plan::step::Step;
 use crate::plan::{FileBack, Kind, Plan, PlannedEdit};
@@ -46,27 +47,41 @@ impl Hands for RealHands {
             return Ok(Vec::new());
         }
         let looked = self.host.look(&self.ready, &plan.file, Some(&plan.to), activity).await;
-        let refused = |why: String| Failure { code: "recheck".into(), message: why, retryable: false };
-        match looked.map_err(|refusal| refused(refusal.why))? {
+        let outdated = |why: String| Failure { code: OUTDATED.into(), message: why, retryable: false };
+        let looked = looked.map_err(|refused| Failure {
+            code: "recheck".into(),
+            message: refused.why,
+            retryable: refused.retryable,
+        });
+        match looked? {
             Looked::Plan { plan: now, findings } => {
                 if now.from != plan.from {
-                    return Err(refused(format!(
+                    return Err(outdated(format!(
                         "`{}` is installed now, and the plan begins at `{}`",
                         now.from, plan.from
                     )));
                 }
                 if now.edits != plan.edits {
-                    return Err(refused("a file that the plan edits was changed since; it is planned again".into()));
+                    return Err(outdated("a file that the plan edits was changed since; it is planned again".into()));
                 }
                 Ok(findings)
             }
-            Looked::Nothing { .. } => Err(refused(format!("`{}` is installed already", plan.to))),
+            Looked::Nothing { .. } => Err(outdated(format!("`{}` is installed already", plan.to))),
         }
     }
 
     async fn check_backup(&self, _cx: &StepContext, backup: &BackupRef) -> Result<(), Failure> {
         let artifacts = backup.artifacts.clone();
         self.in_vault(move |vault| artifacts.iter().try_for_each(|key| vault.check(key))).await
+    }
+
+    fn keep_manifest(&self, manifest: &str) -> Result<String, Failure> {
+        self.host.journal.keep_manifest(self.run, manifest).map_err(|e| failure("journal", &e))
+    }
+
+    fn manifest(&self, digest: &str) -> Result<String, Failure> {
+        let kept = self.host.journal.manifest(digest).map_err(|e| failure("journal", &e))?;
+        kept.ok_or_else(|| failure("missing", &format!("the journal has no manifest `{digest}`")))
     }
 
     fn drill_site(&self, step: &str, _binding: &str) -> Site {

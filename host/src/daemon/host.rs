@@ -5,11 +5,10 @@ use super::actor;
 use crate::activity::{Level, Sign, Sink};
 use crate::api::Hub;
 use crate::api::types::{Deployment as View, LogLine, News, Progress as ProgressView, State};
-use crate::config::{BindingConfig, Deployment, PluginCatalog, SecretCheck, Settings};
+use crate::config::{BindingConfig, Deployment, SecretCheck, Settings};
 use crate::driver::services::Systemd;
 use crate::driver::{Drivers, Environment, Machine};
 use crate::journal::{Journal, RunRow};
-use crate::model::Info;
 use crate::pipeline::Pipeline;
 use crate::plan::step::Step;
 use crate::plugin::Plugins;
@@ -18,6 +17,7 @@ use crate::vault::{Vault, VaultError};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -48,6 +48,8 @@ pub struct Entry {
     /// Look again.
     pub nudge: Notify,
     pub seen: Mutex<Seen>,
+    /// The newest run when retention last found nothing left to let go; 0: not looked yet.
+    pub tidied: AtomicU64,
     /// The run under way.
     pub pipeline: Mutex<Option<Arc<Pipeline>>>,
 }
@@ -113,9 +115,10 @@ impl Host {
                 installed: None,
                 detected_at: None,
                 wanted: None,
-                state: State::Idle,
+                state: State::Planning,
                 gone: false,
             }),
+            tidied: AtomicU64::new(0),
             pipeline: Mutex::new(None),
         });
         entries.insert(name.to_owned(), entry.clone());
@@ -156,7 +159,7 @@ impl Host {
         let file = self.settings.deployments.join(format!("{name}.toml"));
         let shown = file.clone();
         let parsed =
-            tokio::task::spawn_blocking(move || Deployment::parse(&name, &file, &text, &Catalog(plugins), secrets))
+            tokio::task::spawn_blocking(move || Deployment::parse(&name, &file, &text, &plugins, secrets))
                 .await;
         parsed.unwrap_or_else(|error| {
             Err(crate::config::Diagnostics::of_file(&shown, format!("it could not be read: {error}"), None))
@@ -236,23 +239,12 @@ impl Host {
     }
 }
 
-/// True when the key was made now.
+/// True when the key was made now. Where the vault holds something already, a new key would not open it: whoever needs
+/// the vault says that its key is missing.
 pub fn prepare_vault_key(settings: &Settings) -> Result<bool, VaultError> {
-    if settings.vault_key.exists() {
+    if settings.vault_key.exists() || settings.vault.join("config").exists() {
         return Ok(false);
     }
     Vault::make_key(&settings.vault_key)?;
     Ok(true)
-}
-
-struct Catalog(Plugins);
-
-impl PluginCatalog for Catalog {
-    fn names(&self) -> Vec<String> {
-        let all = self.0.list_blocking().unwrap_or_default();
-        all.into_iter().flatten().map(|described| described.info.name.clone()).collect()
-    }
-    fn info(&self, name: &str) -> Option<Info> {
-        self.0.info_blocking(name).ok().map(|described| (*described.info).clone())
-    }
 }

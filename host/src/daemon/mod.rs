@@ -8,9 +8,11 @@ mod facade;
 mod hands;
 mod host;
 mod looks;
+mod outlook;
 mod patience;
 mod planning;
 mod releases;
+mod requirements;
 mod retention;
 mod views;
 

@@ -3,6 +3,7 @@
 use super::checks;
 use super::host::Host;
 use super::looks::{Ready, failure};
+use super::requirements;
 use crate::activity::Activity;
 use crate::config::{Approve, Deployment};
 use crate::driver::project::Project;
@@ -103,7 +104,7 @@ impl Host {
             findings: Vec::new(),
             estimates: super::views::estimates(&self.journal, &ready.deployment.name),
         };
-        let mut findings = self.preflight(ready, &plan, activity).await.map_err(refused)?;
+        let mut findings = self.preflight(ready, &plan, &installed, activity).await.map_err(refused)?;
         match self.edits(ready, &plan, activity).await {
             Ok(edits) => plan.edits = edits,
             Err(failure) => findings.push(Finding::blocker("host", "edits", failure.message)),
@@ -114,9 +115,16 @@ impl Host {
     }
 
     /// The plugins' preflight, the host's own checks, and whether the old version stands.
-    pub async fn preflight(&self, ready: &Ready, plan: &Plan, activity: &Activity) -> Result<Vec<Finding>, Failure> {
+    pub async fn preflight(
+        &self, ready: &Ready, plan: &Plan, installed: &Installed, activity: &Activity,
+    ) -> Result<Vec<Finding>, Failure> {
         let whole = plan.whole();
         let mut findings = checks::host(self, ready, activity).await;
+        let mut running = installed.components.clone();
+        for (binding, platform) in &ready.bound.platforms {
+            running.extend(platform.components(&ready.context(binding, activity)).await?);
+        }
+        findings.extend(requirements::unmet(&plan.hops, &running));
         let (binding, product) = &ready.bound.product;
         for hop in &plan.hops {
             findings.extend(product.preflight(&ready.context(binding, activity), hop).await?);
@@ -253,7 +261,7 @@ pub fn blockers(findings: &[Finding]) -> Option<String> {
 pub async fn rollback(ready: &Ready, of: &Plan, way: WayBack, text: &str) -> Result<Plan, Failure> {
     let named = |role| ready.bound.bindings().into_iter().filter(move |b| b.role == role);
     for datastore in named(Role::Datastore) {
-        if !way.origins.contains_key(&datastore.name) {
+        if !way.backups.contains_key(&datastore.name) {
             let message = format!("run {} holds no backup of `{}`", way.of, datastore.name);
             return Err(failure("missing", &message));
         }

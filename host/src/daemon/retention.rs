@@ -11,6 +11,7 @@ use crate::journal::KeptCopy;
 use crate::plan::event::{Event, Outcome};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 const EVERY: Duration = Duration::from_secs(600);
@@ -34,7 +35,8 @@ pub async fn keep_house(host: Arc<Host>) {
 
 async fn tidy(host: &Arc<Host>, entry: &Arc<Entry>) -> Result<(), String> {
     let runs = host.journal.runs(Some(&entry.name), u32::MAX).map_err(|e| e.to_string())?;
-    if runs.is_empty() || runs.iter().any(|run| run.outcome.is_none()) {
+    let Some(newest) = runs.first().map(|run| run.run) else { return Ok(()) };
+    if runs.iter().any(|run| run.outcome.is_none()) || entry.tidied.load(Ordering::Relaxed) == newest {
         return Ok(());
     }
     let text = tokio::fs::read_to_string(&entry.file).await.map_err(|e| e.to_string())?;
@@ -51,6 +53,7 @@ async fn tidy(host: &Arc<Host>, entry: &Arc<Entry>) -> Result<(), String> {
     let committed = runs.iter().find(|run| run.outcome == Some(Outcome::Committed)).map(|run| run.run);
     let held: BTreeSet<u64> =
         runs.iter().take(policy.keep_backups as usize).map(|run| run.run).chain(quarantined).chain(committed).collect();
+    host.journal.forget_manifests_but_of(&name, &held).map_err(|e| e.to_string())?;
     let vault = ready.vault.clone();
     let forgotten = tokio::task::spawn_blocking(move || {
         let artifacts = vault.list(&format!("{name}/"))?;
@@ -62,7 +65,11 @@ async fn tidy(host: &Arc<Host>, entry: &Arc<Entry>) -> Result<(), String> {
         let keys: Vec<String> = artifacts.into_iter().map(|artifact| artifact.key).filter(|key| gone(key)).collect();
         if keys.is_empty() { Ok(()) } else { vault.forget(&keys) }
     });
-    forgotten.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
+    forgotten.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+    if host.journal.kept(Some(&entry.name)).map_err(|e| e.to_string())?.is_empty() {
+        entry.tidied.store(newest, Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 /// What was set aside goes to the vault before it leaves.

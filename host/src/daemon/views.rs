@@ -1,5 +1,6 @@
 //! The journal as the socket shows it.
 
+use super::outlook::Outlook;
 use super::patience::choices;
 use crate::api::types::*;
 use crate::journal::{Journal, Record};
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Between two instants, in seconds.
-fn seconds(from: Timestamp, to: Timestamp) -> f64 {
+pub fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     to.duration_since(from).as_secs_f64()
 }
 
@@ -152,17 +153,9 @@ fn act_title(plan: &Plan, hop: usize, act: usize) -> String {
     }
 }
 
-pub fn plan_view(plan: &Plan, findings: Vec<Finding>) -> PlanView {
-    let steps = plan.forward().iter().map(|step| step_view(plan, step)).collect();
-    let mut waits = Vec::new();
-    let wait = |reason, message: String| Waiting { run: None, reason, message, until: None };
-    if plan.policy.approval_needed {
-        waits.push(wait(WaitReason::Approval, format!("for `upgradectl approve {}`", plan.deployment)));
-    }
-    if !plan.policy.windows.is_empty() {
-        waits.push(wait(WaitReason::Window, format!("for a window: {}", plan.policy.windows.join(", "))));
-    }
-    PlanView::new(plan, steps, waits, findings)
+pub fn plan_view(plan: &Plan, findings: Vec<Finding>, outlook: &Outlook) -> PlanView {
+    let view = |step: &Step| StepView { expected_s: outlook.took(&step.id), ..step_view(plan, step) };
+    PlanView::new(plan, plan.forward().iter().map(view).collect(), outlook.waits(plan), findings)
 }
 
 pub fn last_run(journal: &Journal, deployment: &str) -> Option<RunSummary> {
@@ -226,7 +219,7 @@ pub fn run(journal: &Journal, run: u64) -> Option<Run> {
     });
     let times = times(&records);
     let steps = steps.iter().map(|step| run_step(&progress, &times, step)).collect();
-    let plan = plan_view(&progress.plan, progress.plan.findings.clone());
+    let plan = plan_view(&progress.plan, progress.plan.findings.clone(), &Outlook::default());
     Some(Run { summary, approved_by, plan, steps, findings, failure, stuck })
 }
 

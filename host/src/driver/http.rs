@@ -3,7 +3,8 @@
 //! Straight to the granted origin: no redirect is followed, and no proxy of the daemon's environment is used, for nobody
 //! granted those.
 
-use crate::config::secret::SecretSource;
+use super::process::redact::Redactor;
+use crate::config::secret::{Secret, SecretSource};
 use crate::context::{Site, StepContext};
 use crate::effect::Access;
 use crate::model::*;
@@ -71,9 +72,10 @@ impl Http {
             wanted => Duration::from_millis(wanted).min(LONGEST_TIMEOUT),
         };
         let place = format!("{method} {}", place(&url));
+        let secrets = self.secrets(request)?;
         let built = client()?
             .request(method, url)
-            .headers(self.headers(request)?)
+            .headers(headers(request, &secrets)?)
             .body(request.body.clone())
             .build()
             .map_err(|error| VerbError::Invalid(format!("`{place}`: {}", why(error))))?;
@@ -83,7 +85,8 @@ impl Http {
             () = cx.activity.cancellation().cancelled() => Err(VerbError::Cancelled),
             answer = answer => {
                 cx.activity.touch();
-                answer.unwrap_or_else(|_| Err(VerbError::Unavailable(format!("`{place}` gave no answer in {} ms", timeout.as_millis()))))
+                let answer = answer.unwrap_or_else(|_| Err(VerbError::Unavailable(format!("`{place}` gave no answer in {} ms", timeout.as_millis()))));
+                answer.map(|answer| without(&secrets, answer))
             }
         }
     }
@@ -103,27 +106,47 @@ impl Http {
         Err(VerbError::Denied(format!("requests to `{origin}` are not granted under `http`; {granted}")))
     }
 
-    fn headers(&self, request: &Request) -> Result<HeaderMap, VerbError> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in &request.headers {
-            let text = HeaderValue::from_str(value)
-                .map_err(|_| VerbError::Invalid(format!("the value of the header `{name}` is none")))?;
-            headers.append(header_name(name)?, text);
-        }
-        for header in &request.secret_headers {
+    /// The value of each secret header, in order.
+    fn secrets(&self, request: &Request) -> Result<Vec<Secret>, VerbError> {
+        let value = |header: &SecretHeader| {
             let key = &header.secret;
             let source = self
                 .secrets
                 .get(key)
                 .ok_or_else(|| VerbError::Denied(format!("no secret stands under `{key}` in the binding's table")))?;
-            let secret = source.resolve().map_err(|error| VerbError::Unavailable(error.to_string()))?;
-            let mut value = HeaderValue::from_str(&format!("{}{}", header.prefix, secret.reveal()))
-                .map_err(|_| VerbError::Invalid(format!("the secret `{key}` has bytes that no header may have")))?;
-            value.set_sensitive(true);
-            headers.append(header_name(&header.name)?, value);
-        }
-        Ok(headers)
+            source.resolve().map_err(|error| VerbError::Unavailable(error.to_string()))
+        };
+        request.secret_headers.iter().map(value).collect()
     }
+}
+
+fn headers(request: &Request, secrets: &[Secret]) -> Result<HeaderMap, VerbError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &request.headers {
+        let text = HeaderValue::from_str(value)
+            .map_err(|_| VerbError::Invalid(format!("the value of the header `{name}` is none")))?;
+        headers.append(header_name(name)?, text);
+    }
+    for (header, secret) in request.secret_headers.iter().zip(secrets) {
+        let key = &header.secret;
+        let mut value = HeaderValue::from_str(&format!("{}{}", header.prefix, secret.reveal()))
+            .map_err(|_| VerbError::Invalid(format!("the secret `{key}` has bytes that no header may have")))?;
+        value.set_sensitive(true);
+        headers.append(header_name(&header.name)?, value);
+    }
+    Ok(headers)
+}
+
+/// Some servers say back what they were asked: the plugin gets no secret that way.
+fn without(secrets: &[Secret], answer: Response) -> Response {
+    if secrets.is_empty() {
+        return answer;
+    }
+    let mut redactor = Redactor::new(secrets.iter().map(Secret::reveal));
+    let headers = answer.headers.into_iter().map(|(name, value)| (name, redactor.text(&value))).collect();
+    let mut body = redactor.push(&answer.body);
+    body.extend(redactor.finish());
+    Response { headers, body, ..answer }
 }
 
 /// The one client of the host; health checks use it too.

@@ -8,10 +8,14 @@ mod schema;
 pub use failpoint::failpoint;
 pub use rows::*;
 
-use crate::plan::event::Event;
-use crate::plan::{Kind, Plan};
+use crate::effect::hex;
+use crate::plan::aftermath::Aftermath;
+use crate::plan::event::{Event, Outcome};
+use crate::plan::{Kind, PLAN_SCHEMA, Plan};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -30,6 +34,10 @@ pub enum JournalError {
     Unreadable { run: u64, number: u64, source: serde_json::Error },
     #[error("an event can't be written as JSON: {0}")]
     Encode(serde_json::Error),
+    #[error("a manifest can't be packed or unpacked: {0}")]
+    Manifest(#[from] std::io::Error),
+    #[error("run {run} was planned by a newer release (its plan's schema is {found}, ours is {ours})")]
+    NewerPlan { run: u64, found: u64, ours: u32 },
     #[error("there is no run {0}")]
     NoRun(u64),
 }
@@ -125,6 +133,32 @@ impl Journal {
 
     /// Durable when it returns. `number` is the event's place; one that is taken is an error.
     pub fn append(&self, run: u64, number: u64, event: &Event) -> Result<Record, JournalError> {
+        self.append_with(run, number, event, |_, _| Ok(()))
+    }
+
+    /// The last event of a run, together with what it means for the deployment.
+    pub fn finish(
+        &self, run: u64, number: u64, plan: &Plan, outcome: &Outcome, aftermath: &Aftermath,
+    ) -> Result<Record, JournalError> {
+        let said = serde_json::to_string(outcome).map_err(JournalError::Encode)?;
+        let (name, file) = (&plan.deployment, digest(&plan.file));
+        self.append_with(run, number, &Event::Finished { outcome: outcome.clone() }, |transaction, at| {
+            let ended = "UPDATE runs SET ended = ?2, outcome = ?3 WHERE run = ?1";
+            transaction.execute(ended, params![run as i64, at.to_string(), said])?;
+            if *outcome == Outcome::Committed {
+                lift_quarantine(transaction, name)?;
+            }
+            match aftermath {
+                Aftermath::Settled { version } => settle(transaction, name, &file, version),
+                Aftermath::Quarantined { version, why } => quarantine(transaction, name, version, run, why),
+                Aftermath::LookAgain => Ok(()),
+            }
+        })
+    }
+
+    fn append_with(
+        &self, run: u64, number: u64, event: &Event, also: impl Fn(&Connection, Timestamp) -> rusqlite::Result<()>,
+    ) -> Result<Record, JournalError> {
         let at = Timestamp::now();
         let body = serde_json::to_string(event).map_err(JournalError::Encode)?;
         self.write(|connection| {
@@ -133,16 +167,10 @@ impl Journal {
                 "INSERT INTO records (run, number, at, body) VALUES (?1, ?2, ?3, ?4)",
                 params![run as i64, number as i64, at.to_string(), body],
             )?;
-            if let Event::Finished { outcome } = event {
-                let outcome = serde_json::to_string(outcome).unwrap_or_default();
-                transaction.execute(
-                    "UPDATE runs SET ended = ?2, outcome = ?3 WHERE run = ?1",
-                    params![run as i64, at.to_string(), outcome],
-                )?;
-            }
+            also(&transaction, at)?;
             transaction.commit()
         })?;
-        failpoint("record");
+        failpoint::recorded(event);
         Ok(Record { number, at, event: event.clone() })
     }
 
@@ -168,6 +196,10 @@ impl Journal {
             row.get::<_, String>(0)
         })?;
         let body = bodies.into_iter().next().ok_or(JournalError::NoRun(run))?;
+        let value: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
+        if let Some(found) = value["plan"]["schema"].as_u64().filter(|found| *found > u64::from(PLAN_SCHEMA)) {
+            return Err(JournalError::NewerPlan { run, found, ours: PLAN_SCHEMA });
+        }
         match serde_json::from_str(&body).map_err(|source| JournalError::Unreadable { run, number: 0, source })? {
             Event::Planned { plan } => Ok(*plan),
             _ => Err(JournalError::NoRun(run)),
@@ -186,6 +218,36 @@ impl Journal {
 
     pub fn run(&self, run: u64) -> Result<RunRow, JournalError> {
         self.read(rows::ONE_RUN, [run as i64], RunRow::read)?.pop().ok_or(JournalError::NoRun(run))
+    }
+
+    // ---- manifests ----
+
+    /// A manifest has a line for each file or table: it lies beside the events, once for each content. Its digest.
+    pub fn keep_manifest(&self, run: u64, manifest: &str) -> Result<String, JournalError> {
+        let digest = digest(manifest);
+        let body = zstd::encode_all(manifest.as_bytes(), zstd::DEFAULT_COMPRESSION_LEVEL)?;
+        self.write(|connection| {
+            let sql = "INSERT OR IGNORE INTO manifests (run, digest, body) VALUES (?1, ?2, ?3)";
+            connection.execute(sql, params![run as i64, digest, body])
+        })?;
+        Ok(digest)
+    }
+
+    pub fn manifest(&self, digest: &str) -> Result<Option<String>, JournalError> {
+        let sql = "SELECT body FROM manifests WHERE digest = ?1 LIMIT 1";
+        let found = self.read(sql, [digest], |row| row.get::<_, Vec<u8>>(0))?.pop();
+        let unpacked = found.map(|body| zstd::decode_all(body.as_slice())).transpose()?;
+        Ok(unpacked.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// Those of the deployment's other runs go.
+    pub fn forget_manifests_but_of(&self, deployment: &str, held: &BTreeSet<u64>) -> Result<(), JournalError> {
+        let held = held.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+        let sql = format!(
+            "DELETE FROM manifests WHERE run IN (SELECT run FROM runs WHERE deployment = ?1 AND run NOT IN ({held}))"
+        );
+        self.write(|connection| connection.execute(&sql, [deployment]))?;
+        Ok(())
     }
 
     // ---- refusals and quarantine ----
@@ -207,16 +269,6 @@ impl Journal {
         self.read(rows::REFUSALS, params![deployment, limit], Refusal::read)
     }
 
-    pub fn quarantine(&self, entry: &Quarantine) -> Result<(), JournalError> {
-        self.write(|connection| {
-            connection.execute(
-                "INSERT OR REPLACE INTO quarantine (deployment, version, run, why) VALUES (?1, ?2, ?3, ?4)",
-                params![entry.deployment, entry.version, entry.run as i64, entry.why],
-            )
-        })?;
-        Ok(())
-    }
-
     pub fn quarantined(&self, deployment: &str) -> Result<Option<Quarantine>, JournalError> {
         let rows = self.read(
             "SELECT deployment, version, run, why FROM quarantine WHERE deployment = ?1",
@@ -227,22 +279,14 @@ impl Journal {
     }
 
     pub fn lift_quarantine(&self, deployment: &str) -> Result<bool, JournalError> {
-        let lifted =
-            self.write(|connection| connection.execute("DELETE FROM quarantine WHERE deployment = ?1", [deployment]))?;
-        Ok(lifted > 0)
+        Ok(self.write(|connection| lift_quarantine(connection, deployment))? > 0)
     }
 
     // ---- settled files ----
 
     /// The deployment's file with this digest needs nothing more done; `version` is what runs.
-    pub fn settle(&self, deployment: &str, file_digest: &str, version: &str) -> Result<(), JournalError> {
-        self.write(|connection| {
-            connection.execute(
-                "INSERT OR REPLACE INTO settled (deployment, file_digest, version) VALUES (?1, ?2, ?3)",
-                params![deployment, file_digest, version],
-            )
-        })?;
-        Ok(())
+    pub fn settle(&self, deployment: &str, file: &str, version: &str) -> Result<(), JournalError> {
+        self.write(|connection| settle(connection, deployment, file, version))
     }
 
     /// The file is looked at again, whatever it says.
@@ -287,6 +331,25 @@ impl Journal {
         })?;
         Ok(())
     }
+}
+
+/// SHA-256, hexadecimal: of a deployment's file in `settled`, of a manifest.
+pub fn digest(text: &str) -> String {
+    hex(&Sha256::digest(text))
+}
+
+fn settle(connection: &Connection, deployment: &str, file: &str, version: &str) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO settled (deployment, file_digest, version) VALUES (?1, ?2, ?3)";
+    connection.execute(sql, params![deployment, file, version]).map(drop)
+}
+
+fn quarantine(connection: &Connection, deployment: &str, version: &str, run: u64, why: &str) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO quarantine (deployment, version, run, why) VALUES (?1, ?2, ?3, ?4)";
+    connection.execute(sql, params![deployment, version, run as i64, why]).map(drop)
+}
+
+fn lift_quarantine(connection: &Connection, deployment: &str) -> rusqlite::Result<usize> {
+    connection.execute("DELETE FROM quarantine WHERE deployment = ?1", [deployment])
 }
 
 fn reserve(path: &Path) -> std::io::Result<()> {

@@ -25,6 +25,10 @@ CREATE TABLE IF NOT EXISTS settled (
 CREATE TABLE IF NOT EXISTS copies (
   deployment TEXT NOT NULL, run INTEGER NOT NULL, binding TEXT NOT NULL, step TEXT NOT NULL, made TEXT NOT NULL,
   PRIMARY KEY (deployment, binding, step)) STRICT;
+CREATE TABLE IF NOT EXISTS manifests (
+  run INTEGER NOT NULL REFERENCES runs, digest TEXT NOT NULL, body BLOB NOT NULL,
+  PRIMARY KEY (run, digest)) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS manifests_by_digest ON manifests (digest);
 ";
 
 pub fn prepare(connection: &Connection, path: &Path) -> Result<(), JournalError> {

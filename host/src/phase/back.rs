@@ -1,54 +1,60 @@
 //! The way back: data, files and code of the old version, and whether it stands.
 
+use super::backup;
 use super::downtime::Frozen;
 use super::drill::same;
 use super::hops::old_bytes_key;
 use super::host_failure;
 use super::{RunContext, global_step, output, recorded, without_blockers};
 use crate::context::StepContext;
-use crate::model::{Act, BackupRef, Failure, Origin, Role};
-use crate::plan::Kind;
+use crate::model::{Act, Failure, Origin, Role};
 use crate::plan::step::{Phase, Rung, Step};
+use crate::plan::{Kind, SavedBackup};
 use serde_json::Value;
 
-/// The bytes of the quiesce: the frozen copy, or the final backup.
-fn origin(run: &RunContext<'_>, cx: &StepContext) -> Result<Origin, Failure> {
+/// The bytes of the quiesce, with the manifest's digest where one is recorded.
+enum Held {
+    Frozen { step: String, manifest: Option<String> },
+    Saved(SavedBackup),
+}
+
+fn held(run: &RunContext<'_>, cx: &StepContext) -> Result<Held, Failure> {
     let name = &cx.binding.name;
+    let missing = || host_failure("missing", format!("no bytes of `{name}` are held"));
     if let Kind::Rollback(way) = &run.progress.plan.kind {
-        let origin = way.origins.get(name).cloned();
-        return origin.ok_or_else(|| host_failure("missing", format!("no bytes of `{name}` are held")));
+        return way.backups.get(name).cloned().map(Held::Saved).ok_or_else(missing);
     }
     if run.progress.frozen(name) {
-        return Ok(Origin::Frozen(global_step(run.run, &format!("{}-{name}", Phase::Freeze))));
+        let frozen = run.progress.output(Phase::Freeze, name).map(recorded::<Frozen>).transpose()?;
+        let step = global_step(run.run, &format!("{}-{name}", Phase::Freeze));
+        return Ok(Held::Frozen { step, manifest: frozen.and_then(|frozen| frozen.manifest) });
     }
-    let backup = run.progress.output(Phase::BackupFinal, name);
-    let backup = backup.ok_or_else(|| host_failure("missing", format!("no bytes of `{name}` are held")))?;
-    Ok(Origin::Backup(recorded(backup)?))
+    let saved = run.progress.output(Phase::BackupFinal, name).ok_or_else(missing)?;
+    Ok(Held::Saved(recorded(saved)?))
 }
 
 pub async fn restore(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
     run.hands.keep_copy(&cx.binding.name, &cx.step)?;
-    run.datastore(cx)?.restore(cx, &origin(run, cx)?).await?;
+    let origin = match held(run, cx)? {
+        Held::Frozen { step, .. } => Origin::Frozen(step),
+        Held::Saved(saved) => Origin::Backup(backup::whole(run, saved)?),
+    };
+    run.datastore(cx)?.restore(cx, &origin).await?;
     Ok(Value::Null)
 }
 
 /// The restored data is what the quiesce left.
 pub async fn compare(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
-    let expected = match origin(run, cx)? {
-        Origin::Backup(BackupRef { manifest, .. }) => Some(manifest),
-        Origin::Frozen(_) => {
-            let frozen = run.progress.output(Phase::Freeze, &cx.binding.name);
-            frozen.map(recorded::<Frozen>).transpose()?.and_then(|frozen| frozen.manifest)
-        }
+    let expected = match held(run, cx)? {
+        Held::Frozen { manifest, .. } => manifest,
+        Held::Saved(saved) => Some(saved.manifest),
     };
+    let expected =
+        expected.ok_or_else(|| host_failure("missing", "nothing is recorded to compare the restored data with"))?;
     let found = run.datastore(cx)?.manifest(cx, None).await?;
-    match expected {
-        Some(expected) => same(&expected, &found).map_err(|difference| {
-            let message = format!("what was restored into `{}` differs: {difference}", cx.binding.name);
-            host_failure("restore-differs", message)
-        })?,
-        None => return Err(host_failure("missing", "nothing is recorded to compare the restored data with")),
-    }
+    same(&run.hands.manifest(&expected)?, &found).map_err(|difference| {
+        host_failure("restore-differs", format!("what was restored into `{}` differs: {difference}", cx.binding.name))
+    })?;
     Ok(Value::Null)
 }
 

@@ -3,6 +3,7 @@
 use super::{RunContext, global_step, output};
 use crate::context::StepContext;
 use crate::model::{BackupRef, Failure};
+use crate::plan::SavedBackup;
 use crate::plan::step::Phase;
 use serde_json::Value;
 
@@ -19,5 +20,12 @@ pub async fn late(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failu
 
 async fn checked(run: &RunContext<'_>, cx: &StepContext, backup: BackupRef) -> Result<Value, Failure> {
     run.hands.check_backup(cx, &backup).await?;
-    output(&backup)
+    let manifest = run.hands.keep_manifest(&backup.manifest)?;
+    output(&SavedBackup { artifacts: backup.artifacts, manifest })
+}
+
+/// What a plugin that restores is handed.
+pub fn whole(run: &RunContext<'_>, saved: SavedBackup) -> Result<BackupRef, Failure> {
+    let manifest = run.hands.manifest(&saved.manifest)?;
+    Ok(BackupRef { artifacts: saved.artifacts, manifest })
 }

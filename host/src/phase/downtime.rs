@@ -21,6 +21,7 @@ pub async fn fence(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Fail
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Frozen {
     pub frozen: bool,
+    /// SHA-256 of the copy's manifest.
     pub manifest: Option<String>,
 }
 
@@ -28,7 +29,10 @@ pub async fn freeze(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Fai
     let datastore = run.datastore(cx)?;
     run.hands.keep_copy(&cx.binding.name, &cx.step)?;
     let frozen = datastore.freeze(cx).await?;
-    let manifest = if frozen { Some(datastore.manifest(cx, Some(&cx.step)).await?) } else { None };
+    let manifest = match frozen {
+        true => Some(run.hands.keep_manifest(&datastore.manifest(cx, Some(&cx.step)).await?)?),
+        false => None,
+    };
     output(&Frozen { frozen, manifest })
 }
 

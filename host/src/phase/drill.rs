@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 pub async fn drill(run: &RunContext<'_>, step: &Step, mut cx: StepContext) -> Result<Value, Failure> {
     let of = if step.phase == Phase::DrillFinal { Phase::BackupFinal } else { Phase::BackupAhead };
     let recorded_backup = run.progress.output(of, &cx.binding.name);
-    let backup: BackupRef =
-        recorded(recorded_backup.ok_or_else(|| host_failure("missing", "there is no backup to drill"))?)?;
+    let saved = recorded(recorded_backup.ok_or_else(|| host_failure("missing", "there is no backup to drill"))?)?;
+    let backup = super::backup::whole(run, saved)?;
     cx.site = run.hands.drill_site(&cx.step, &cx.binding.name);
     run.hands.clear_drill(&cx).await?;
     let began = std::time::Instant::now();

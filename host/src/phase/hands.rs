@@ -17,6 +17,11 @@ pub trait Hands: Send + Sync {
     /// Reads the backup's bytes back from the vault.
     async fn check_backup(&self, cx: &StepContext, backup: &BackupRef) -> Result<(), Failure>;
 
+    /// Durable when it returns; the manifest's SHA-256, by which [`Hands::manifest`] finds it again.
+    fn keep_manifest(&self, manifest: &str) -> Result<String, Failure>;
+
+    fn manifest(&self, digest: &str) -> Result<String, Failure>;
+
     /// A throw-away double for this step's drill.
     fn drill_site(&self, step: &str, binding: &str) -> Site;
 

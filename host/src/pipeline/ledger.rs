@@ -2,6 +2,7 @@
 
 use crate::effect::{Cut, Ledger, LedgerError};
 use crate::journal::{Journal, JournalError, Record, failpoint};
+use crate::plan::aftermath::Aftermath;
 use crate::plan::event::Event;
 use crate::plan::state::{IllegalEvent, Progress};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -101,7 +102,14 @@ impl RunLedger {
             }
             return Err(error);
         }
-        match self.journal.append(self.run, number, event) {
+        let written = match event {
+            Event::Finished { outcome } => {
+                let aftermath = Aftermath::of(&inner.progress, outcome);
+                self.journal.finish(self.run, number, &inner.progress.plan, outcome, &aftermath)
+            }
+            _ => self.journal.append(self.run, number, event),
+        };
+        match written {
             Ok(record) => {
                 (self.listener)(self.run, &record);
                 let cut = self.snip(Place::AfterRecord);

@@ -1,12 +1,15 @@
 //! What will happen, decided before it happens. Pure: no clock, no I/O, no plugin.
 
+pub mod aftermath;
 pub mod event;
 pub mod next;
+#[cfg(test)]
+mod properties;
 pub mod state;
 pub mod step;
 
 use crate::config::{Approve, Drill};
-use crate::model::{Binding, Finding, Hop, Origin};
+use crate::model::{Binding, Finding, Hop};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -52,10 +55,19 @@ pub struct WayBack {
     /// When its users were let in: what was written since is set aside.
     pub admitted: jiff::Timestamp,
     /// Of each datastore.
-    pub origins: BTreeMap<String, Origin>,
+    pub backups: BTreeMap<String, SavedBackup>,
     /// Of each platform: the token of its first hop.
     pub staged: BTreeMap<String, String>,
     pub files: Vec<FileBack>,
+}
+
+/// A backup as a run remembers it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedBackup {
+    /// Keys in the vault.
+    pub artifacts: Vec<String>,
+    /// SHA-256 of the manifest, whose lines the journal keeps apart.
+    pub manifest: String,
 }
 
 /// A file that a run replaces, and how it comes back.

@@ -262,7 +262,8 @@ impl Progress {
         let why = format!("`{id}` failed: {}", failure.message);
         match phase.stretch() {
             Stretch::Downtime => self.turn(why),
-            Stretch::Back if phase == Phase::VerifyBack && failures >= attempts(phase) && self.is_upgrade() => {
+            // A way back that does not lead there: the next one is wider.
+            Stretch::Back if escalates(phase) && failures >= attempts(phase) && self.is_upgrade() => {
                 self.rung += 1;
             }
             _ => {}
@@ -356,10 +357,14 @@ impl Progress {
     }
 }
 
+fn escalates(phase: Phase) -> bool {
+    matches!(phase, Phase::Rebuild | Phase::VerifyBack)
+}
+
 /// How often a step is tried before its failure counts.
 pub fn attempts(phase: Phase) -> u32 {
     match (phase, phase.stretch()) {
-        (Phase::VerifyBack, _) => 2,
+        (Phase::Rebuild | Phase::VerifyBack, _) => 2,
         // A late backup that fails is no reason for anything but to try again.
         (Phase::BackupLate, _) => u32::MAX,
         (_, Stretch::Serving) => 3,

@@ -38,7 +38,10 @@ pub(super) fn read(path: &Path) -> Result<String, VaultError> {
         file.take(LONGEST_BYTES).read_to_string(&mut text)?;
         Ok((metadata, text))
     };
-    let (metadata, text) = read().map_err(|error: std::io::Error| wrong(format!("can't be read: {error}")))?;
+    let (metadata, text) = read().map_err(|error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => wrong("is missing; put it back: without it no backup can be read".into()),
+        _ => wrong(format!("can't be read: {error}")),
+    })?;
     if !metadata.is_file() {
         return Err(wrong("is no file".into()));
     }

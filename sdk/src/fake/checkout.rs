@@ -2,6 +2,7 @@
 
 use super::{FakeHost, State};
 use crate::{Error, Result};
+use std::collections::BTreeMap;
 
 #[derive(Default)]
 pub struct Repository {
@@ -9,6 +10,8 @@ pub struct Repository {
     commits: Vec<String>,
     prepared: Vec<String>,
     active: Option<String>,
+    /// By commit and path.
+    files: BTreeMap<(String, String), Vec<u8>>,
 }
 
 impl FakeHost {
@@ -21,6 +24,11 @@ impl FakeHost {
     /// A commit that no tag names.
     pub fn commit(&self, commit: &str) {
         self.state.0.checkout.borrow_mut().commits.push(commit.into());
+    }
+    /// A file of a commit.
+    pub fn committed(&self, commit: &str, path: &str, text: &str) {
+        let file = (commit.into(), path.into());
+        self.state.0.checkout.borrow_mut().files.insert(file, text.into());
     }
     /// Somebody removed the folder of a commit.
     pub fn removed(&self, commit: &str) {
@@ -54,6 +62,12 @@ pub fn fetch(state: &State, revision: &str) -> Result<String> {
     tag.or_else(commit)
         .cloned()
         .ok_or_else(|| Error::not_found(format!("the repository has no tag or commit `{revision}`")))
+}
+
+pub fn read(state: &State, commit: &str, path: &str) -> Result<Vec<u8>> {
+    state.reading("checkout.read", &[commit, path])?;
+    let file = state.0.checkout.borrow().files.get(&(commit.into(), path.into())).cloned();
+    file.ok_or_else(|| Error::not_found(format!("the commit `{commit}` has no file `{path}`")))
 }
 
 pub fn prepare(state: &State, commit: &str, build: Option<&str>) -> Result<()> {

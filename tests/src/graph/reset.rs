@@ -1,10 +1,9 @@
-//! Puts a [`Graph`] back to what it was, which costs less than a new one. No daemon runs meanwhile.
+//! Puts a [`Graph`] back to what it was, which costs less than a new one.
 
 use super::Graph;
-use std::fs;
 
 impl Graph {
-    /// What [`Graph::reset`] goes back to.
+    /// What [`Graph::put_back`] goes back to.
     pub fn keep_pristine(&self) {
         self.stop();
         self.server_sql(&format!("CREATE DATABASE {} TEMPLATE {}", self.pristine(), self.database));
@@ -15,20 +14,28 @@ impl Graph {
         format!("{}_pristine", self.database)
     }
 
-    /// The release and the data of the beginning, as if no run had been; the file's version line stays, and is as good as
-    /// never looked at.
-    pub fn reset(&self) {
+    /// The release and the data of the beginning, while the daemon has nothing to do.
+    pub fn put_back(&self) {
         self.stop();
-        for database in self.copies().iter().chain([&self.database]) {
-            self.server_sql(&format!("DROP DATABASE \"{database}\" WITH (FORCE)"));
-        }
         let (database, role, pristine) = (&self.database, self.role(), self.pristine());
-        self.server_sql(&format!("CREATE DATABASE {database} OWNER {role} TEMPLATE {pristine} STRATEGY file_copy"));
+        self.server_sql(&format!("DROP DATABASE {database} WITH (FORCE)"));
+        self.server_sql(&format!("CREATE DATABASE {database} OWNER {role} TEMPLATE {pristine}"));
         self.dress();
         self.activate(self.version());
         self.start();
-        let journal = self.journal();
-        journal.execute_batch("DELETE FROM copies; DELETE FROM quarantine; DELETE FROM settled").expect("the journal");
-        let _ = fs::remove_file(self.socket());
+    }
+
+    pub fn drop_copies(&self) {
+        for copy in self.copies() {
+            self.server_sql(&format!("DROP DATABASE \"{copy}\" WITH (FORCE)"));
+        }
+    }
+
+    /// In the newest run's records, from 1.
+    pub fn number_of_start(&self, step: &str) -> usize {
+        let sql = "SELECT number + 1 FROM records WHERE run = (SELECT max(run) FROM runs) \
+                   AND body LIKE '%\"started\"%\"' || ?1 || '\"%' ORDER BY number LIMIT 1";
+        let number: u32 = self.journal().query_row(sql, [step], |row| row.get(0)).expect("the step was started");
+        number as usize
     }
 }

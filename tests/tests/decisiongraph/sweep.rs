@@ -1,18 +1,18 @@
-//! The daemon is killed at every record of its journal from the freeze on, in a run that is good and in runs that turn
-//! round. Whatever the instant: the next daemon brings the database and the code to the old or to the new version, whole,
-//! and leaves nothing behind.
+//! The daemon is killed at every record of its journal from the fence on: in a run that is good, and on the whole way back
+//! of runs that turn round. Whatever the instant: the next daemon ends the run as it would have ended without the cut,
+//! with the data and the code of one version, and leaves nothing behind.
 //!
-//! Cuts of one story are shared by a few machines, each of which is put back after a cut instead of being made anew.
+//! A few machines share the cuts of one story; each is put back after a cut instead of being made anew.
+//! `UPGRADED_SWEEP_STRIDE=6` cuts at every sixth record only.
 
-use std::collections::VecDeque;
 use std::sync::Mutex;
-use upgraded_tests::{Daemon, Graph, Install, last_run, outcome, stride};
+use upgraded_tests::{Cut, Daemon, Graph, Install, kind, outcome, stride};
 
-const MACHINES: usize = 2;
+const LANES: usize = 2;
 
 #[test]
-fn a_good_run_with_a_migration_ends_whole_from_freeze_to_commit() {
-    Story { from: "1.0.0", to: "1.1.0", ends_as: "committed", first: "freeze-main" }.sweep();
+fn a_good_run_with_a_migration_ends_whole_from_fence_to_commit() {
+    Story { from: "1.0.0", to: "1.1.0", ends_as: "committed", first: "fence-main" }.sweep();
 }
 
 #[test]
@@ -25,6 +25,7 @@ fn a_way_back_that_rebuilds_ends_whole() {
     Story { from: "1.1.0", to: "1.3.0", ends_as: "rolled-back", first: "b0-halt-main" }.sweep();
 }
 
+#[derive(Clone, Copy)]
 struct Story {
     from: &'static str,
     to: &'static str,
@@ -33,78 +34,136 @@ struct Story {
     first: &'static str,
 }
 
-/// What a run that nobody cut came to.
-struct Uncut {
-    old: String,
-    new: String,
-    first: u32,
-    records: u32,
-}
-
 impl Story {
-    fn sweep(&self) {
-        let cuts: Mutex<Option<VecDeque<u32>>> = Mutex::new(None);
-        let done = Mutex::new(0);
+    fn sweep(self) {
+        let next: Mutex<Option<usize>> = Mutex::new(None);
         std::thread::scope(|scope| {
-            for _ in 0..MACHINES {
+            for _ in 0..LANES {
                 scope.spawn(|| {
                     let graph = Graph::new(&Install { version: self.from, ..Install::default() });
-                    graph.keep_pristine();
-                    let uncut = self.uncut(&graph);
-                    let all = || (uncut.first..=uncut.records).step_by(stride("UPGRADED_SWEEP_STRIDE", 1)).collect();
-                    loop {
-                        let next = cuts.lock().expect("nobody panics here").get_or_insert_with(all).pop_front();
-                        let Some(record) = next else { return };
-                        self.cut(&graph, &uncut, record);
-                        *done.lock().expect("nobody panics here") += 1;
-                    }
+                    let mut lane = Lane::new(self, &graph);
+                    let first = lane.uncut();
+                    while lane.cut(take(&next, first)) {}
                 });
             }
         });
-        assert!(*done.lock().expect("nobody panics here") > 0, "no record was cut");
+        let cuts = take(&next, 0);
+        assert!(cuts > 20, "a run has more records than that: {cuts}");
     }
 
-    fn uncut(&self, graph: &Graph) -> Uncut {
+    fn commits(self) -> bool {
+        self.ends_as == "committed"
+    }
+}
+
+fn take(next: &Mutex<Option<usize>>, first: usize) -> usize {
+    let mut next = next.lock().expect("nobody panics here");
+    let record = next.unwrap_or(first);
+    *next = Some(record + stride("UPGRADED_SWEEP_STRIDE", 1));
+    record
+}
+
+struct Lane<'a> {
+    story: Story,
+    graph: &'a Graph,
+    /// None between two of them.
+    daemon: Option<Daemon<'a>>,
+    old: String,
+    /// What the data is after the run.
+    data: String,
+    runs: u64,
+}
+
+impl<'a> Lane<'a> {
+    fn new(story: Story, graph: &'a Graph) -> Self {
+        graph.keep_pristine();
+        let daemon = Some(Daemon::start(graph).settled());
         let old = comparable(graph);
-        graph.edit_version(self.to);
-        let mut daemon = Daemon::start(graph);
-        let now = daemon.end_of_run_to(self.to);
-        assert_eq!(outcome(&now), self.ends_as, "{now:#}");
-        daemon.kill();
-        let new = comparable(graph);
-        assert_eq!(new == old, self.ends_as == "rolled-back", "what the run does to the data");
-        let sql = "SELECT number + 1 FROM records WHERE body LIKE '%\"started\"%\"' || ?1 || '\"%' ORDER BY number LIMIT 1";
-        let first = graph.journal().query_row(sql, [self.first], |row| row.get(0));
-        let records = graph.records();
-        graph.reset();
-        Uncut { old, new, first: first.expect("the step began"), records }
+        Self { story, graph, daemon, data: old.clone(), old, runs: 0 }
     }
 
-    fn cut(&self, graph: &Graph, uncut: &Uncut, record: u32) {
-        let runs = graph.runs();
-        Daemon::launch(graph, &[("UPGRADED_FAILPOINT", &format!("record:{record}"))]).dies();
-        let mut daemon = Daemon::start(graph);
-        let now = daemon.end_of_run_to(self.to);
-        let at = || format!("cut at record {record} of {}: {now:#}\n{}", uncut.records, graph.log());
-        // A run that was cut may turn round where an uncut one would have gone through.
-        let (stands, data) = match outcome(&now) {
-            "committed" if self.ends_as == "committed" => (self.to, &uncut.new),
-            "rolled-back" => (self.from, &uncut.old),
-            other => panic!("{other}, {}", at()),
-        };
-        assert_eq!(now["installed"], stands, "{}", at());
-        graph.is_whole(stands, None);
-        assert!(comparable(graph) == *data, "the data of {stands}, {}", at());
-        daemon.look();
-        daemon.wait("it has looked again", |now| matches!(upgraded_tests::kind(now), "idle" | "quarantined"));
-        assert_eq!((graph.runs(), last_run(&daemon.now())), (runs + 1, runs + 1), "one run, {}", at());
-        daemon.kill();
-        graph.reset();
+    /// The first record to cut at.
+    fn uncut(&mut self) -> usize {
+        self.begin();
+        self.ends();
+        self.data = comparable(self.graph);
+        assert_eq!(self.data == self.old, !self.story.commits(), "what the run does to the data");
+        let first = self.graph.number_of_start(self.story.first);
+        self.put_back();
+        first
     }
+
+    /// False: the run was over before it had so many records.
+    fn cut(&mut self, record: usize) -> bool {
+        self.graph.cut_at(Cut::Record(record));
+        self.begin();
+        let rests = self.rests();
+        let runs = self.runs;
+        let died = self.daemon().dies_unless(|now| is_over(now, runs) && kind(now) == rests);
+        self.graph.no_cut();
+        if died {
+            self.daemon = Some(Daemon::start(self.graph));
+        } else {
+            let records = self.graph.records() as usize;
+            assert!(records < record, "record {record} of {records} was passed");
+        }
+        self.ends();
+        let now = comparable(self.graph);
+        assert!(now == self.data, "cut at record {record}:\n{now}\n\n{}\n{}", self.data, self.graph.log());
+        self.put_back();
+        died
+    }
+
+    fn begin(&mut self) {
+        if self.runs == 0 || self.story.commits() {
+            self.graph.edit_version(self.story.to);
+        } else {
+            let name = self.graph.name.clone();
+            self.daemon().told(&["retry", &name]);
+        }
+        self.runs += 1;
+    }
+
+    fn rests(&self) -> &'static str {
+        if self.story.commits() { "idle" } else { "quarantined" }
+    }
+
+    fn ends(&mut self) {
+        let (runs, rests, Story { from, to, ends_as, .. }) = (self.runs, self.rests(), self.story);
+        let stands = if self.story.commits() { to } else { from };
+        let now = self.daemon().wait("the run ends", |now| is_over(now, runs) && kind(now) == rests);
+        assert_eq!(outcome(&now), ends_as, "{now:#}");
+        self.daemon().wait("it knows what stands", |now| now["installed"] == stands);
+        assert_eq!(self.daemon().runs() as u64, runs, "nothing began by itself");
+        self.graph.is_whole(stands, None);
+    }
+
+    /// What a run changed; one that went back changed nothing.
+    fn put_back(&mut self) {
+        self.graph.drop_copies();
+        if !self.story.commits() {
+            return;
+        }
+        let from = self.story.from;
+        self.graph.put_back();
+        self.graph.edit_version(from);
+        self.daemon().wait("it is as before", |now| {
+            now["installed"] == from && now["wanted"] == from && kind(now) == "idle"
+        });
+    }
+
+    fn daemon(&mut self) -> &mut Daemon<'a> {
+        self.daemon.as_mut().expect("a daemon runs")
+    }
+}
+
+fn is_over(now: &serde_json::Value, run: u64) -> bool {
+    now["last_run"]["id"] == run && !now["last_run"]["outcome"].is_null()
 }
 
 /// Without the times at which migrations ran.
 fn comparable(graph: &Graph) -> String {
-    let lines: Vec<String> = graph.data().lines().map(str::to_owned).collect();
-    lines.into_iter().filter(|line| !line.starts_with("table schema_migrations ")).collect::<Vec<_>>().join("\n")
+    let data = graph.data();
+    let lines = data.lines().filter(|line| !line.starts_with("table schema_migrations "));
+    lines.collect::<Vec<_>>().join("\n")
 }

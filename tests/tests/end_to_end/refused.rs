@@ -50,6 +50,30 @@ fn broken(site: &Site) -> serde_json::Value {
     answer["state"]["diagnostics"].clone()
 }
 
+/// The uploads are written to, and nobody would save them.
+#[test]
+fn a_store_that_no_binding_names_is_refused_before_anything_is_touched() {
+    let site = Site::new(&Setup::default());
+    let before = site.checksums();
+    let uploads = "[datastores.uploads]\nplugin = \"files\"\npaths = [\"data/uploads\"]\n";
+    let whole = fs::read_to_string(site.deployment_file()).expect("the file");
+    assert!(whole.contains(uploads));
+    site.edit(|text| text.replace(uploads, ""));
+    let mut daemon = Daemon::start(&site).settled();
+    site.edit_version("1.1.0");
+    let now = daemon.wait("it is refused", |now| now["wanted"] == "1.1.0" && kind(now) == "error");
+    let message = now["state"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("data/uploads") && message.contains("no datastore names"), "{now:#}");
+    assert_eq!(daemon.runs(), 0);
+    site.is_whole("1.0.0", Some(&before));
+
+    // Named again, it goes.
+    site.edit(|_| whole.replace("version = \"1.0.0\"", "version = \"1.1.0\""));
+    let now = daemon.end_of_run_to("1.1.0");
+    assert_eq!(kind(&now), "idle", "{now:#}");
+    site.is_whole("1.1.0", None);
+}
+
 #[test]
 fn a_second_daemon_on_the_same_state_folder_says_so_and_ends() {
     let site = Site::new(&Setup::default());

@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 use upgraded_sdk::prelude::*;
-use upgraded_sdk::rules::{Known, Rules};
+use upgraded_sdk::rules::{Known, Leg, Rules};
 use upgraded_sdk::{Command, serde_json};
 
 /// Its links are absolute.
@@ -27,9 +27,7 @@ impl Product for Notes {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
     fn releases(_: &Call<Settings>, host: &ProductHost) -> Result<Vec<Release>> {
-        let tags = host.checkout().releases()?;
-        let versions = tags.iter().filter_map(|(tag, _)| tag.strip_prefix('v'));
-        Ok(versions.map(|version| Release { breaking: version == BREAKING, ..Release::new(version) }).collect())
+        Ok(released(&host.checkout().releases()?).collect())
     }
 
     fn detect(_: &Call<Settings>, host: &ProductHost) -> Result<Installed> {
@@ -43,18 +41,18 @@ impl Product for Notes {
     fn path(call: &Call<Settings>, host: &ProductHost, installed: &Installed, wanted: &str) -> Result<Vec<Hop>> {
         // Later migrations count on what these did; on 1.3.0 only the next major version does.
         let is_stop = |version: &str| version == "1.1.0" || (version == "1.3.0" && wanted.starts_with("2."));
-        let releases = Self::releases(call, host)?;
-        let known: Vec<Known> = releases.iter().map(|r| Known { stop: is_stop(&r.version), ..r.into() }).collect();
-        let legs = Rules::default().majors(true).path(&known, &installed.version, wanted)?;
+        let tags = host.checkout().releases()?;
+        let known = released(&tags).map(|r| Known { stop: is_stop(&r.version), ..Known::from(&r) });
+        let legs = Rules::default().majors(true).path(&known.collect::<Vec<_>>(), &installed.version, wanted)?;
         let (web, front) = (call.service("web")?, call.service("front")?);
         let migrate = Once::new(web.clone(), ["migrate"]).repeatable().success(r"\[migrate\] done");
-        let hops = legs.into_iter().map(|leg| {
-            let hop = Hop::new(leg.source, leg.target).act(migrate.clone()).act(Wave::new([web.clone()]));
-            let hop = hop.quiesce([web.clone()]).gate([front.clone()]).undo(Undo::RestoreData);
-            let note = "Links are absolute: `notes.toml` names the address that users open";
-            if leg.breaking { hop.breaking().note(note) } else { hop }
-        });
-        Ok(hops.collect())
+        let hop = |leg: Leg| {
+            let notes = notes(host, &tags, &leg.passes)?;
+            let hop = Hop { breaking: leg.breaking, notes, ..Hop::new(leg.source, leg.target) };
+            let hop = hop.act(migrate.clone()).act(Wave::new([web.clone()]));
+            Ok(hop.quiesce([web.clone()]).gate([front.clone()]).undo(Undo::RestoreData))
+        };
+        legs.into_iter().map(hop).collect()
     }
 
     fn edits(call: &Call<Settings>, host: &ProductHost, hop: &Hop) -> Result<Vec<Edit>> {
@@ -76,6 +74,23 @@ impl Product for Notes {
         let smoke = host.process().run(&Command { repeatable: true, ..Command::new("smoke") })?;
         Ok(if smoke.code == 0 { Vec::new() } else { vec![Finding::blocker("smoke", smoke.tail.trim())] })
     }
+}
+
+fn released(tags: &[(String, String)]) -> impl Iterator<Item = Release> {
+    let versions = tags.iter().filter_map(|(tag, _)| tag.strip_prefix('v'));
+    versions.map(|version| Release { breaking: version == BREAKING, ..Release::new(version) })
+}
+
+/// What each release says to users, newest first: where one breaks something, a hop ends at it.
+fn notes(host: &ProductHost, tags: &[(String, String)], versions: &[String]) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for version in versions.iter().rev() {
+        let Some((_, commit)) = tags.iter().find(|(tag, _)| tag.strip_prefix('v') == Some(version)) else { continue };
+        let text = host.checkout().read_text(commit, "NOTES.md")?;
+        let said = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        lines.extend(said.map(|line| if versions.len() > 1 { format!("{version}: {line}") } else { line.into() }));
+    }
+    Ok(lines)
 }
 
 upgraded_sdk::export!(product Notes);

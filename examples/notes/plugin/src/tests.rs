@@ -8,6 +8,7 @@ fn fake() -> FakeHost {
     let fake = FakeHost::new();
     for (tag, commit) in [("v1.0.0", "a"), ("v1.1.0", "b"), ("v1.3.0", "c"), ("v1.10.0", "d"), ("v2.0.0", "e")] {
         fake.tag(tag, commit);
+        fake.committed(commit, "NOTES.md", &format!("# {tag}\n\nSays {commit}\nAnd more\n"));
     }
     fake.tag("nightly", "f");
     fake.file("notes.toml", "title = \"t\"\n[web]\nlisten = \"127.0.0.1:1\"\n");
@@ -33,6 +34,14 @@ fn a_path_stops_where_later_migrations_need_it() {
 }
 
 #[test]
+fn notes_of_all_that_is_passed_newest_first() {
+    let fake = fake();
+    let hops = Notes::path(&call(&fake), &fake.product(), &Installed::new("1.0.0"), "1.10.0").unwrap();
+    assert_eq!(hops[0].notes, ["Says b", "And more"]);
+    assert_eq!(hops[1].notes[..3], ["1.10.0: Says d", "1.10.0: And more", "1.3.0: Says c"]);
+}
+
+#[test]
 fn a_refusal_names_its_rule() {
     assert!(way("1.1.0", "1.0.0").unwrap_err().text().contains("downgrade"));
     assert!(way("1.1.0", "1.2.9").unwrap_err().text().contains("`1.2.9`"));
@@ -42,7 +51,7 @@ fn a_refusal_names_its_rule() {
 fn the_breaking_release_brings_its_setting() {
     let fake = fake();
     let hops = Notes::path(&call(&fake), &fake.product(), &Installed::new("1.3.0"), "2.0.0").unwrap();
-    assert!(hops[0].breaking && !hops[0].notes.is_empty());
+    assert!(hops[0].breaking);
     let edits = Notes::edits(&call(&fake), &fake.product(), &hops[0]).unwrap();
     assert_eq!(edits[0].path, "notes.toml");
     fake.file("notes.toml", "[web]\nbase-url = \"x\"\n");

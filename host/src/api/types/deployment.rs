@@ -26,9 +26,9 @@ pub struct Deployment {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum State {
-    /// Nothing to do: the installed version is the wanted one, or nothing was looked at yet.
+    /// Nothing to do: the installed version is the wanted one.
     Idle,
-    /// Reads what is installed, the way there, and the preflight's findings; nothing is touched.
+    /// Reads what is installed, the way there, and the preflight's findings, or is about to; nothing is touched.
     Planning,
     Waiting(Waiting),
     Running(Running),

@@ -1,7 +1,7 @@
 //! A plan as it is shown: the journal's own format stays the host's.
 
 use super::Waiting;
-use crate::config::{Approve, Drill};
+use crate::config::{Approve, Drill, Policy};
 use crate::model::{Finding, Hop, Requirement, Severity, Undo};
 use crate::plan::{Estimates, Kind, Plan, PlannedEdit};
 use serde::{Deserialize, Serialize};
@@ -108,6 +108,30 @@ impl PlanView {
             },
             findings,
             estimates: plan.estimates,
+        }
+    }
+}
+
+impl PlanView {
+    /// The wanted version runs.
+    pub fn nothing_to_do(deployment: &str, version: &str, policy: &Policy, findings: Vec<Finding>) -> Self {
+        Self {
+            deployment: deployment.into(),
+            kind: Kind::Upgrade,
+            from: version.into(),
+            to: version.into(),
+            ready: findings.iter().all(|finding| finding.severity != Severity::Blocker),
+            hops: Vec::new(),
+            steps: Vec::new(),
+            waits: Vec::new(),
+            policy: PolicyView {
+                approve: policy.approve,
+                approval_needed: false,
+                windows: policy.window.iter().map(|window| window.text.clone()).collect(),
+                drill: policy.drill,
+            },
+            findings,
+            estimates: Estimates::default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::cli::exit::{Exit, TABLE};
 use crate::cli::failure::Failure;
-use crate::cli::render::{self, Clock};
+use crate::cli::render::{self, Clock, findings};
 use crate::cli::session::Session;
 use clap::Args;
 
@@ -24,8 +24,9 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Exi
     let plan = session.of_deployment(&arguments.name, result).await?;
     let exit = if plan.ready { Exit::Done } else { Exit::Refused };
     session.answer(&plan, exit, |t| {
-        if plan.hops.is_empty() && plan.from == plan.to && plan.findings.is_empty() {
-            return format!("nothing to do: `{}` is at {}", plan.deployment, plan.to);
+        if plan.hops.is_empty() && plan.from == plan.to {
+            let noticed = findings(&plan.findings, t.paint(), t.width);
+            return format!("nothing to do: `{}` is at {}\n{noticed}", plan.deployment, plan.to);
         }
         render::plan(&plan, &Clock::from(t), t.paint(), t.width)
     })

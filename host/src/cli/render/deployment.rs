@@ -111,7 +111,11 @@ fn advice(of: &Deployment, paint: Paint, width: Option<usize>) -> String {
             if let Some(mistakes) = mistakes {
                 text += &diagnostics(mistakes, paint);
             }
-            text += &format!("  nothing was touched; `upgradectl check {name}` looks again\n");
+            let advice = format!(
+                "nothing was touched; `upgradectl check {name}` says what stands against it now, \
+                 `upgradectl retry {name}` tries again"
+            );
+            text += &wrap(&advice, "  ", "  ", width);
         }
         State::Quarantined { run, why, .. } => {
             text += &wrap(why, "  ", "  ", width);

@@ -31,6 +31,23 @@ pub fn progress(aside: &Copy) -> Result<Progress, VerbError> {
     })
 }
 
+/// Whether a crash left the live path between steps 2 and 3 of some restore.
+pub fn is_between(place: &Place) -> Result<bool, VerbError> {
+    let Some(name) = place.live.file_name() else { return Ok(false) };
+    if look(&place.live)?.is_some() || look(place.folder())?.is_none() {
+        return Ok(false);
+    }
+    let prefix = [name.as_encoded_bytes(), b".upgraded-"].concat();
+    for entry in fs::read_dir(place.folder()).at("reading", place.folder())? {
+        let name = entry.at("reading", place.folder())?.file_name();
+        let name = name.as_encoded_bytes();
+        if name.starts_with(&prefix) && (name.ends_with(b".new") || name.ends_with(b".new.none")) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Step 1, for what lies at `from`, whole and synced.
 pub fn publish(from: &Path, to: &Path, pulse: &Pulse) -> Result<(), VerbError> {
     pulse.alive()?;

@@ -10,6 +10,7 @@ mod revisions;
 mod tests;
 
 use super::durable;
+use super::project::mask;
 use super::process::{Account, NamedCommand, Processes, io_error, mark};
 use super::release::{Commit, Layout};
 use crate::context::{Site, StepContext};
@@ -63,6 +64,16 @@ impl Checkout {
                 cx.effects.perform("checkout.fetch", &revision, &handle, true, fetch).await
             }
         }
+    }
+
+    /// A file of the commit, with placeholders for secrets.
+    pub async fn read(&self, cx: &StepContext, commit: &str, path: &str) -> Result<Vec<u8>, VerbError> {
+        let (git, parsed) = (self.git(cx)?, parse(commit)?);
+        if !git.is_commit(&parsed).await? {
+            self.fetch(cx, commit).await?;
+        }
+        let raw = cx.activity.watch(self.idle, git.file(&parsed, path)).await?;
+        Ok(mask(path, &raw))
     }
 
     /// Lays the commit out and runs the command `build` in its folder; nothing where that is done.

@@ -9,6 +9,9 @@ use crate::driver::release::Commit;
 use crate::model::VerbError;
 use std::collections::BTreeMap;
 
+/// As much as of the project's own files.
+const FILE_BYTES: u64 = 8 << 20;
+
 impl Git<'_> {
     /// The commit of a tag or of a full or short SHA, fetched where it is not here yet.
     pub async fn resolve(&self, revision: &str) -> Result<Commit, VerbError> {
@@ -87,6 +90,22 @@ impl Git<'_> {
         }
         let object = format!("{}^{{commit}}", commit.as_str());
         Ok(self.try_run(None, &["cat-file", "-e", &object], &[]).await?.success())
+    }
+
+    pub async fn file(&self, commit: &Commit, path: &str) -> Result<Vec<u8>, VerbError> {
+        let object = format!("{}:{path}", commit.as_str());
+        let size = self.try_run(None, &["cat-file", "-s", &object], &[]).await?;
+        let Ok(bytes) = size.text().trim().parse::<u64>() else {
+            return Err(VerbError::NotFound(format!("the commit `{}` has no file `{path}`", commit.as_str())));
+        };
+        if bytes > FILE_BYTES {
+            return Err(VerbError::Invalid(format!("`{path}` has {bytes} bytes; {FILE_BYTES} can be read")));
+        }
+        let output = self.try_run(None, &["cat-file", "blob", &object], &[]).await?;
+        match output.success() {
+            true => Ok(output.stdout),
+            false => Err(VerbError::Invalid(format!("`{path}` can't be read: {}", output.complaint))),
+        }
     }
 
     async fn make_mirror(&self, lock: &Lock) -> Result<(), VerbError> {

@@ -199,3 +199,20 @@ async fn effects_say_what_became_of_them() {
     shop.checkout.activate(&shop.cx, &one).await.unwrap();
     assert_eq!(shop.checkout.fence_and_probe(&effect("checkout.activate")).await, done);
 }
+
+#[tokio::test]
+async fn a_file_of_a_commit_is_read_with_placeholders_whether_it_was_fetched_or_not() {
+    let shop = shop();
+    fs::write(shop.origin().join(".env"), "TOKEN=hunter22\n").unwrap();
+    release(&shop.origin(), "3", &["tag", "v3"]);
+    let (two, three) = (shop.commit("v2"), shop.commit("v3"));
+    assert_eq!(shop.checkout.read(&shop.cx, &two, "VERSION").await.unwrap(), b"2");
+    assert_eq!(shop.checkout.read(&shop.cx, &three, "VERSION").await.unwrap(), b"3");
+    let settings = shop.checkout.read(&shop.cx, &three, ".env").await.unwrap();
+    assert!(!String::from_utf8_lossy(&settings).contains("hunter22"));
+    for path in ["none", "../VERSION", "VERSION/x", ""] {
+        assert!(shop.checkout.read(&shop.cx, &three, path).await.is_err(), "{path}");
+    }
+    assert!(matches!(shop.checkout.read(&shop.cx, "v3", "VERSION").await, Err(VerbError::Invalid(_))));
+    assert!(!shop.layout().releases().exists(), "nothing was laid out");
+}

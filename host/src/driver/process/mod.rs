@@ -11,7 +11,7 @@ mod launch;
 pub(super) mod log;
 pub(super) mod patterns;
 pub(super) mod proc;
-mod redact;
+pub(super) mod redact;
 mod supervisor;
 #[cfg(test)]
 mod tests;

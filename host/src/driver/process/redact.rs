@@ -22,11 +22,27 @@ impl Redactor {
     /// What of the stream may be shown by now.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.held.extend_from_slice(bytes);
+        self.show(false)
+    }
+
+    /// The stream is over: what was held back.
+    pub fn finish(&mut self) -> Vec<u8> {
+        self.show(true)
+    }
+
+    /// A text that is whole.
+    pub fn text(&mut self, text: &str) -> String {
+        let mut shown = self.push(text.as_bytes());
+        shown.extend(self.finish());
+        String::from_utf8_lossy(&shown).into_owned()
+    }
+
+    fn show(&mut self, over: bool) -> Vec<u8> {
         let mut shown = Vec::with_capacity(self.held.len());
         let mut at = 0;
         while at < self.held.len() {
             let rest = &self.held[at..];
-            if self.secrets.iter().any(|secret| secret.len() > rest.len() && secret.starts_with(rest)) {
+            if !over && self.secrets.iter().any(|secret| secret.len() > rest.len() && secret.starts_with(rest)) {
                 break;
             }
             match self.secrets.iter().find(|secret| rest.starts_with(secret)) {
@@ -43,11 +59,6 @@ impl Redactor {
         self.held.drain(..at);
         shown
     }
-
-    /// The stream is over: what was held back.
-    pub fn finish(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.held)
-    }
 }
 
 #[cfg(test)]
@@ -62,6 +73,13 @@ mod tests {
         shown.extend(redactor.push(b"ter22\nhunt"));
         shown.extend(redactor.finish());
         assert_eq!(String::from_utf8_lossy(&shown), "password=***\nhunt");
+    }
+
+    #[test]
+    fn a_secret_that_begins_another_is_replaced_at_the_end_too() {
+        let mut redactor = Redactor::new(["hunter", "hunter22"].into_iter());
+        assert_eq!(redactor.text("it is hunter"), "it is ***");
+        assert_eq!(redactor.text("it is hunter22, hunter2 and hunt"), "it is ***, ***2 and hunt");
     }
 
     proptest! {

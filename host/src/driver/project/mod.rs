@@ -8,6 +8,8 @@ mod dotenv;
 mod mask;
 mod render;
 
+pub use mask::mask;
+
 use super::process::io_error;
 use crate::context::{Site, StepContext};
 use crate::effect::hex;
@@ -46,7 +48,7 @@ impl Project {
         let path = path.to_owned();
         let text = blocking(move || {
             let raw = read(&dir, &relative, &path)?.ok_or_else(|| not_found(&path))?;
-            Ok(mask::mask(&path, &raw))
+            Ok(mask(&path, &raw))
         });
         let text = text.await?;
         cx.activity.touch();

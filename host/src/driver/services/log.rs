@@ -1,10 +1,12 @@
-//! A service's log as it grows: a file, across rotations, or a unit's journal.
+//! A service's log as it grows: a file, across rotations, or a unit's journal. Secrets that the service's own commands are
+//! handed are replaced before anybody sees a line.
 
 use super::Service;
 use crate::config::ServiceControl;
 use crate::driver::durable;
 use crate::driver::process::io_error;
 use crate::driver::process::log::{LineSplitter, last_lines};
+use crate::driver::process::redact::Redactor;
 use crate::model::VerbError;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -53,39 +55,47 @@ impl Position {
     }
 }
 
+pub struct Log {
+    source: Source,
+    redactor: Redactor,
+}
+
 #[expect(clippy::large_enum_variant, reason = "one at a time, on the stack of whoever follows it")]
-pub enum Log {
+enum Source {
     File(FileLog),
     Journal(Journal),
 }
 
 impl Log {
     pub fn open(service: &Service<'_>, from: Position) -> Result<Self, VerbError> {
-        match (service.log_file(), &service.config.control) {
-            (Some(path), _) => Ok(Self::File(FileLog::new(path, from))),
-            (None, ServiceControl::Unit(unit)) => Journal::open(service, unit, from).map(Self::Journal),
+        let source = match (service.log_file(), &service.config.control) {
+            (Some(path), _) => Source::File(FileLog::new(path, from)),
+            (None, ServiceControl::Unit(unit)) => Source::Journal(Journal::open(service, unit, from)?),
             (None, ServiceControl::Commands { .. }) => {
-                Err(VerbError::NotFound(format!("`{}` has no log", service.name)))
+                return Err(VerbError::NotFound(format!("`{}` has no log", service.name)));
             }
-        }
+        };
+        Ok(Self { source, redactor: service.redactor() })
     }
 
     /// The lines that are new; waits a moment for them where the log can't be polled.
     pub async fn news(&mut self) -> Result<Vec<String>, VerbError> {
-        match self {
-            Self::File(file) => file.news().map_err(io_error("read a service's log")),
-            Self::Journal(journal) => journal.news().await.map_err(io_error("read a service's journal")),
-        }
+        let lines = match &mut self.source {
+            Source::File(file) => file.news().map_err(io_error("read a service's log")),
+            Source::Journal(journal) => journal.news().await.map_err(io_error("read a service's journal")),
+        };
+        Ok(lines?.iter().map(|line| self.redactor.text(line)).collect())
     }
 }
 
 /// The end of the service's log, for a message.
 pub async fn tail(service: &Service<'_>) -> String {
-    match (service.log_file(), &service.config.control) {
+    let text = match (service.log_file(), &service.config.control) {
         (Some(path), _) => file_tail(&path).unwrap_or_default(),
         (None, ServiceControl::Unit(unit)) => service.machine.systemd.last_lines(unit).await,
         (None, ServiceControl::Commands { .. }) => String::new(),
-    }
+    };
+    service.redactor().text(&text)
 }
 
 pub fn file_tail(path: &Path) -> io::Result<String> {

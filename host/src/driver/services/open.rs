@@ -8,10 +8,11 @@
 //!   are no data. Where a datastore's path lies deeper, the folders on the way to it are opened and their other entries
 //!   are found instead;
 //! - files there that the account may write to and that changed since the oldest of its processes started, but for
-//!   `.env` files, which are settings.
+//!   settings: `.env` files, and what has the ending of a format that people write by hand.
 //!
 //! A service's processes are those of its unit, those that carry its mark, and those whose program or working folder
-//! lies in the deployment's directory. A store that a service has closed and that lies elsewhere can't be seen.
+//! lies in the deployment's directory, or that have a file beneath it open for writing: what a boot script started has no
+//! mark. A store that a service has closed and that lies elsewhere can't be seen.
 
 use super::service::{SERVICE_VARIABLE, Service, Status};
 use crate::config::ServiceControl;
@@ -128,11 +129,20 @@ fn processes(deployment: &str, looks: &[Look], layouts: &[Layout]) -> BTreeMap<i
         let named = running.iter().find(|look| look.pids.contains(&pid) || mark.as_ref() == Some(&look.mark));
         if let Some(look) = named {
             processes.insert(pid, look.service.clone());
-        } else if beneath("cwd") || beneath("exe") {
+        } else if beneath("cwd") || beneath("exe") || writes_beneath(pid, &folders) {
             processes.insert(pid, unnamed(pid, &running));
         }
     }
     processes
+}
+
+fn writes_beneath(pid: i32, folders: &[PathBuf]) -> bool {
+    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    descriptors.flatten().any(|descriptor| {
+        let target = fs::read_link(descriptor.path()).unwrap_or_default();
+        folders.iter().any(|folder| target.starts_with(folder))
+            && is_open_for_writing(pid, &descriptor.file_name().to_string_lossy())
+    })
 }
 
 fn unnamed(pid: i32, running: &[&Look]) -> String {
@@ -264,7 +274,7 @@ fn entries(folder: &Path, own: &[PathBuf], writers: &[Writer], stores: &[PathBuf
             self::entries(&path, own, writers, stores, found);
             continue;
         }
-        let settings = entry.file_name().to_string_lossy().starts_with(".env");
+        let settings = is_settings(&path);
         let writer = writers.iter().find(|writer| {
             let changed = || metadata.modified().is_ok_and(|changed| changed >= writer.since);
             match () {
@@ -276,4 +286,12 @@ fn entries(folder: &Path, own: &[PathBuf], writers: &[Writer], stores: &[PathBuf
             found.insert(OpenFile { path, service: writer.service.clone() });
         }
     }
+}
+
+fn is_settings(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // The latter is what a run kept beside a file that it put back.
+    let known = name.starts_with(".env") || name.contains(".changed-during-");
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    known || ["toml", "yaml", "yml", "ini", "conf", "cfg"].contains(&ending)
 }

@@ -4,8 +4,10 @@
 use super::hold::Hold;
 use super::log::{self, Log, Position};
 use crate::activity::{Activity, Level};
-use crate::config::{CommandConfig, ServiceConfig, ServiceControl};
+use crate::config::secret::Secret;
+use crate::config::{CommandConfig, EnvironmentValue, ServiceConfig, ServiceControl};
 use crate::driver::process::proc::Identity;
+use crate::driver::process::redact::Redactor;
 use crate::driver::process::{GRACE, Launch, io_error};
 use crate::driver::release::Layout;
 use crate::driver::{Machine, durable};
@@ -68,6 +70,21 @@ impl Service<'_> {
             ServiceControl::Unit(_) => self.config.log.clone(),
             ServiceControl::Commands { .. } => Some(self.config.log.clone().unwrap_or_else(|| self.file("output"))),
         }
+    }
+
+    /// Blots out the secrets that the service's commands are handed: what a start command prints is shown.
+    pub fn redactor(&self) -> Redactor {
+        let commands = match &self.config.control {
+            ServiceControl::Unit(_) => Vec::new(),
+            ServiceControl::Commands { start, stop, status } => vec![start, stop, status],
+        };
+        let sources = commands.iter().flat_map(|command| command.environment.values()).filter_map(|value| match value {
+            EnvironmentValue::Secret(source) => Some(source),
+            EnvironmentValue::Plain(_) => None,
+        });
+        // One that can't be read has been handed to nobody.
+        let secrets: Vec<Secret> = sources.filter_map(|source| source.resolve().ok()).collect();
+        Redactor::new(secrets.iter().map(Secret::reveal))
     }
 
     pub async fn status(&self) -> Result<Status, VerbError> {
@@ -215,7 +232,7 @@ impl Service<'_> {
                 exit = child.wait() => {
                     let exit = exit.map_err(io_error("wait for a stop command"))?;
                     if !exit.success() && self.status().await? == Status::Running {
-                        let said = log::file_tail(&output).unwrap_or_default();
+                        let said = self.redactor().text(&log::file_tail(&output).unwrap_or_default());
                         return Err(VerbError::other("not-stopped", format!("the stop command of `{}` ended with {exit}:\n{said}", self.name)));
                     }
                     return Ok(());

@@ -273,14 +273,24 @@ async fn what_a_service_may_write_to_is_seen() {
         }
     };
     wait.await;
-    fs::write(shop.path(".env"), "A=1").unwrap();
+    for settings in [".env", "shop.toml", "shop.toml.changed-during-1"] {
+        fs::write(shop.path(settings), "A=1").unwrap();
+    }
+    // As a boot script starts one: nothing tells whose it is but what it has open.
+    let booted = format!("exec 3>> {}; exec sleep 9999", shop.path("data/booted").display());
+    let mut booted = Command::new("sh").args(["-c", &booted]).current_dir("/").spawn().unwrap();
+    while !shop.path("data/booted").exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let seen = shop.services.open_for_writing().await.unwrap();
+    booted.kill().unwrap();
+    booted.wait().unwrap();
     assert!(seen.iter().all(|file| file.service == "main/web"), "{seen:?}");
     let paths: Vec<PathBuf> = seen.into_iter().map(|file| file.path).collect();
-    for name in ["data", "data/store", "uploads"] {
+    for name in ["data", "data/store", "data/booted", "uploads"] {
         assert!(paths.contains(&shop.path(name)), "{name} in {paths:?}");
     }
-    for name in ["web.log", "web.pid", ".env", "README", "releases", ".upgraded"] {
+    for name in ["web.log", "web.pid", ".env", "shop.toml", "README", "releases", ".upgraded"] {
         assert!(!paths.contains(&shop.path(name)), "{name} in {paths:?}");
     }
 }

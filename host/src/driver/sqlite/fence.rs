@@ -76,6 +76,11 @@ pub fn pause(path: &Path) {
     }
 }
 
+/// To be taken on what comes into place: nothing is there now.
+pub fn want(path: &Path) {
+    fences().insert(path.to_path_buf(), None);
+}
+
 /// Takes the lock on what came into place, where it was held before.
 pub fn resume(path: &Path, pulse: &Pulse) -> Result<(), VerbError> {
     let wanted = fences().get(path).is_some_and(Option::is_none);

@@ -79,12 +79,7 @@ impl Sqlite {
     pub async fn fence(&self, cx: &StepContext, path: &str) -> Result<String, VerbError> {
         let place = self.place(cx, path)?;
         let handle = handle(&place);
-        let work = work::run(cx, place.live.clone(), move |pulse| {
-            let place = place.settled()?;
-            require(&place)?;
-            fence::take(&place.live, pulse)?;
-            fence::mark(&place.live, pulse)
-        });
+        let work = work::run(cx, place.live.clone(), move |pulse| take_fence(&place.settled()?, pulse));
         cx.effects.perform("sqlite.fence", &json!([path]), &handle, true, work).await
     }
 
@@ -272,6 +267,17 @@ impl<R: Read> Read for Shown<R> {
         self.pulse.progress(self.done_bytes, self.total_bytes, "bytes", "moving the database");
         Ok(read)
     }
+}
+
+fn take_fence(place: &Place, pulse: &Pulse) -> Result<String, VerbError> {
+    if flip::is_between(place)? {
+        // A crash came between the two renames: what the repeated restore puts in place is locked then.
+        fence::want(&place.live);
+        return Ok("between two databases".to_owned());
+    }
+    require(place)?;
+    fence::take(&place.live, pulse)?;
+    fence::mark(&place.live, pulse)
 }
 
 fn freeze(place: &Place, step: &str, pulse: &Pulse) -> Result<(), VerbError> {

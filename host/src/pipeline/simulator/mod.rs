@@ -76,7 +76,8 @@ fn stories() -> Vec<Story> {
         Story { hops: 2, ..back(WrongOnVerify) },
         Story { undo: vec![Undo::CodeOnly, Undo::RestoreData], ..back(WrongOnVerify) },
         Story { undo: vec![Undo::CodeOnly], strict_schema: false, ..back(WrongOnVerify) },
-        Story { undo: vec![rebuild], strict_schema: false, ..back(WrongOnVerify) },
+        Story { undo: vec![rebuild.clone()], strict_schema: false, ..back(WrongOnVerify) },
+        Story { undo: vec![rebuild], ..back(RebuildFails) },
         back(NeverStarts),
         Story { repeatable: false, ..back(NeverStarts) },
     ]

@@ -64,7 +64,7 @@ impl Sim {
         if world.file != format!("setting of version {release}") {
             blocker("file", format!("the file says `{}`", world.file));
         }
-        if release > 1 && self.behaviour == Behaviour::WrongOnVerify {
+        if release > 1 && matches!(self.behaviour, Behaviour::WrongOnVerify | Behaviour::RebuildFails) {
             blocker("wrong", "it answers nonsense".into());
         }
         findings
@@ -248,6 +248,14 @@ impl Hands for Sim {
     async fn check_backup(&self, _: &StepContext, backup: &BackupRef) -> Result<(), Failure> {
         assert!(self.world.lock().unwrap().vault.contains_key(&backup.artifacts[0]));
         Ok(())
+    }
+    fn keep_manifest(&self, manifest: &str) -> Result<String, Failure> {
+        let digest = crate::journal::digest(manifest);
+        self.world.lock().unwrap().manifests.insert(digest.clone(), manifest.to_owned());
+        Ok(digest)
+    }
+    fn manifest(&self, digest: &str) -> Result<String, Failure> {
+        Ok(self.world.lock().unwrap().manifests[digest].clone())
     }
     fn drill_site(&self, step: &str, _: &str) -> Site {
         Site::Drill { root: PathBuf::new(), name: step.into() }

@@ -16,6 +16,7 @@ pub struct World {
     pub data: BTreeMap<String, Data>,
     pub copies: BTreeMap<(String, String), Data>,
     pub vault: BTreeMap<String, Data>,
+    pub manifests: BTreeMap<String, String>,
     /// The version that runs.
     pub running: Option<u32>,
     /// A reboot must not start it.
@@ -40,6 +41,8 @@ pub enum Behaviour {
     MigrationFails,
     /// Starts, and is wrong.
     WrongOnVerify,
+    /// The same, and the old version's rebuild fails as well.
+    RebuildFails,
     /// Never starts.
     NeverStarts,
 }
@@ -51,6 +54,7 @@ impl World {
             data: stores.iter().map(data).collect(),
             copies: BTreeMap::new(),
             vault: BTreeMap::new(),
+            manifests: BTreeMap::new(),
             running: Some(1),
             held: false,
             gate: true,
@@ -104,14 +108,16 @@ impl World {
     }
 
     pub fn migrate(&mut self, to: u32, behaviour: Behaviour) -> Result<(), String> {
+        let is_rebuild = to == 1;
+        let fails = behaviour == Behaviour::MigrationFails || (is_rebuild && behaviour == Behaviour::RebuildFails);
         for data in self.data.values_mut() {
-            if behaviour == Behaviour::MigrationFails {
+            if fails {
                 data.half = true;
             } else {
                 data.schema = to;
             }
         }
-        if behaviour == Behaviour::MigrationFails {
+        if fails {
             return Err("the migration died half way".into());
         }
         *self.migrations.entry(to).or_default() += 1;

@@ -1,10 +1,11 @@
-//! A datastore's plugin that misbehaves on request: `config` names what `mark` does.
+//! A datastore's plugin that misbehaves on request. `do` names what `mark` does. With `at` it is honest and holds nothing,
+//! but for the function of that name, which does what `does` names: in its first `times` attempts, or always.
 
 wit_bindgen::generate!({ world: "datastore-plugin", path: "../../../wit", generate_all });
 
 use exports::upgraded::plugin::{datastore, meta};
 use upgraded::plugin::types::{Call, Error, Finding, Hop, Role};
-use upgraded::plugin::{postgres, sqlite, trees};
+use upgraded::plugin::{postgres, run, sqlite, trees};
 
 struct Evil;
 export!(Evil);
@@ -22,13 +23,16 @@ impl meta::Guest for Evil {
 }
 
 impl datastore::Guest for Evil {
-    fn preflight(_: Call, _: Hop) -> Result<Vec<Finding>, Error> {
+    fn preflight(c: Call, _: Hop) -> Result<Vec<Finding>, Error> {
+        misbehave(&c, "preflight")?;
         Ok(vec![])
     }
-    fn fence(_: Call) -> Result<String, Error> {
-        Ok(String::new())
+    fn fence(c: Call) -> Result<String, Error> {
+        misbehave(&c, "fence")?;
+        Ok(if is_honest(&c) { "a mark".into() } else { String::new() })
     }
     fn mark(c: Call) -> Result<String, Error> {
+        misbehave(&c, "mark")?;
         let with = text(&c.config, "with");
         match text(&c.config, "do") {
             "trees" => trees::mark(with),
@@ -49,23 +53,66 @@ impl datastore::Guest for Evil {
             _ => Ok("a mark".into()),
         }
     }
-    fn unfence(_: Call) -> Result<(), Error> {
-        Ok(())
+    fn unfence(c: Call) -> Result<(), Error> {
+        misbehave(&c, "unfence")
     }
-    fn freeze(_: Call) -> Result<bool, Error> {
+    fn freeze(c: Call) -> Result<bool, Error> {
+        misbehave(&c, "freeze")?;
         Ok(false)
     }
     fn backup(c: Call, _: Option<String>) -> Result<datastore::BackupRef, Error> {
-        Ok(datastore::BackupRef { artifacts: vec![text(&c.config, "with").into()], manifest: String::new() })
+        misbehave(&c, "backup")?;
+        match is_honest(&c) {
+            true => Ok(datastore::BackupRef { artifacts: vec![], manifest: NOTHING.into() }),
+            false => Ok(datastore::BackupRef {
+                artifacts: vec![text(&c.config, "with").into()],
+                manifest: String::new(),
+            }),
+        }
     }
-    fn manifest(_: Call, frozen: Option<String>) -> Result<String, Error> {
-        Ok(frozen.unwrap_or_else(|| "live".into()))
+    fn manifest(c: Call, frozen: Option<String>) -> Result<String, Error> {
+        misbehave(&c, "manifest")?;
+        Ok(if is_honest(&c) { NOTHING.into() } else { frozen.unwrap_or_else(|| "live".into()) })
     }
-    fn restore(_: Call, _: datastore::Origin) -> Result<(), Error> {
-        Ok(())
+    fn restore(c: Call, _: datastore::Origin) -> Result<(), Error> {
+        misbehave(&c, "restore")
     }
-    fn discard(_: Call, _: String) -> Result<(), Error> {
-        Ok(())
+    fn discard(c: Call, _: String) -> Result<(), Error> {
+        misbehave(&c, "discard")
+    }
+}
+
+const NOTHING: &str = "nothing\t0\t0";
+
+fn is_honest(c: &Call) -> bool {
+    !text(&c.config, "at").is_empty()
+}
+
+fn misbehave(c: &Call, function: &str) -> Result<(), Error> {
+    let times = text(&c.config, "times").parse().unwrap_or(u32::MAX);
+    if text(&c.config, "at") != function || c.attempt > times {
+        return Ok(());
+    }
+    match text(&c.config, "does") {
+        "trap" => {
+            run::log(run::Level::Info, "the last words", &[]);
+            std::process::abort()
+        }
+        "spin" => loop {
+            std::hint::black_box(());
+        },
+        "memory" => loop {
+            std::mem::forget(std::hint::black_box(vec![1_u8; 1 << 20]));
+        },
+        "flood" => {
+            for n in 0..100_000_u32 {
+                run::log(run::Level::Info, &format!("line {n}"), &[]);
+            }
+            Ok(())
+        }
+        "huge" => Err(Error::Invalid("x".repeat(200 << 20))),
+        "ungranted" => trees::mark("/etc").map(|_| ()),
+        _ => Ok(()),
     }
 }
 

@@ -50,6 +50,9 @@ impl product::Guest for Evil {
     }
 
     fn detect(c: Call) -> Result<Installed, Error> {
+        if text(&c.config, "do") == "tell" {
+            return Err(Error::Invalid(c.config));
+        }
         act(text(&c.config, "do"), text(&c.config, "with")).map(installed)
     }
 

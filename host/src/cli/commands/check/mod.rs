@@ -2,13 +2,14 @@
 
 mod file;
 
-use crate::api::{Check, ClientError};
+use crate::api::{ApiError, Check, ClientError, Deployment};
 use crate::cli::exit::{Exit, TABLE};
 use crate::cli::failure::Failure;
 use crate::cli::render::{Clock, findings};
 use crate::cli::session::Session;
 use crate::cli::terminal::Terminal;
 use clap::Args;
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Run the preflight now, on the way to the file's version; nothing is touched
@@ -51,26 +52,48 @@ async fn all(session: &mut Session<'_>) -> Result<Exit, Failure> {
         }
         result => result?,
     };
-    let mut checks = Vec::new();
+    let mut all = Vec::new();
     let mut exit = Exit::Done;
-    for deployment in deployments {
-        match session.client.check(&deployment.name).await {
+    for Deployment { name: deployment, .. } in deployments {
+        let (checked, its_exit) = match session.client.check(&deployment).await {
             Ok(check) => {
-                exit = if exit == Exit::Done { exit_of(&check) } else { exit };
-                checks.push(check);
+                let exit = exit_of(&check);
+                (Checked::Done(check), exit)
             }
             // One that has no preflight (a mistake in its file, say) must not hide the others'.
             Err(ClientError::Api(error)) => {
-                exit = Exit::of_error(error.code);
-                Failure::from(ClientError::Api(error)).report(session.terminal, false);
+                let exit = Exit::of_error(error.code);
+                (Checked::Failed { deployment, error }, exit)
             }
             Err(error) => return Err(error.into()),
-        }
+        };
+        all.push(checked);
+        exit = if exit == Exit::Done { its_exit } else { exit };
     }
-    session.answer(&checks, exit, |t| {
-        let told: Vec<_> = checks.iter().map(|check| render(check, t)).collect();
+    session.answer(&all, exit, |t| {
+        let told: Vec<_> = all.iter().map(|checked| checked.render(t)).collect();
         told.join("\n\n")
     })
+}
+
+/// Of one of several.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Checked {
+    Done(Check),
+    Failed { deployment: String, error: ApiError },
+}
+
+impl Checked {
+    fn render(&self, terminal: &Terminal) -> String {
+        match self {
+            Self::Done(check) => render(check, terminal),
+            Self::Failed { deployment, error } => {
+                let told = Failure::from(ClientError::Api(error.clone())).as_text(terminal);
+                format!("{}\n{}", terminal.paint().bold(deployment), told.trim_end())
+            }
+        }
+    }
 }
 
 /// Only the files, where there are any to read; else it is the daemon that is missed.
