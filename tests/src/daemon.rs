@@ -124,6 +124,23 @@ impl<'a> Daemon<'a> {
         assert_eq!(status.signal(), Some(9), "it should have been cut off: {status}\n{}", self.site.log());
     }
 
+    /// Whether the cut came before it was as it should be.
+    pub fn dies_unless(&mut self, done: impl Fn(&Value) -> bool) -> bool {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("our child") {
+                assert_eq!(status.signal(), Some(9), "it should have been cut off: {status}\n{}", self.site.log());
+                return true;
+            }
+            let now = self.now();
+            if done(&now) {
+                return false;
+            }
+            assert!(began.elapsed() < PATIENCE, "waited until the daemon dies: {now:#}\n{}", self.site.log());
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
     pub fn exit(&mut self, what: &str) -> ExitStatus {
         let began = Instant::now();
         loop {

@@ -2,6 +2,7 @@
 //! machines of a test program, the database and its roles are not.
 
 mod data;
+mod reset;
 
 use crate::Machine;
 use crate::machine::{succeed, write};
@@ -82,6 +83,7 @@ impl Graph {
         graph.dress();
         graph.start();
         write(&graph.deployment_file(), &graph.deployment());
+        graph.lay_vault();
         graph.take_compiled_plugins();
         graph
     }
@@ -98,7 +100,7 @@ impl Graph {
     fn make_database(&self) {
         let (database, role) = (&self.database, self.role());
         let right = if self.install.role == Role::Owner { "CREATEDB" } else { "NOCREATEDB" };
-        self.server_sql(&format!("CREATE ROLE {role} LOGIN {right} PASSWORD 'secret-of-{role}'"));
+        self.server_sql(&format!("CREATE ROLE {role} LOGIN {right} PASSWORD 'secret-of-{role}'; CREATE ROLE {database}_reader"));
         self.server_sql(&format!("CREATE DATABASE {database} OWNER {role}"));
     }
 
@@ -106,7 +108,7 @@ impl Graph {
     fn dress(&self) {
         let (database, role) = (&self.database, self.role());
         self.server_sql(&format!(
-            "CREATE ROLE {database}_reader; REVOKE CONNECT ON DATABASE {database} FROM PUBLIC; \
+            "REVOKE CONNECT ON DATABASE {database} FROM PUBLIC; \
              GRANT CONNECT ON DATABASE {database} TO {database}_reader; \
              ALTER DATABASE {database} SET statement_timeout TO '5min'; \
              ALTER ROLE {role} IN DATABASE {database} SET work_mem TO '8MB'; \

@@ -78,7 +78,8 @@ fn a_migration_that_loses_events_is_found_by_verification() {
 
 #[test]
 fn a_release_that_crashes_at_start_goes_back_by_code_alone() {
-    let graph = Graph::new(&Install::default());
+    let policy = "drill = \"off\"\nidle = \"10s\"\n".into();
+    let graph = Graph::new(&Install { policy, ..Install::default() });
     let (before, database) = (graph.data(), graph.database_id());
     let mut daemon = Daemon::start(&graph).settled();
     let run = run_to(&mut daemon, "1.6.0", "rolled-back");

@@ -1,27 +1,15 @@
 //! Somebody wants to write while the daemon works.
 
-use crate::run_to;
 use std::process::Stdio;
-use upgraded_tests::{Daemon, Graph, Install, outcome};
+use upgraded_tests::{Cut, Daemon, Graph, Install, outcome};
 
-/// The daemon dies with the fence up, at the record after which the copy would be made.
+/// The daemon dies with the fence up, as the copy is about to be made.
 fn dies_fenced(graph: &Graph, version: &str) {
-    let mut daemon = Daemon::start(graph).settled();
-    let number = record_of(graph, &mut daemon);
-    graph.edit_version("1.1.0");
-    daemon
-        .wait("the file and the product agree again", |now| now["wanted"] == "1.1.0" && now["state"]["kind"] == "idle");
-    daemon.stop();
-    let daemon = Daemon::start_with(graph, &[("UPGRADED_FAILPOINT", &format!("record:{number}"))]).settled();
+    let daemon = Daemon::start(graph).settled();
+    graph.cut_at(Cut::Started("freeze-main"));
     graph.edit_version(version);
     daemon.dies();
-}
-
-/// The number of the freeze's first record, from a run that was cut by nobody.
-fn record_of(graph: &Graph, daemon: &mut Daemon) -> u32 {
-    run_to(daemon, "1.6.0", "rolled-back");
-    let sql = "SELECT number + 1 FROM records WHERE run = 1 AND body LIKE '%\"started\"%\"freeze-main\"%'";
-    graph.journal().query_row(sql, [], |row| row.get(0)).expect("the freeze began")
+    graph.no_cut();
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! The published procedure of DecisionGraph on a real PostgreSQL, from one edited line: up, and back in each way that the
-//! page knows. `examples/decisiongraph/README.md` says which test stands for which of its steps.
+//! page knows; and whatever the instant at which the daemon dies. `examples/decisiongraph/README.md` says which test stands for which of its steps.
 
 mod back;
 mod fenced;
 mod refused;
 mod sets;
+mod sweep;
 mod up;
 
 use serde_json::Value;
