@@ -99,7 +99,10 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
         Ok(deployment) => deployment,
         Err(diagnostics) => {
             let message = format!("`{}` has mistakes", entry.file.display());
-            host.update(entry, |seen| seen.state = State::Error { message, diagnostics: Some(diagnostics) });
+            host.update(entry, |seen| {
+                seen.wanted = line_of(&text, "version").or(seen.wanted.take());
+                seen.state = State::Error { message, diagnostics: Some(diagnostics) };
+            });
             // A plugin may be put there, a secret be closed to others.
             return Some(LOOK_AGAIN);
         }
@@ -200,7 +203,13 @@ fn refuse(host: &Host, entry: &Entry, refused: Refused) -> Option<Duration> {
         tracing::error!(deployment = entry.name, "{error}");
     }
     tracing::warn!(deployment = entry.name, to = refusal.to, "refused: {}", refused.why);
-    fail(host, entry, refused.why);
+    host.update(entry, |seen| {
+        if let Some(installed) = refusal.from {
+            seen.installed = Some(installed);
+            seen.detected_at = Some(refusal.at);
+        }
+        seen.state = State::Error { message: refused.why, diagnostics: None };
+    });
     refused.retryable.then_some(LOOK_AGAIN)
 }
 
@@ -343,6 +352,7 @@ fn listener(host: &Arc<Host>, entry: &Arc<Entry>, plan: Arc<Plan>) -> Listener {
                 run,
                 phase: phase.clone(),
                 step: step.clone(),
+                title: title.clone(),
                 progress: None,
                 started_at: record.at,
                 turned_round,

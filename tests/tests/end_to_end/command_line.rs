@@ -23,7 +23,7 @@ fn every_command_answers_in_json_and_with_the_code_of_the_manual() {
         (vec!["status"], 0, "/0/state/kind"),
         (vec!["status", name, "--exit-code"], 0, "/state/kind"),
         (vec!["status", nobody], 7, "/error/code"),
-        (vec!["releases", name], 0, "/releases/0/release/version"),
+        (vec!["releases", name], 0, "/releases/0/version"),
         (vec!["plan", name], 0, "/hops"),
         (vec!["plan", name, "--to", "1.1.0"], 0, "/steps/0/title"),
         (vec!["plan", name, "--to", "0.9.0"], 3, "/error/message"),

@@ -25,7 +25,7 @@ fn a_product_that_misbehaves_is_refused_by_name_while_it_is_planned() {
         ("sleep", "", "nothing was heard of it for 2 s"),
         ("trap", "", "it trapped"),
         ("panic", "", "it trapped"),
-        ("exit", "", "it ended itself with exit code 3"),
+        ("exit", "", "it ended itself with exit code 1"),
         ("memory", "", "it wanted more than 256 MiB of memory"),
         ("huge", "", "it handed over more than 64 MiB at once"),
         // Only the lines are too many; what it answers is nonsense afterwards.

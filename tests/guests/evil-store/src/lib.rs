@@ -17,10 +17,21 @@ impl meta::Guest for Evil {
             version: "0.1.0".into(),
             role: Role::Datastore,
             needs: vec![],
-            config_schema: r#"{"type":"object"}"#.into(),
+            config_schema: SCHEMA.into(),
         }
     }
 }
+
+const SCHEMA: &str = r#"{
+    "type": "object",
+    "properties": {
+        "do": { "type": "string" },
+        "with": { "type": "string" },
+        "at": { "type": "string" },
+        "does": { "type": "string" },
+        "times": { "type": "string" }
+    }
+}"#;
 
 impl datastore::Guest for Evil {
     fn preflight(c: Call, _: Hop) -> Result<Vec<Finding>, Error> {
