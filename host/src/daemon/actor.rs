@@ -40,6 +40,10 @@ pub async fn live(host: Arc<Host>, entry: Arc<Entry>) {
         };
         if entry.seen.lock().expect("no panic holds this lock").gone {
             host.forget(&entry.name);
+            // It may have come back meanwhile, and whoever told of it found us still here.
+            if entry.file.exists() {
+                host.ensure(&entry.name);
+            }
             return;
         }
         // A run may have begun.
@@ -143,6 +147,8 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
                 None => begin(host, entry, &plan).await,
             }
         }
+        // The daemon leaves: that is no refusal.
+        Err(_) if host.stop.is_cancelled() => None,
         Err(refused) => refuse(host, entry, refused),
     }
 }

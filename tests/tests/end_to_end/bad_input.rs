@@ -113,13 +113,16 @@ fn a_refusal_is_one_after_a_restart_too() {
     site.edit_version("1.0.0");
     stays_refused(daemon, "downgrade");
 
-    // A blocker.
+    // A blocker: what runs is wrong already.
     let file = fs::read_to_string(site.deployment_file()).expect("the file");
-    site.edit(|text| text.replace("disposable = [\"path:run\"]", "disposable = []").replace("\"1.0.0\"", "\"1.3.0\""));
-    stays_refused(Daemon::start(&site), "which no datastore names");
+    let uploads = fs::read_dir(site.home().join("data/uploads")).expect("uploads");
+    let upload = uploads.flatten().map(|entry| entry.path()).next().expect("an upload");
+    fs::rename(&upload, site.path("etc/upload")).expect("an upload that is gone");
+    site.edit(|_| file.replace("\"1.0.0\"", "\"1.3.0\""));
+    stays_refused(Daemon::start(&site), "the installed version does not verify");
+    fs::rename(site.path("etc/upload"), &upload).expect("the upload is back");
 
     // A person's word.
-    site.edit(|_| file.replace("\"1.0.0\"", "\"1.3.0\""));
     let mut daemon = Daemon::start(&site);
     daemon.wait("it asks", |now| kind(now) == "waiting");
     daemon.told(&["cancel", &site.name, "--why", "not before the weekend"]);

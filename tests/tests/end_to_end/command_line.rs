@@ -2,7 +2,7 @@
 //! only a watch.
 
 use serde_json::Value;
-use std::io::Read;
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use upgraded_tests::{Daemon, Setup, Site, kind, outcome};
 
@@ -70,14 +70,16 @@ fn a_watch_shows_what_takes_long_and_an_interrupt_ends_only_the_watch() {
     let site = Site::new(&Setup { version: "1.1.0", ..Setup::default() });
     let mut daemon = Daemon::start(&site).settled();
     // 1.3.0 migrates for seconds.
-    let mut first = daemon.command(&["set", &site.name, "1.3.0", "--watch"]).stdout(Stdio::piped()).spawn().expect("a watch");
+    let mut first = daemon.command(&["set", &site.name, "1.3.0", "--watch"]);
+    let mut first = first.stdout(Stdio::piped()).spawn().expect("a watch");
+    let told = BufReader::new(first.stdout.take().expect("its output")).lines().map_while(Result::ok);
+    assert!(told.into_iter().any(|line| line.contains("▸ apply        run `migrate`")), "it shows what runs");
     // At a terminal of its own.
     let words = daemon.command(&["watch", &site.name]);
     let line: Vec<String> = std::iter::once(words.get_program())
         .chain(words.get_args())
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
-    daemon.wait("it migrates", |now| now["state"]["phase"] == "apply");
     let shown = site.path("etc/terminal");
     let mut at_a_terminal = Command::new("script");
     at_a_terminal.args(["-q", "-e", "-c", &line.join(" ")]).arg(&shown).stdin(Stdio::null()).stdout(Stdio::null());
@@ -85,9 +87,6 @@ fn a_watch_shows_what_takes_long_and_an_interrupt_ends_only_the_watch() {
 
     assert!(Command::new("kill").args(["-INT", &first.id().to_string()]).status().expect("`kill`").success());
     assert_eq!(first.wait().expect("the watch").code(), Some(130));
-    let mut told = String::new();
-    first.stdout.take().expect("its output").read_to_string(&mut told).expect("text");
-    assert!(told.contains("run `migrate`"), "what ran when it was interrupted: {told}");
 
     let now = daemon.end_of_run_to("1.3.0");
     assert_eq!((outcome(&now), kind(&now)), ("committed", "idle"), "{now:#}");

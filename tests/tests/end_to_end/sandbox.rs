@@ -162,6 +162,8 @@ fn compiled_code_that_somebody_else_put_there_is_not_run() {
     let files = compiled();
     assert!(files.len() >= 4, "{files:?}");
     // One is another's, sealed by the daemon itself; the others are changed in their last byte.
+    // Product, platform, two datastores; the others were compiled for other tests.
+    let used = 4;
     let (first, others) = files.split_first().expect("files");
     for file in others {
         let mut bytes = fs::read(file).expect("compiled code");
@@ -175,6 +177,6 @@ fn compiled_code_that_somebody_else_put_there_is_not_run() {
     let now = daemon.end_of_run_to("1.1.0");
     assert_eq!(outcome(&now), "committed", "{now:#}");
     let log = fs::read_to_string(site.log_file()).expect("the log");
-    assert_eq!(log.matches("it is compiled anew").count(), files.len(), "{log}");
+    assert_eq!(log.matches("it is compiled anew").count(), used, "{log}");
     site.is_whole("1.1.0", None);
 }
