@@ -26,6 +26,7 @@ fn every_command_answers_in_json_and_with_the_code_of_the_manual() {
         (vec!["releases", name], 0, "/releases/0/version"),
         (vec!["plan", name], 0, "/hops"),
         (vec!["plan", name, "--to", "1.1.0"], 0, "/steps/0/title"),
+        (vec!["plan", name, "--to", "2.0.0"], 0, "/hops/2/edits/0/diff"),
         (vec!["plan", name, "--to", "0.9.0"], 3, "/error/message"),
         (vec!["check", name], 0, "/ready"),
         (vec!["check"], 0, "/0/ready"),
@@ -63,6 +64,40 @@ fn every_command_answers_in_json_and_with_the_code_of_the_manual() {
         assert!(manual.contains(&format!("\n{code:>5}  ")), "the manual has no {code}");
     }
     daemon.wait("the refusal is seen", |now| kind(now) == "error");
+}
+
+#[test]
+fn a_plan_shows_release_notes_edits_waits_and_what_is_expected() {
+    let policy = "window = [\"Sat 02:00-06:00 UTC\"]\napprove = \"breaking\"\n".to_owned();
+    let site = Site::new(&Setup { policy, ..Setup::default() });
+    let clock = site.path("clock");
+    // A Saturday, within the window.
+    std::fs::write(&clock, "2026-01-03T02:30:00Z").expect("the clock");
+    let clock_file = clock.display().to_string();
+    let mut daemon = Daemon::start_with(&site, &[("UPGRADED_CLOCK_FILE", &clock_file)]).settled();
+    site.edit_version("1.1.0");
+    assert_eq!(outcome(&daemon.end_of_run_to("1.1.0")), "committed");
+    std::fs::write(&clock, "2026-01-03T12:00:00Z").expect("the clock");
+
+    let plan = daemon.told(&["plan", &site.name, "--to", "2.0.0"]);
+    let notes = |hop: usize| plan["hops"][hop]["notes"].as_array().expect("notes").clone();
+    assert_eq!(notes(0)[0], "1.3.0: Tags; the migration is slow and says how far it is");
+    assert!(notes(1)[0].as_str().is_some_and(|note| note.starts_with("2.0.0: Links are absolute")), "{plan:#}");
+    let waits: Vec<&str> =
+        plan["waits"].as_array().expect("waits").iter().filter_map(|w| w["reason"].as_str()).collect();
+    assert_eq!(waits, ["approval", "window"]);
+    assert_eq!(plan["waits"][1]["until"], "2026-01-10T02:00:00Z");
+    assert!(plan["estimates"]["downtime_s"].as_f64().is_some_and(|seconds| seconds > 0.0), "{plan:#}");
+    let steps = plan["steps"].as_array().expect("steps");
+    let expected =
+        |phase: &str| steps.iter().find(|s| s["phase"] == phase).is_some_and(|s| s["expected_s"].is_number());
+    assert!(expected("drill") && expected("freeze") && !expected("apply"), "{plan:#}");
+
+    let shown = daemon.shown(&["plan", &site.name, "--to", "2.0.0"]);
+    let at = |part: &str| shown.find(part).unwrap_or_else(|| panic!("`{part}` is not shown: {shown}"));
+    let order =
+        ["breaking changes", "Links are absolute", "+base-url", "upgradectl approve", "2026-01-10", "downtime ~"];
+    assert!(order.windows(2).all(|pair| at(pair[0]) < at(pair[1])), "{shown}");
 }
 
 #[test]
