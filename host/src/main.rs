@@ -24,17 +24,21 @@ enum Command {
     Job { folder: PathBuf },
 }
 
+/// The vault's library tells of every step of its own.
+const LOGGED: &str = "info,rustic_core=warn";
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Some(Command::Job { folder }) = arguments.command {
         return ExitCode::from(u8::try_from(upgraded::driver::process::run_job(&folder)).unwrap_or(1));
     }
-    let log = tracing_subscriber::EnvFilter::try_from_env("UPGRADED_LOG").unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(log).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::EnvFilter::try_from_env("UPGRADED_LOG").unwrap_or_else(|_| LOGGED.into());
+    let seen = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt().with_env_filter(log).with_writer(std::io::stderr).with_ansi(seen).init();
     let settings = match Settings::load(&arguments.config) {
         Ok(settings) => settings,
         Err(diagnostics) => {
-            eprint!("{}", diagnostics.render(std::io::IsTerminal::is_terminal(&std::io::stderr())));
+            eprint!("{}", diagnostics.render(seen));
             return ExitCode::from(2);
         }
     };

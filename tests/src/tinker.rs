@@ -38,7 +38,8 @@ impl Daemon<'_> {
     /// `upgradectl` as a person calls it: for more.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.site.programs.upgradectl);
-        command.arg("--socket").arg(self.site.socket()).args(arguments).stdin(Stdio::null());
+        command.arg("--socket").arg(self.site.socket()).arg("--config").arg(self.site.settings_file());
+        command.args(arguments).stdin(Stdio::null());
         command
     }
 

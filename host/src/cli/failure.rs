@@ -108,12 +108,13 @@ impl Failure {
 
     pub fn as_text(&self, terminal: &Terminal) -> String {
         let paint = terminal.paint();
-        let mut text = format!("{} {}\n", paint.red("error:"), self.message());
+        let told = |what: String, text: &str| super::render::wrap(text, &what, "       ", terminal.width);
+        let mut text = told(format!("{} ", paint.red("error:")), &self.message());
         if let Some(diagnostics) = self.diagnostics() {
             text += &super::render::diagnostics(diagnostics, paint);
         }
         if let Some(advice) = self.advice() {
-            text += &format!(" {} {advice}\n", paint.cyan("hint:"));
+            text += &told(format!(" {} ", paint.cyan("hint:")), &advice);
         }
         text
     }

@@ -39,6 +39,10 @@ pub async fn live(host: Arc<Host>, entry: Arc<Entry>) {
         };
         if entry.seen.lock().expect("no panic holds this lock").gone {
             host.forget(&entry.name);
+            // It may have come back meanwhile, and whoever told of it found us still here.
+            if entry.file.exists() {
+                host.ensure(&entry.name);
+            }
             return;
         }
         // A run may have begun.
@@ -97,7 +101,10 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
         Ok(deployment) => deployment,
         Err(diagnostics) => {
             let message = format!("`{}` has mistakes", entry.file.display());
-            host.update(entry, |seen| seen.state = State::Error { message, diagnostics: Some(diagnostics) });
+            host.update(entry, |seen| {
+                seen.wanted = line_of(&text, "version").or(seen.wanted.take());
+                seen.state = State::Error { message, diagnostics: Some(diagnostics) };
+            });
             // A plugin may be put there, a secret be closed to others.
             return Some(LOOK_AGAIN);
         }
@@ -138,6 +145,8 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
                 None => begin(host, entry, &plan).await,
             }
         }
+        // The daemon leaves: that is no refusal.
+        Err(_) if host.stop.is_cancelled() => None,
         Err(refused) => refuse(host, entry, refused),
     }
 }
@@ -197,7 +206,13 @@ fn refuse(host: &Host, entry: &Entry, refused: Refused) -> Option<Duration> {
         tracing::error!(deployment = entry.name, "{error}");
     }
     tracing::warn!(deployment = entry.name, to = refusal.to, "refused: {}", refused.why);
-    fail(host, entry, refused.why);
+    host.update(entry, |seen| {
+        if let Some(installed) = refusal.from {
+            seen.installed = Some(installed);
+            seen.detected_at = Some(refusal.at);
+        }
+        seen.state = State::Error { message: refused.why, diagnostics: None };
+    });
     refused.retryable.then_some(LOOK_AGAIN)
 }
 
@@ -303,6 +318,7 @@ fn listener(host: &Arc<Host>, entry: &Arc<Entry>, plan: Arc<Plan>) -> Listener {
                 run,
                 phase: phase.clone(),
                 step: step.clone(),
+                title: title.clone(),
                 progress: None,
                 started_at: record.at,
                 turned_round,

@@ -135,10 +135,7 @@ fn admitted_at(records: &[Record]) -> Option<Timestamp> {
 }
 
 fn to_confirm(row: &RunRow, writes_since: Timestamp) -> RollbackAnswer {
-    let message = format!(
-        "run {} took `{}` from {} to {}; what was written since {writes_since} is set aside by a rollback",
-        row.run, row.deployment, row.from, row.to
-    );
+    let message = format!("it took `{}` from {} to {}, and users may have written since", row.deployment, row.from, row.to);
     RollbackAnswer::NeedsConfirmation { run: row.run, to: row.from.clone(), writes_since, message }
 }
 
@@ -177,16 +174,18 @@ impl Facade for Door {
         let entry = self.known(name)?;
         let text = tokio::fs::read_to_string(&entry.file).await.map_err(internal)?;
         let before = crate::config::edit::line_of(&text, "version").unwrap_or_default();
-        crate::config::edit::set_version(&entry.file, version)
+        let edited = crate::config::edit::set_version(&entry.file, version)
             .map_err(|error| ApiError::new(ErrorCode::InvalidRequest, error.to_string()))?;
         tracing::info!(deployment = name, version, by = %by, "version set");
-        self.update(&entry, |seen| {
-            seen.wanted = Some(version.to_owned());
-            if matches!(seen.state, State::Idle | State::Error { .. } | State::Quarantined { .. }) {
-                seen.state = State::Planning;
-            }
-        });
-        entry.nudge.notify_one();
+        // The edited file is what the daemon goes by, whoever edited it: its watcher tells.
+        if edited {
+            self.update(&entry, |seen| {
+                seen.wanted = Some(version.to_owned());
+                if matches!(seen.state, State::Idle | State::Error { .. } | State::Quarantined { .. }) {
+                    seen.state = State::Planning;
+                }
+            });
+        }
         Ok(VersionSet {
             deployment: name.into(),
             file: entry.file.display().to_string(),
@@ -295,6 +294,10 @@ impl Facade for Door {
     }
 
     async fn logs(&self, of: LogsOf<'_>, since: Option<u64>, limit: usize) -> Answer<Logs> {
+        match of {
+            LogsOf::Deployment(name) => drop(self.known(name)?),
+            LogsOf::Run(run) => drop(self.journal.run(run).map_err(|_| ApiError::no_run(run))?),
+        }
         let mut lines = self.lines(|line| {
             let wanted = match of {
                 LogsOf::Deployment(name) => line.deployment == name,

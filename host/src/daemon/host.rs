@@ -106,12 +106,14 @@ impl Host {
         self.entries.lock().expect("no panic holds this lock").get(name).cloned()
     }
 
-    /// The deployment's entry, with a task of its own.
-    fn ensure(self: &Arc<Self>, name: &str) -> Arc<Entry> {
+    /// The deployment is looked at, by a task of its own.
+    pub fn ensure(self: &Arc<Self>, name: &str) {
         let mut entries = self.entries.lock().expect("no panic holds this lock");
         if let Some(entry) = entries.get(name) {
-            return entry.clone();
+            entry.nudge.notify_one();
+            return;
         }
+        // A new task looks by itself.
         let entry = Arc::new(Entry {
             name: name.to_owned(),
             file: self.settings.deployments.join(format!("{name}.toml")),
@@ -128,8 +130,7 @@ impl Host {
             pipeline: Mutex::new(None),
         });
         entries.insert(name.to_owned(), entry.clone());
-        self.tasks.spawn(actor::live(self.clone(), entry.clone()));
-        entry
+        self.tasks.spawn(actor::live(self.clone(), entry));
     }
 
     pub fn forget(&self, name: &str) {
@@ -146,7 +147,7 @@ impl Host {
 
     pub fn changed(self: &Arc<Self>, change: Change) {
         match change.kind {
-            Kind::Appeared | Kind::Changed => self.ensure(&change.name).nudge.notify_one(),
+            Kind::Appeared | Kind::Changed => self.ensure(&change.name),
             Kind::Gone => {
                 if let Some(entry) = self.entry(&change.name) {
                     entry.nudge.notify_one();
@@ -165,8 +166,7 @@ impl Host {
         let file = self.settings.deployments.join(format!("{name}.toml"));
         let shown = file.clone();
         let parsed =
-            tokio::task::spawn_blocking(move || Deployment::parse(&name, &file, &text, &plugins, secrets))
-                .await;
+            tokio::task::spawn_blocking(move || Deployment::parse(&name, &file, &text, &plugins, secrets)).await;
         parsed.unwrap_or_else(|error| {
             Err(crate::config::Diagnostics::of_file(&shown, format!("it could not be read: {error}"), None))
         })

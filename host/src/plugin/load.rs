@@ -7,7 +7,7 @@ use super::folder::{Folder, shown};
 use super::sealed::Sealed;
 use super::{shape, v0_1};
 use std::sync::Arc;
-use tracing::warn;
+use tracing::{info, warn};
 use wasmtime::component::Component;
 
 /// Loads the component with this digest. `plugin`: what messages call it where no file is read.
@@ -52,6 +52,7 @@ fn compile(
     let file = shown(&path);
     shape::is_component(&bytes, &file)?;
     let failed = |error: wasmtime::Error| PluginError::Compile { file: file.clone(), why: format!("{error:#}") };
+    info!("compiling `{file}`, once");
     let component = Component::from_binary(&runtime.engine, &bytes).map_err(failed)?;
     let name = cache_name(runtime, digest);
     let published = match component.serialize() {

@@ -64,6 +64,18 @@ impl VaultError {
     }
 }
 
+/// A file that was listed and is not there any more.
+pub(super) fn is_gone(error: &RusticError) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = error.source();
+    while let Some(current) = cause {
+        if let Some(io) = current.downcast_ref::<io::Error>() {
+            return io.kind() == io::ErrorKind::NotFound;
+        }
+        cause = current.source();
+    }
+    false
+}
+
 impl From<VaultError> for VerbError {
     fn from(error: VaultError) -> Self {
         let message = error.to_string();

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use tokio_util::bytes::Bytes;
 
-/// One operation's view of the folder; remembers what it wrote and the first thing that went wrong.
+/// One operation's view of the folder; remembers what it wrote and the first write that went wrong.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
@@ -32,7 +32,8 @@ impl Folder {
         lock(&self.written).iter().filter(|(written, _)| *written == kind).map(|(_, id)| *id).collect()
     }
 
-    /// rustic goes on after some failed writes and only logs them, so they are kept here.
+    /// rustic goes on after some failed writes and only logs them, so they are kept here. A read that fails is told to
+    /// whoever reads.
     pub(super) fn take_failure(&self) -> Option<io::Error> {
         lock(&self.failed).take()
     }
@@ -98,17 +99,21 @@ impl Folder {
         sync_folder(folder)
     }
 
+    /// For what changes the repository.
     fn note<T>(&self, kind: FileType, what: &str, result: io::Result<T>) -> RusticResult<T> {
-        result.map_err(|error| {
+        if let Err(error) = &result {
             let copy =
                 error.raw_os_error().map_or_else(|| io::Error::other(error.to_string()), io::Error::from_raw_os_error);
-            let mut failed = lock(&self.failed);
-            if failed.is_none() {
-                *failed = Some(copy);
-            }
-            RusticError::with_source(ErrorKind::Backend, format!("{what} of a {} file failed", kind.dirname()), error)
-        })
+            lock(&self.failed).get_or_insert(copy);
+        }
+        told(kind, what, result)
     }
+}
+
+fn told<T>(kind: FileType, what: &str, result: io::Result<T>) -> RusticResult<T> {
+    result.map_err(|error| {
+        RusticError::with_source(ErrorKind::Backend, format!("{what} of a {} file failed", kind.dirname()), error)
+    })
 }
 
 impl ReadBackend for Folder {
@@ -116,10 +121,10 @@ impl ReadBackend for Folder {
         format!("local:{}", self.path.display())
     }
     fn list_with_size(&self, kind: FileType) -> RusticResult<Vec<(Id, u32)>> {
-        self.note(kind, "listing", self.sizes(kind))
+        told(kind, "listing", self.sizes(kind))
     }
     fn read_full(&self, kind: FileType, id: &Id) -> RusticResult<Bytes> {
-        self.note(kind, "reading", fs::read(self.file(kind, id)).map(Into::into))
+        told(kind, "reading", fs::read(self.file(kind, id)).map(Into::into))
     }
     fn read_partial(&self, kind: FileType, id: &Id, _cacheable: bool, offset: u32, length: u32) -> RusticResult<Bytes> {
         let read = || {
@@ -129,7 +134,7 @@ impl ReadBackend for Folder {
             file.read_exact(&mut bytes)?;
             Ok(bytes.into())
         };
-        self.note(kind, "reading", read())
+        told(kind, "reading", read())
     }
     fn warmup_path(&self, kind: FileType, id: &Id) -> String {
         self.file(kind, id).to_string_lossy().into_owned()

@@ -61,6 +61,8 @@ const WHOLE: &str = "upgraded";
 const PARTIAL: &str = "upgraded-part";
 const SIZE_TAG: &str = "size-";
 const DIGEST_TAG: &str = "sha256-";
+/// Of listing snapshots while others save.
+const TRIES: u32 = 100;
 /// zstd's fastest regular level.
 const COMPRESSION: i32 = 1;
 /// An artifact's companion: forgotten with it, never listed on its own account.
@@ -299,8 +301,15 @@ impl Vault {
         Ok(snapshots.into_iter().filter_map(|snapshot| Some((artifact_of(&snapshot)?, snapshot))).collect())
     }
 
+    /// A save beside this one takes its partial snapshot away: what is gone between listing and reading is listed anew.
     fn snapshots(&self, repository: &Repository<OpenStatus>) -> Result<Vec<SnapshotFile>, VaultError> {
-        repository.get_all_snapshots().map_err(|e| VaultError::rustic(self.folder(), "reading its snapshots", &e))
+        let mut tries = 0;
+        loop {
+            match repository.get_all_snapshots() {
+                Err(error) if tries < TRIES && error::is_gone(&error) => tries += 1,
+                read => return read.map_err(|e| VaultError::rustic(self.folder(), "reading its snapshots", &e)),
+            }
+        }
     }
 }
 

@@ -37,6 +37,7 @@ pub fn deployments() -> Vec<Deployment> {
         run: 13,
         phase: "apply".into(),
         step: "h0-apply-main-0".into(),
+        title: "run `migrate`".into(),
         progress: Some(Progress { done: 17, total: Some(40), unit: "migrations".into(), message: "users".into() }),
         started_at: at("10:10:00"),
         turned_round: None,

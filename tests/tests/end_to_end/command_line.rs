@@ -2,7 +2,7 @@
 //! only a watch.
 
 use serde_json::Value;
-use std::io::Read;
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use upgraded_tests::{Daemon, Setup, Site, kind, outcome};
 
@@ -23,9 +23,10 @@ fn every_command_answers_in_json_and_with_the_code_of_the_manual() {
         (vec!["status"], 0, "/0/state/kind"),
         (vec!["status", name, "--exit-code"], 0, "/state/kind"),
         (vec!["status", nobody], 7, "/error/code"),
-        (vec!["releases", name], 0, "/releases/0/release/version"),
+        (vec!["releases", name], 0, "/releases/0/version"),
         (vec!["plan", name], 0, "/hops"),
         (vec!["plan", name, "--to", "1.1.0"], 0, "/steps/0/title"),
+        (vec!["plan", name, "--to", "2.0.0"], 0, "/hops/2/edits/0/diff"),
         (vec!["plan", name, "--to", "0.9.0"], 3, "/error/message"),
         (vec!["check", name], 0, "/ready"),
         (vec!["check"], 0, "/0/ready"),
@@ -66,18 +67,54 @@ fn every_command_answers_in_json_and_with_the_code_of_the_manual() {
 }
 
 #[test]
+fn a_plan_shows_release_notes_edits_waits_and_what_is_expected() {
+    let policy = "window = [\"Sat 02:00-06:00 UTC\"]\napprove = \"breaking\"\n".to_owned();
+    let site = Site::new(&Setup { policy, ..Setup::default() });
+    let clock = site.path("clock");
+    // A Saturday, within the window.
+    std::fs::write(&clock, "2026-01-03T02:30:00Z").expect("the clock");
+    let clock_file = clock.display().to_string();
+    let mut daemon = Daemon::start_with(&site, &[("UPGRADED_CLOCK_FILE", &clock_file)]).settled();
+    site.edit_version("1.1.0");
+    assert_eq!(outcome(&daemon.end_of_run_to("1.1.0")), "committed");
+    std::fs::write(&clock, "2026-01-03T12:00:00Z").expect("the clock");
+
+    let plan = daemon.told(&["plan", &site.name, "--to", "2.0.0"]);
+    let notes = |hop: usize| plan["hops"][hop]["notes"].as_array().expect("notes").clone();
+    assert_eq!(notes(0)[0], "1.3.0: Tags; the migration is slow and says how far it is");
+    assert!(notes(1)[0].as_str().is_some_and(|note| note.starts_with("2.0.0: Links are absolute")), "{plan:#}");
+    let waits: Vec<&str> =
+        plan["waits"].as_array().expect("waits").iter().filter_map(|w| w["reason"].as_str()).collect();
+    assert_eq!(waits, ["approval", "window"]);
+    assert_eq!(plan["waits"][1]["until"], "2026-01-10T02:00:00Z");
+    assert!(plan["estimates"]["downtime_s"].as_f64().is_some_and(|seconds| seconds > 0.0), "{plan:#}");
+    let steps = plan["steps"].as_array().expect("steps");
+    let expected =
+        |phase: &str| steps.iter().find(|s| s["phase"] == phase).is_some_and(|s| s["expected_s"].is_number());
+    assert!(expected("drill") && expected("freeze") && !expected("apply"), "{plan:#}");
+
+    let shown = daemon.shown(&["plan", &site.name, "--to", "2.0.0"]);
+    let at = |part: &str| shown.find(part).unwrap_or_else(|| panic!("`{part}` is not shown: {shown}"));
+    let order =
+        ["breaking changes", "Links are absolute", "+base-url", "upgradectl approve", "2026-01-10", "downtime ~"];
+    assert!(order.windows(2).all(|pair| at(pair[0]) < at(pair[1])), "{shown}");
+}
+
+#[test]
 fn a_watch_shows_what_takes_long_and_an_interrupt_ends_only_the_watch() {
     let site = Site::new(&Setup { version: "1.1.0", ..Setup::default() });
     let mut daemon = Daemon::start(&site).settled();
     // 1.3.0 migrates for seconds.
-    let mut first = daemon.command(&["set", &site.name, "1.3.0", "--watch"]).stdout(Stdio::piped()).spawn().expect("a watch");
+    let mut first = daemon.command(&["set", &site.name, "1.3.0", "--watch"]);
+    let mut first = first.stdout(Stdio::piped()).spawn().expect("a watch");
+    let told = BufReader::new(first.stdout.take().expect("its output")).lines().map_while(Result::ok);
+    assert!(told.into_iter().any(|line| line.contains("▸ apply        run `migrate`")), "it shows what runs");
     // At a terminal of its own.
     let words = daemon.command(&["watch", &site.name]);
     let line: Vec<String> = std::iter::once(words.get_program())
         .chain(words.get_args())
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
-    daemon.wait("it migrates", |now| now["state"]["phase"] == "apply");
     let shown = site.path("etc/terminal");
     let mut at_a_terminal = Command::new("script");
     at_a_terminal.args(["-q", "-e", "-c", &line.join(" ")]).arg(&shown).stdin(Stdio::null()).stdout(Stdio::null());
@@ -85,9 +122,6 @@ fn a_watch_shows_what_takes_long_and_an_interrupt_ends_only_the_watch() {
 
     assert!(Command::new("kill").args(["-INT", &first.id().to_string()]).status().expect("`kill`").success());
     assert_eq!(first.wait().expect("the watch").code(), Some(130));
-    let mut told = String::new();
-    first.stdout.take().expect("its output").read_to_string(&mut told).expect("text");
-    assert!(told.contains("run `migrate`"), "what ran when it was interrupted: {told}");
 
     let now = daemon.end_of_run_to("1.3.0");
     assert_eq!((outcome(&now), kind(&now)), ("committed", "idle"), "{now:#}");

@@ -55,7 +55,7 @@ fn a_command_and_a_service_that_print_their_secrets_and_fail() {
     let site = Site::new(&Setup { version: "1.1.0", ..Setup::default() });
     let before = site.checksums();
     let secret = secret_file(&site);
-    let says = "echo \\\"the token is $TOKEN\\\"; echo $TOKEN >&2";
+    let says = "{ echo \\\"the token is $TOKEN\\\"; echo $TOKEN >&2; }";
     site.edit(|text| {
         let line = |head: &str| {
             let at = text.find(head).expect("a table") + head.len();
@@ -146,11 +146,10 @@ fn a_request_with_a_secret_that_is_refused_and_said_back() {
 
 #[test]
 fn a_secret_in_a_file_of_the_product_is_in_no_plan_and_in_the_vault_only_encrypted() {
-    let site = Site::new(&Setup { version: "1.3.0", policy: "drill = \"ahead\"\n".into(), ..Setup::default() });
+    let site = Site::new(&Setup { version: "1.3.0", policy: "approve = \"never\"\n".into(), ..Setup::default() });
     let file = site.home().join("notes.toml");
     let text = fs::read_to_string(&file).expect("the product's file");
-    let title = format!("title = \"See https://house:{SECRET}@notes.example/\"");
-    let old = text.replace("title = \"Notes of the house\"", &title);
+    let old = text.replace("[web]\n", &format!("[web]\n# as at https://house:{SECRET}@notes.example/\n"));
     fs::write(&file, &old).expect("the product's file");
     fs::write(site.home().join("data/uploads/keys.txt"), SECRET.repeat(3)).expect("an upload");
     let mut daemon = Daemon::start(&site).settled();
@@ -179,7 +178,8 @@ fn a_plugin_that_tells_all_it_knows_knows_no_secret() {
     let secret = secret_file(&site);
     let folder = site.own_plugins();
     let evil = fs::read(folder.join("evil.wasm")).expect("the component");
-    let (text, table) = ("\"text-of-any-kind\": { \"type\": \"string\" }", "\"text-of-any-kind\": { \"type\": \"object\" }");
+    let (text, table) =
+        ("\"text-of-any-kind\": { \"type\": \"string\" }", "\"text-of-any-kind\": { \"type\": \"object\" }");
     fs::write(folder.join("evil.wasm"), exchange(&evil, text, table)).expect("a component that takes a secret");
     let mut daemon = Daemon::start(&site).settled();
     site.edit(|text| {

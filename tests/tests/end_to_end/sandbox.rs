@@ -25,7 +25,7 @@ fn a_product_that_misbehaves_is_refused_by_name_while_it_is_planned() {
         ("sleep", "", "nothing was heard of it for 2 s"),
         ("trap", "", "it trapped"),
         ("panic", "", "it trapped"),
-        ("exit", "", "it ended itself with exit code 3"),
+        ("exit", "", "it ended itself with exit code 1"),
         ("memory", "", "it wanted more than 256 MiB of memory"),
         ("huge", "", "it handed over more than 64 MiB at once"),
         // Only the lines are too many; what it answers is nonsense afterwards.
@@ -67,7 +67,8 @@ fn a_schema_that_fetches_is_refused_by_name() {
     fs::write(folder.join("evil.wasm"), evil).expect("a worse component");
     let mut daemon = Daemon::start(&site).settled();
     site.edit(|text| text.replace("product = \"notes\"", "product = \"evil\""));
-    let now = daemon.wait("it is refused", |now| kind(now) == "error" && now["state"].to_string().contains("evil.wasm"));
+    let now =
+        daemon.wait("it is refused", |now| kind(now) == "error" && now["state"].to_string().contains("evil.wasm"));
     assert!(now["state"].to_string().contains("http://127.0.0.1:9/any.j"), "{now:#}");
     site.is_whole("1.0.0", None);
 }
@@ -162,6 +163,8 @@ fn compiled_code_that_somebody_else_put_there_is_not_run() {
     let files = compiled();
     assert!(files.len() >= 4, "{files:?}");
     // One is another's, sealed by the daemon itself; the others are changed in their last byte.
+    // Product, platform, two datastores; the others were compiled for other tests.
+    let used = 4;
     let (first, others) = files.split_first().expect("files");
     for file in others {
         let mut bytes = fs::read(file).expect("compiled code");
@@ -175,6 +178,6 @@ fn compiled_code_that_somebody_else_put_there_is_not_run() {
     let now = daemon.end_of_run_to("1.1.0");
     assert_eq!(outcome(&now), "committed", "{now:#}");
     let log = fs::read_to_string(site.log_file()).expect("the log");
-    assert_eq!(log.matches("it is compiled anew").count(), files.len(), "{log}");
+    assert_eq!(log.matches("it is compiled anew").count(), used, "{log}");
     site.is_whole("1.1.0", None);
 }

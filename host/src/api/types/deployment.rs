@@ -79,6 +79,9 @@ pub struct Running {
     pub phase: String,
     /// The step's id within the run.
     pub step: String,
+    /// What it does, for a person.
+    #[serde(default)]
+    pub title: String,
     pub progress: Option<Progress>,
     pub started_at: Timestamp,
     /// Why the run is on its way back; null on the way there.

@@ -6,7 +6,7 @@ use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use clap::Args;
 
-/// Try the wanted version again that failed here: lifts its quarantine
+/// Try the wanted version again that failed or was refused here: lifts its quarantine
 #[derive(Debug, Args)]
 #[command(after_long_help = TABLE)]
 pub struct Arguments {

@@ -1,6 +1,6 @@
 //! Deployments and what is done about them.
 
-use super::{Clock, Column, Paint, Table, diagnostics, outcome, progress, wrap};
+use super::{Clock, Column, Paint, Table, brief_outcome, diagnostics, progress, wrap};
 use crate::api::{Decision, Deployment, Running, State, Stuck, WaitReason, Waiting};
 
 pub fn deployment_table(all: &[Deployment], clock: &Clock, paint: Paint, width: Option<usize>) -> String {
@@ -79,7 +79,7 @@ pub fn deployment_details(of: &Deployment, clock: &Clock, paint: Paint, width: O
         state => line("state", &state_line(state, clock, paint)),
     }
     if let Some(run) = &of.last_run {
-        let how = run.outcome.as_ref().map_or_else(|| "open".into(), |how| outcome(how, paint));
+        let how = run.outcome.as_ref().map_or_else(|| "open".into(), |how| brief_outcome(how, paint));
         let when = clock.moment(run.ended_at.unwrap_or(run.started_at));
         line("last run", &format!("{}: {} → {}, {how}, {when}", run.id, run.from, run.to));
     }

@@ -12,7 +12,7 @@ pub use deployment::{deployment_details, deployment_table, state_line};
 pub use findings::{diagnostics, findings};
 pub use plan::plan;
 pub use quantity::progress;
-pub use run::{log_line, mark, outcome, run_details, run_table, seconds};
+pub use run::{brief_outcome, failure_lines, log_line, mark, run_details, run_table, seconds};
 pub use table::{Column, Table, wrap};
 pub use time::{Clock, duration};
 

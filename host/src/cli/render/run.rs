@@ -5,6 +5,21 @@ use crate::activity::Level;
 use crate::api::{LogLine, Outcome, Run, RunStep, RunSummary, StepState};
 use crate::plan::Kind;
 
+/// The first line of the reason: where all of it is told elsewhere.
+pub fn brief_outcome(how: &Outcome, paint: Paint) -> String {
+    let brief = |why: &String| match why.split_once('\n') {
+        Some((first, _)) => format!("{first} …"),
+        None => why.clone(),
+    };
+    let how = match how {
+        Outcome::Committed => Outcome::Committed,
+        Outcome::RolledBack(why) => Outcome::RolledBack(brief(why)),
+        Outcome::Refused(why) => Outcome::Refused(brief(why)),
+        Outcome::Abandoned(why) => Outcome::Abandoned(brief(why)),
+    };
+    outcome(&how, paint)
+}
+
 /// One word, and why.
 pub fn outcome(outcome: &Outcome, paint: Paint) -> String {
     match outcome {
@@ -66,7 +81,8 @@ pub fn run_details(run: &Run, clock: &Clock, paint: Paint, width: Option<usize>)
     if let Some(by) = &run.approved_by {
         line("approved", format!("by {by}"));
     }
-    line("outcome", summary.outcome.as_ref().map_or_else(|| paint.cyan("open"), |how| outcome(how, paint)));
+    let told = if run.failure.is_some() { brief_outcome } else { outcome };
+    line("outcome", summary.outcome.as_ref().map_or_else(|| paint.cyan("open"), |how| told(how, paint)));
     if let Some(failure) = &run.failure {
         let how = format!("{} in {}, step `{}`", failure.failure.code, failure.phase, failure.step);
         line("failure", format!("{}\n{}", paint.red(&how), failure.failure.message));
@@ -76,7 +92,8 @@ pub fn run_details(run: &Run, clock: &Clock, paint: Paint, width: Option<usize>)
     }
     text += &format!("\n{}\n", paint.bold("Steps"));
     text += &steps(&run.steps, clock, paint, width);
-    let noticed: Vec<_> = run.plan.findings.iter().chain(&run.findings).cloned().collect();
+    let later = run.findings.iter().filter(|finding| !run.plan.findings.contains(finding));
+    let noticed: Vec<_> = run.plan.findings.iter().chain(later).cloned().collect();
     if !noticed.is_empty() {
         text += &format!("\n{}\n", paint.bold("Findings"));
         text += &findings(&noticed, paint, width);
@@ -85,17 +102,29 @@ pub fn run_details(run: &Run, clock: &Clock, paint: Paint, width: Option<usize>)
 }
 
 fn steps(steps: &[RunStep], clock: &Clock, paint: Paint, width: Option<usize>) -> String {
-    let mut table = Table::plain([Column::Whole, Column::Whole, Column::Cut, Column::Whole, Column::Cut]);
+    let mut table = Table::plain([Column::Whole, Column::Whole, Column::Cut, Column::Whole]);
     for step in steps {
         let began = step.started_at.map(|at| clock.time_of_day(at)).unwrap_or_default();
         let title =
             if step.attempts > 1 { format!("{} (attempt {})", step.title, step.attempts) } else { step.title.clone() };
         let took = step.started_at.zip(step.ended_at).map(|(from, to)| duration(seconds(from, to))).unwrap_or_default();
-        let why = step.failure.as_ref().map(|failure| paint.red(&failure.message)).unwrap_or_default();
-        table.row([format!("  {} {began:<8}", mark(step.state, paint)), step.phase.clone(), title, took, why]);
+        table.row([format!("  {} {began:<8}", mark(step.state, paint)), step.phase.clone(), title, took]);
     }
-    table.render(width)
+    let rows = table.render(width);
+    let with_its_failure = |(row, step): (&str, &RunStep)| match &step.failure {
+        Some(failure) => format!("{row}\n{}", failure_lines(&failure.message, paint, width)),
+        None => format!("{row}\n"),
+    };
+    rows.lines().zip(steps).map(with_its_failure).collect()
 }
+
+/// Under a step's line.
+pub fn failure_lines(message: &str, paint: Paint, width: Option<usize>) -> String {
+    let text = wrap(message, "", "", width.map(|width| width.saturating_sub(FAILURE.len())));
+    text.lines().map(|line| format!("{FAILURE}{}\n", paint.red(line))).collect()
+}
+
+const FAILURE: &str = "             ";
 
 pub fn mark(state: StepState, paint: Paint) -> String {
     match state {

@@ -81,6 +81,7 @@ struct Walk<'w> {
 }
 
 impl Walk<'_> {
+    /// Passes over the copies that runs leave beside what they are of.
     fn folder(&mut self, folder: &Path, depth: usize) {
         let mut entries: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().flatten().take(self.left).collect();
         self.left -= entries.len();
@@ -89,14 +90,14 @@ impl Walk<'_> {
             let (path, name) = (entry.path(), entry.file_name());
             let Ok(kind) = entry.file_type() else { continue };
             let Some(name) = name.to_str() else { continue };
-            if kind.is_dir() && !SKIPPED.contains(&name) {
+            if kind.is_dir() && !SKIPPED.contains(&name) && !name.contains(".upgraded-") {
                 if self.is_for_uploads(folder, name) {
                     self.uploads.extend(self.relative(&path));
                 }
                 if depth > 0 {
                     self.folder(&path, depth - 1);
                 }
-            } else if kind.is_file() && is_sqlite(&path) {
+            } else if kind.is_file() && !name.contains(".upgraded-") && is_sqlite(&path) {
                 self.databases.extend(self.relative(&path));
             }
         }

@@ -126,7 +126,7 @@ impl Git<'_> {
         if let Some(found) = COUNT.captures(&line) {
             let number = |name: &str| found[name].parse().unwrap_or(0);
             self.activity.progress(number("done"), Some(number("total")), "", &found["what"]);
-        } else if !line.trim().is_empty() {
+        } else if !line.trim().is_empty() && !line.contains("core.fsyncObjectFiles is deprecated") {
             self.activity.line(Level::Debug, line.as_str());
             said.push(without_account(&line));
         }

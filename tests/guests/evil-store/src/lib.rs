@@ -17,10 +17,21 @@ impl meta::Guest for Evil {
             version: "0.1.0".into(),
             role: Role::Datastore,
             needs: vec![],
-            config_schema: r#"{"type":"object"}"#.into(),
+            config_schema: SCHEMA.into(),
         }
     }
 }
+
+const SCHEMA: &str = r#"{
+    "type": "object",
+    "properties": {
+        "do": { "type": "string" },
+        "with": { "type": "string" },
+        "at": { "type": "string" },
+        "does": { "type": "string" },
+        "times": { "type": "string" }
+    }
+}"#;
 
 impl datastore::Guest for Evil {
     fn preflight(c: Call, _: Hop) -> Result<Vec<Finding>, Error> {
@@ -64,10 +75,9 @@ impl datastore::Guest for Evil {
         misbehave(&c, "backup")?;
         match is_honest(&c) {
             true => Ok(datastore::BackupRef { artifacts: vec![], manifest: NOTHING.into() }),
-            false => Ok(datastore::BackupRef {
-                artifacts: vec![text(&c.config, "with").into()],
-                manifest: String::new(),
-            }),
+            false => {
+                Ok(datastore::BackupRef { artifacts: vec![text(&c.config, "with").into()], manifest: String::new() })
+            }
         }
     }
     fn manifest(c: Call, frozen: Option<String>) -> Result<String, Error> {

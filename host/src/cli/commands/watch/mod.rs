@@ -57,6 +57,9 @@ pub async fn follow(name: &str, options: Options, session: &mut Session<'_>) -> 
         let open = now.last_run.as_ref().filter(|run| run.outcome.is_none());
         watched = open.map(|run| run.id).or(watched);
         if let Settled::At(exit) = settled(&now, watched, options.no_wait) {
+            if let Some(run) = now.last_run.as_ref().filter(|run| Some(run.id) == watched) {
+                view.ended(run, session)?;
+            }
             view.end(session)?;
             return Ok(exit);
         }

@@ -1,7 +1,9 @@
 //! How notices look: lines of JSON, plain lines, or a line that is drawn over on a terminal.
 
-use crate::api::{Deployment, News, Notice, State, StepState};
-use crate::cli::render::{Clock, Paint, duration, mark, outcome, progress, seconds, state_line};
+use crate::api::{Deployment, News, Notice, RunSummary, State, StepState};
+use crate::cli::render::{
+    Clock, Paint, brief_outcome, duration, failure_lines, mark, progress, seconds, state_line, wrap,
+};
 use crate::cli::session::Session;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
@@ -53,13 +55,30 @@ impl View {
             State::Running(running) => format!("{} run {}", paint.cyan("running"), running.run),
             state => state_line(state, &clock, paint),
         };
+        if let (State::Running(running), Kind::Live(bar)) = (&now.state, &self.kind)
+            && self.begun.is_empty()
+        {
+            // Whoever comes in the middle of a step sees which.
+            bar.set_message(running.title.clone());
+        }
         let versions = format!("{} → {}", known(&now.installed), known(&now.wanted));
         let versions = if now.installed == now.wanted { known(&now.installed).into() } else { versions };
         let text = format!("{} {versions}: {text}", paint.bold(&now.name));
         if self.last_state.insert(now.name.clone(), text.clone()).as_ref() == Some(&text) {
             return Ok(());
         }
-        self.print(&text, session)
+        self.print(wrap(&text, "", "  ", session.terminal.width).trim_end(), session)
+    }
+
+    /// How the watched run ended, where the daemon had no time to tell.
+    pub fn ended(&mut self, run: &RunSummary, session: &mut Session<'_>) -> io::Result<()> {
+        match (&self.kind, &run.outcome) {
+            (Kind::Plain | Kind::Live(_), Some(how)) => {
+                let text = format!("run {} {}", run.id, brief_outcome(how, session.terminal.paint()));
+                self.print(wrap(&text, "", "  ", session.terminal.width).trim_end(), session)
+            }
+            _ => Ok(()),
+        }
     }
 
     pub fn notice(&mut self, notice: &Notice, session: &mut Session<'_>) -> io::Result<()> {
@@ -68,7 +87,7 @@ impl View {
         }
         let clock = Clock::from(&*session.terminal);
         let paint = session.terminal.paint();
-        let Some(text) = self.text(notice, paint) else { return Ok(()) };
+        let Some(text) = self.text(notice, paint, session.terminal.width) else { return Ok(()) };
         let name = if self.named { notice.deployment.as_deref().unwrap_or("all") } else { "" };
         let name = if name.is_empty() { String::new() } else { format!("{} ", paint.bold(name)) };
         self.print(&format!("{} {name}{text}", paint.dim(&clock.time_of_day(notice.at))), session)
@@ -82,7 +101,7 @@ impl View {
         session.terminal.out.flush()
     }
 
-    fn text(&mut self, notice: &Notice, paint: Paint) -> Option<String> {
+    fn text(&mut self, notice: &Notice, paint: Paint, width: Option<usize>) -> Option<String> {
         match &notice.news {
             News::Step { step, phase, title, state, attempt, failure } => {
                 let begun = self.begun.get(step).map(|(begun, _)| *begun);
@@ -99,7 +118,7 @@ impl View {
                     _ => {}
                 }
                 if let Some(failure) = failure {
-                    text += &format!("\n           {}", paint.red(&failure.message));
+                    text += &format!("\n{}", failure_lines(&failure.message, paint, width).trim_end());
                 }
                 Some(text)
             }
@@ -119,7 +138,7 @@ impl View {
             News::Line { message, .. } => self.log.then(|| format!("{} {message}", paint.dim("│"))),
             News::Finished { outcome: how } => {
                 let run = notice.run.map(|run| format!("run {run} ")).unwrap_or_default();
-                Some(format!("{run}{}", outcome(how, paint)))
+                Some(format!("{run}{}", brief_outcome(how, paint)))
             }
             News::Removed => Some("its file is gone".into()),
             News::Gap => Some(paint.dim("some of what happened was missed")),
