@@ -24,11 +24,15 @@ enum Command {
     Job { folder: PathBuf },
 }
 
+/// What blocks are dumps, restores and looks of a few runs at once, and they don't wait for one another.
+const BLOCKING_THREADS: usize = 64;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Some(Command::Job { folder }) = arguments.command {
         return ExitCode::from(u8::try_from(upgraded::driver::process::run_job(&folder)).unwrap_or(1));
     }
+    upgraded::memory::prepare();
     let log = tracing_subscriber::EnvFilter::try_from_env("UPGRADED_LOG").unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().with_env_filter(log).with_writer(std::io::stderr).init();
     let settings = match Settings::load(&arguments.config) {
@@ -42,7 +46,11 @@ fn main() -> ExitCode {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::warn!("a TLS provider was chosen already");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(serve(settings)),
         Err(error) => Err(anyhow::Error::from(error)),

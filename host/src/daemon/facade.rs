@@ -280,7 +280,7 @@ impl Facade for Door {
     }
 
     async fn logs(&self, of: LogsOf<'_>, since: Option<u64>, limit: usize) -> Answer<Logs> {
-        let mut lines = self.lines(|line| {
+        let mut lines = self.lines.matching(|line| {
             let wanted = match of {
                 LogsOf::Deployment(name) => line.deployment == name,
                 LogsOf::Run(run) => line.run == Some(run),
