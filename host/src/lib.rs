@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod driver;
 pub mod effect;
 pub mod journal;
+pub mod memory;
 pub mod model;
 pub mod phase;
 pub mod pipeline;

@@ -26,12 +26,15 @@ enum Command {
 
 /// The vault's library tells of every step of its own.
 const LOGGED: &str = "info,rustic_core=warn";
+/// What blocks are dumps, restores and looks of a few runs at once, and they don't wait for one another.
+const BLOCKING_THREADS: usize = 64;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Some(Command::Job { folder }) = arguments.command {
         return ExitCode::from(u8::try_from(upgraded::driver::process::run_job(&folder)).unwrap_or(1));
     }
+    upgraded::memory::prepare();
     let log = tracing_subscriber::EnvFilter::try_from_env("UPGRADED_LOG").unwrap_or_else(|_| LOGGED.into());
     let seen = std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::fmt().with_env_filter(log).with_writer(std::io::stderr).with_ansi(seen).init();
@@ -46,7 +49,11 @@ fn main() -> ExitCode {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::warn!("a TLS provider was chosen already");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(serve(settings)),
         Err(error) => Err(anyhow::Error::from(error)),

@@ -29,7 +29,7 @@ pub fn build(workspace: &Workspace) -> Result<()> {
     let folder = workspace.components_folder();
     fs::create_dir_all(&folder).with_context(|| format!("`{}`", folder.display()))?;
     if by_name.is_empty() {
-        println!("there are no components yet");
+        eprintln!("there are no components yet");
         return Ok(());
     }
     ensure_target()?;
@@ -63,7 +63,7 @@ fn publish(from: &Path, to: &Path) -> Result<()> {
     let beside = to.with_extension("wasm.new");
     fs::write(&beside, &bytes).with_context(|| format!("`{}`", beside.display()))?;
     fs::rename(&beside, to).with_context(|| format!("`{}`", to.display()))?;
-    println!("{} ({} KiB)", to.display(), bytes.len() / 1024);
+    eprintln!("{} ({} KiB)", to.display(), bytes.len() / 1024);
     Ok(())
 }
 

@@ -18,7 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["effect", "context", "activity"],
     &["plan"],
     &["config"],
-    &["model"],
+    &["model", "memory"],
 ];
 
 pub fn check(root: &Path) -> Result<()> {

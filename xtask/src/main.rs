@@ -1,5 +1,6 @@
 //! `cargo xtask`: the only door to building, checking, testing and showing the project. `.ci/run` calls it too.
 
+mod bench;
 mod check;
 mod components;
 mod demo;
@@ -31,11 +32,27 @@ enum Task {
         #[arg(long)]
         generic: bool,
     },
-    /// Measure an upgrade and a rollback, phase by phase
+    /// Measure, each figure against a named baseline of the same run; docs/BENCHMARKS.md says what each means
     Bench {
-        /// How much data there is
-        #[arg(long, default_value_t = 200)]
+        /// Only groups whose name contains this: call, latency, rest, database, downtime, run
+        filter: Option<String>,
+        /// How large the database is
+        #[arg(long, default_value_t = 1024)]
         megabytes: u64,
+        /// How often everything is repeated
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        #[arg(long)]
+        json: bool,
+        /// As tables for docs/BENCHMARKS.md
+        #[arg(long, conflicts_with = "json")]
+        markdown: bool,
+        /// Fail where a target is not reached
+        #[arg(long)]
+        strict: bool,
+        /// With the build that the tests use, to try the bench itself: its numbers mean nothing
+        #[arg(long)]
+        dev: bool,
     },
     /// Set up, build and check everything, then run all tests
     Test {
@@ -50,7 +67,14 @@ fn main() -> ExitCode {
         Task::Setup => setup::run(),
         Task::Check => check::run(),
         Task::Demo { stay, generic } => demo::run(stay, generic),
-        Task::Bench { megabytes } => demo::bench::run(megabytes),
+        Task::Bench { filter, megabytes, rounds, json, markdown, strict, dev } => {
+            let form = match (json, markdown) {
+                (true, _) => bench::Form::Json,
+                (_, true) => bench::Form::Markdown,
+                _ => bench::Form::Text,
+            };
+            bench::run(&bench::Options { megabytes, rounds, filter, form, strict, dev })
+        }
         Task::Test { filter } => test::run(filter.as_deref()),
     };
     match outcome {

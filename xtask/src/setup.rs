@@ -58,7 +58,7 @@ pub fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
 fn programs() -> Result<()> {
     let missing = missing();
     if missing.is_empty() {
-        println!("everything is there: {}", list(NEEDS.iter().map(|need| need.what)));
+        eprintln!("everything is there: {}", list(NEEDS.iter().map(|need| need.what)));
         return Ok(());
     }
     let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
@@ -82,7 +82,7 @@ fn missing() -> Vec<&'static Need> {
 
 /// Whether it worked shows by looking again.
 fn install(packages: &[&str]) {
-    println!("installing {}", packages.join(", "));
+    eprintln!("installing {}", packages.join(", "));
     apt(&["update", "--quiet"]);
     apt(&[&["install", "--yes", "--quiet", "--no-install-recommends"], packages].concat());
 }
@@ -99,8 +99,8 @@ fn apt(arguments: &[&str]) {
     let status = command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()).status();
     match status {
         Ok(status) if status.success() => {}
-        Ok(status) => println!("`apt-get {}` ended with {status}", arguments[0]),
-        Err(error) => println!("`apt-get {}` did not start: {error}", arguments[0]),
+        Ok(status) => eprintln!("`apt-get {}` ended with {status}", arguments[0]),
+        Err(error) => eprintln!("`apt-get {}` did not start: {error}", arguments[0]),
     }
 }
 

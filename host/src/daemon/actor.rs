@@ -27,7 +27,8 @@ pub async fn live(host: Arc<Host>, entry: Arc<Entry>) {
     while !host.stop.is_cancelled() {
         let again = match open_run(&host, &entry) {
             Some(run) => {
-                if let Err(failure) = carry_on(&host, &entry, run).await {
+                // On the heap for as long as they last: a task at rest is a thousandth of their size.
+                if let Err(failure) = Box::pin(carry_on(&host, &entry, run)).await {
                     tracing::error!(deployment = entry.name, run, "the run can't go on: {}", failure.message);
                     fail(&host, &entry, failure.message);
                     Some(LOOK_AGAIN)
@@ -35,7 +36,7 @@ pub async fn live(host: Arc<Host>, entry: Arc<Entry>) {
                     continue;
                 }
             }
-            None => look(&host, &entry).await,
+            None => Box::pin(look(&host, &entry)).await,
         };
         if entry.seen.lock().expect("no panic holds this lock").gone {
             host.forget(&entry.name);
@@ -77,16 +78,9 @@ fn fail(host: &Host, entry: &Entry, message: String) {
 
 /// Reads the file and does what it says; how long until another look is worth it, where nothing changes.
 async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
-    let text = match crate::config::file::read_bounded(&entry.file, 1 << 20) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            entry.seen.lock().expect("no panic holds this lock").gone = true;
-            return None;
-        }
-        Err(error) => {
-            fail(host, entry, format!("`{}` can't be read: {error}", entry.file.display()));
-            return Some(LOOK_AGAIN);
-        }
+    let text = match text_of(host, entry) {
+        Ok(text) => text,
+        Err(again) => return again,
     };
     if let Ok(Some((settled, version))) = host.journal.settled(&entry.name)
         && settled == digest(&text)
@@ -97,6 +91,15 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
         }
         return None;
     }
+    let _turn = tokio::select! {
+        turn = host.looks.acquire() => turn.ok()?,
+        () = host.stop.cancelled() => return None,
+    };
+    // It may be another one by now.
+    let text = match text_of(host, entry) {
+        Ok(text) => text,
+        Err(again) => return again,
+    };
     let deployment = match host.parse(&entry.name, text.clone(), SecretCheck::Resolve).await {
         Ok(deployment) => deployment,
         Err(diagnostics) => {
@@ -148,6 +151,21 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
         // The daemon leaves: that is no refusal.
         Err(_) if host.stop.is_cancelled() => None,
         Err(refused) => refuse(host, entry, refused),
+    }
+}
+
+/// Or when another look is worth it, where nothing changes.
+fn text_of(host: &Host, entry: &Entry) -> Result<String, Option<Duration>> {
+    match crate::config::file::read_bounded(&entry.file, 1 << 20) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            entry.seen.lock().expect("no panic holds this lock").gone = true;
+            Err(None)
+        }
+        Err(error) => {
+            fail(host, entry, format!("`{}` can't be read: {error}", entry.file.display()));
+            Err(Some(LOOK_AGAIN))
+        }
     }
 }
 

@@ -298,7 +298,7 @@ impl Facade for Door {
             LogsOf::Deployment(name) => drop(self.known(name)?),
             LogsOf::Run(run) => drop(self.journal.run(run).map_err(|_| ApiError::no_run(run))?),
         }
-        let mut lines = self.lines(|line| {
+        let mut lines = self.lines.matching(|line| {
             let wanted = match of {
                 LogsOf::Deployment(name) => line.deployment == name,
                 LogsOf::Run(run) => line.run == Some(run),

@@ -2,6 +2,7 @@
 
 use super::StartError;
 use super::actor;
+use super::lines::Lines;
 use crate::activity::{Level, Sign, Sink};
 use crate::api::Hub;
 use crate::api::types::{Deployment as View, LogLine, News, Progress as ProgressView, State};
@@ -15,9 +16,8 @@ use crate::plugin::Plugins;
 use crate::trigger::{Change, Kind};
 use crate::vault::{Vault, VaultError};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -31,13 +31,15 @@ pub struct Host {
     pub tasks: TaskTracker,
     pub stop: CancellationToken,
     pub slots: Arc<Semaphore>,
+    /// Looks at once: a thousand files that appear together are a thousand plugins' work.
+    pub looks: Semaphore,
     vault: OnceLock<Vault>,
     entries: Mutex<BTreeMap<String, Arc<Entry>>>,
-    lines: Mutex<VecDeque<LogLine>>,
+    pub lines: Lines,
 }
 
-/// Lines kept for `logs`; older ones are in the system's log.
-const LINES: usize = 4000;
+/// More than a machine has cores: a look waits for repositories and services most of its time.
+const LOOKS: usize = 16;
 /// Notices kept for watchers that come back.
 const NOTICES: usize = 2000;
 
@@ -48,10 +50,10 @@ pub struct Entry {
     /// Look again.
     pub nudge: Notify,
     pub seen: Mutex<Seen>,
-    /// The newest run when retention last found nothing left to let go; 0: not looked yet.
-    pub tidied: AtomicU64,
     /// The run under way.
     pub pipeline: Mutex<Option<Arc<Pipeline>>>,
+    /// The newest run, and the digest of the file, with which house was kept last.
+    pub tidied: Mutex<Option<(u64, String)>>,
 }
 
 /// What is known of a deployment.
@@ -76,9 +78,10 @@ impl Host {
             tasks: TaskTracker::new(),
             stop,
             slots: Arc::new(Semaphore::new(settings.parallel)),
+            looks: Semaphore::new(LOOKS),
             vault: OnceLock::new(),
             entries: Mutex::default(),
-            lines: Mutex::default(),
+            lines: Lines::default(),
             settings,
         })
     }
@@ -126,8 +129,8 @@ impl Host {
                 state: State::Planning,
                 gone: false,
             }),
-            tidied: AtomicU64::new(0),
             pipeline: Mutex::new(None),
+            tidied: Mutex::new(None),
         });
         entries.insert(name.to_owned(), entry.clone());
         self.tasks.spawn(actor::live(self.clone(), entry));
@@ -232,16 +235,7 @@ impl Host {
         let at = Timestamp::now();
         let news = News::Line { step: step.clone(), level, message: message.clone() };
         let id = self.hub.publish_at(at, Some(deployment), run, news);
-        let mut lines = self.lines.lock().expect("no panic holds this lock");
-        if lines.len() == LINES {
-            lines.pop_front();
-        }
-        lines.push_back(LogLine { id, at, deployment: deployment.to_owned(), run, step, level, message });
-    }
-
-    pub fn lines(&self, wanted: impl Fn(&LogLine) -> bool) -> Vec<LogLine> {
-        let lines = self.lines.lock().expect("no panic holds this lock");
-        lines.iter().filter(|line| wanted(line)).cloned().collect()
+        self.lines.push(LogLine { id, at, deployment: deployment.to_owned(), run, step, level, message });
     }
 }
 

@@ -7,6 +7,7 @@ mod clock;
 mod facade;
 mod hands;
 mod host;
+mod lines;
 mod looks;
 mod outlook;
 mod patience;

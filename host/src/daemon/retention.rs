@@ -7,11 +7,10 @@ use super::looks::Ready;
 use crate::activity::Activity;
 use crate::config::SecretCheck;
 use crate::effect::{Effects, Ledger, LedgerError};
-use crate::journal::KeptCopy;
+use crate::journal::{KeptCopy, digest};
 use crate::plan::event::{Event, Outcome};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 const EVERY: Duration = Duration::from_secs(600);
@@ -30,20 +29,26 @@ pub async fn keep_house(host: Arc<Host>) {
         if let Err(error) = forget_components(&host).await {
             tracing::warn!("keeping house: {error}");
         }
+        crate::memory::give_back();
     }
 }
 
 async fn tidy(host: &Arc<Host>, entry: &Arc<Entry>) -> Result<(), String> {
     let runs = host.journal.runs(Some(&entry.name), u32::MAX).map_err(|e| e.to_string())?;
-    let Some(newest) = runs.first().map(|run| run.run) else { return Ok(()) };
-    if runs.iter().any(|run| run.outcome.is_none()) || entry.tidied.load(Ordering::Relaxed) == newest {
+    if runs.is_empty() || runs.iter().any(|run| run.outcome.is_none()) {
         return Ok(());
     }
     let text = tokio::fs::read_to_string(&entry.file).await.map_err(|e| e.to_string())?;
+    let copies = host.journal.kept(Some(&entry.name)).map_err(|e| e.to_string())?;
+    let stands = runs.first().map(|newest| (newest.run, digest(&text)));
+    // Nothing is asked of plugins and vault where nothing came and nothing grows old.
+    if copies.is_empty() && *entry.tidied.lock().expect("no panic holds this lock") == stands {
+        return Ok(());
+    }
     let deployment = host.parse(&entry.name, text, SecretCheck::NameOnly).await.map_err(|e| e.to_string())?;
     let (policy, name) = (deployment.policy.clone(), entry.name.clone());
     let ready = host.ready(deployment).await.map_err(|failure| failure.message)?;
-    for copy in host.journal.kept(Some(&name)).map_err(|e| e.to_string())? {
+    for copy in copies {
         let old = clock::now().duration_since(copy.made).unsigned_abs() >= policy.keep_frozen;
         if old {
             let_go(host, &ready, &copy).await?;
@@ -66,9 +71,7 @@ async fn tidy(host: &Arc<Host>, entry: &Arc<Entry>) -> Result<(), String> {
         if keys.is_empty() { Ok(()) } else { vault.forget(&keys) }
     });
     forgotten.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
-    if host.journal.kept(Some(&entry.name)).map_err(|e| e.to_string())?.is_empty() {
-        entry.tidied.store(newest, Ordering::Relaxed);
-    }
+    *entry.tidied.lock().expect("no panic holds this lock") = stands;
     Ok(())
 }
 

@@ -116,6 +116,7 @@ impl Shared {
                 drop(state);
                 // Unmapping takes its time, and nobody has to wait for it.
                 drop(runtime);
+                crate::memory::give_back();
                 return;
             };
             if let Some(runtime) = &state.runtime {

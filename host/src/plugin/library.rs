@@ -77,11 +77,19 @@ impl Library {
         let _one_at_a_time = self.loading.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         match pass.runtime.loaded(digest) {
             Some(loaded) => Ok(loaded),
-            None => load::load(&pass.runtime, self.sealed()?, &self.folder, digest, plugin),
+            None => self.load_from_disk(pass, digest, plugin),
         }
     }
 
-    fn sealed(&self) -> Result<&Sealed, PluginError> {
+    pub(super) fn load_from_disk(&self, pass: &Pass, digest: &str, plugin: &str) -> Result<Arc<Loaded>, PluginError> {
+        load::load(&pass.runtime, self.sealed()?, &self.folder, digest, plugin)
+    }
+
+    pub(super) fn enter(&self) -> Result<Pass, PluginError> {
+        self.machine.enter()
+    }
+
+    pub(super) fn sealed(&self) -> Result<&Sealed, PluginError> {
         if let Some(sealed) = self.sealed.get() {
             return Ok(sealed);
         }

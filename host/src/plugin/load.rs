@@ -4,7 +4,7 @@
 use super::engine::{Loaded, Runtime};
 use super::error::PluginError;
 use super::folder::{Folder, shown};
-use super::sealed::Sealed;
+use super::sealed::{Content, Sealed};
 use super::{shape, v0_1};
 use std::sync::Arc;
 use tracing::{info, warn};
@@ -26,21 +26,27 @@ pub fn load(
     Ok(loaded)
 }
 
-fn from_cache(runtime: &Runtime, sealed: &Sealed, digest: &str) -> Option<Component> {
+/// Native code of the component that carries our seal.
+pub(super) fn sealed_code(runtime: &Runtime, sealed: &Sealed, digest: &str) -> Option<Content> {
     let name = cache_name(runtime, digest);
-    let content = match sealed.read(&name, &purpose(runtime, digest)) {
-        Ok(content) => content?,
-        Err(why) => {
-            warn!("the compiled plugin `{name}` is not run: {why}; it is compiled anew");
-            return None;
-        }
-    };
+    let read = sealed.read(&name, &purpose(runtime, digest));
+    read.unwrap_or_else(|why| {
+        warn!("the compiled plugin `{name}` is not run: {why}; it is compiled anew");
+        None
+    })
+}
+
+fn from_cache(runtime: &Runtime, sealed: &Sealed, digest: &str) -> Option<Component> {
+    let content = sealed_code(runtime, sealed, digest)?;
     // SAFETY: `deserialize` runs what it is given. The bytes carry our seal, keyed with what only we can read, over this
     // very component and engine: `compile` below wrote them. They were read before they were checked, so nobody can
     // exchange them in between.
     let component = unsafe { Component::deserialize(&runtime.engine, content.bytes()) };
     component
-        .inspect_err(|error| warn!("the compiled plugin `{name}` can't be loaded: {error:#}; it is compiled anew"))
+        .inspect_err(|error| {
+            let name = cache_name(runtime, digest);
+            warn!("the compiled plugin `{name}` can't be loaded: {error:#}; it is compiled anew");
+        })
         .ok()
 }
 

@@ -2,6 +2,7 @@
 
 use super::error::PluginError;
 use super::library::{Described, Library};
+use super::measure::Cached;
 use super::roles::Bound;
 use super::v0_1;
 use crate::capability::{Granted, Limits};
@@ -46,6 +47,11 @@ impl Plugins {
     /// [`list`](Self::list) for a thread that may block, and is none of the runtime's.
     pub fn list_blocking(&self) -> Result<Vec<Result<Described, PluginError>>, PluginError> {
         self.0.list()
+    }
+
+    /// For the bench: the plugin, out of the cache.
+    pub fn cached_blocking(&self, name: &str) -> Result<Cached, PluginError> {
+        Cached::new(self.0.clone(), name)
     }
 
     /// A deployment's bindings, by the components that lie in the folder now.

@@ -14,10 +14,14 @@ pub struct Cluster {
     folder: TempDir,
     programs: PathBuf,
     port: u16,
+    options: &'static str,
 }
 
 /// The server's superuser.
 pub const SUPERUSER: &str = "postgres";
+
+/// For tests: their data outlives no power cut.
+const FAST: &str = "-c fsync=off -c wal_level=logical -c max_prepared_transactions=5 -c max_wal_size=4GB";
 
 impl Cluster {
     /// The test binary's one, made by whoever asks first and stopped after whoever is last. Databases and roles are the
@@ -35,8 +39,13 @@ impl Cluster {
 
     /// One of the test's own.
     pub fn start() -> Self {
+        Self::start_with(FAST)
+    }
+
+    /// With other settings of the server, as its command line takes them.
+    pub fn start_with(options: &'static str) -> Self {
         let folder = tempfile::Builder::new().prefix("pg-").tempdir().expect("a temporary folder");
-        let cluster = Self { programs: programs(), port: free_port(), folder };
+        let cluster = Self { programs: programs(), port: free_port(), folder, options };
         if is_root() {
             succeed(Command::new("chown").arg(SUPERUSER).arg(cluster.folder.path()));
         }
@@ -100,12 +109,8 @@ impl Cluster {
     }
 
     fn launch(&self) {
-        let options = format!(
-            "-k {} -p {} -c listen_addresses=127.0.0.1 -c fsync=off -c wal_level=logical -c max_prepared_transactions=5 \
-             -c max_wal_size=4GB",
-            self.folder().display(),
-            self.port
-        );
+        let folder = self.folder().display();
+        let options = format!("-k {folder} -p {} -c listen_addresses=127.0.0.1 {}", self.port, self.options);
         let log = self.folder().join("log");
         let mut start = self.tool("pg_ctl");
         start.args(["start", "--wait", "--silent", "-o", &options]).arg("-D").arg(self.data()).arg("-l").arg(&log);

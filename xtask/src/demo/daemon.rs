@@ -2,12 +2,11 @@
 
 use super::Programs;
 use super::interrupt::{self, Interrupt};
-use super::paint;
-use super::site::Site;
 use super::socket::Socket;
 use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,16 +14,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Daemon {
     child: Child,
-    log: std::path::PathBuf,
+    log: PathBuf,
 }
 
 impl Daemon {
-    pub fn start(programs: &Programs, site: &Site) -> Result<Self> {
-        let log = site.daemon_log();
-        let file = File::create(&log).with_context(|| format!("`{}`", log.display()))?;
+    pub fn start(programs: &Programs, settings: &Path, log: &Path) -> Result<Self> {
+        let file = File::create(log).with_context(|| format!("`{}`", log.display()))?;
         let child = Command::new(&programs.upgraded)
             .arg("--config")
-            .arg(site.settings_file())
+            .arg(settings)
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
@@ -32,8 +30,11 @@ impl Daemon {
             .process_group(0)
             .spawn()
             .with_context(|| format!("`{}`", programs.upgraded.display()))?;
-        paint::act(&format!("upgraded --config {}", site.settings_file().display()));
-        Ok(Self { child, log })
+        Ok(Self { child, log: log.to_owned() })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn is_running(&mut self) -> Result<bool> {
@@ -43,10 +44,14 @@ impl Daemon {
     /// An error with its last lines where it is not running any more.
     pub fn check(&mut self) -> Result<()> {
         let Some(status) = self.child.try_wait()? else { return Ok(()) };
+        bail!("the daemon ended with {status}:\n{}", self.tail())
+    }
+
+    /// The last lines of its log.
+    pub fn tail(&self) -> String {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let tail: Vec<&str> = log.lines().rev().take(12).collect();
-        let tail: Vec<&str> = tail.into_iter().rev().collect();
-        bail!("the daemon ended with {status}:\n{}", tail.join("\n"))
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(12)..].join("\n")
     }
 
     pub fn wait_until_it_answers(&mut self, socket: &Socket, interrupt: &Interrupt) -> Result<()> {

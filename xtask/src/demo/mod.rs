@@ -1,7 +1,6 @@
 //! `cargo xtask demo`: the whole product in a minute, with the real daemon, a real product and a real repository. All
 //! that it does to them is what an operator does: it edits the `version` line of one file.
 
-pub mod bench;
 mod daemon;
 mod interrupt;
 mod paint;
@@ -13,11 +12,11 @@ mod view;
 use crate::components;
 use crate::workspace::{Workspace, cargo};
 use anyhow::{Context, Result, bail};
-use daemon::Daemon;
-use interrupt::Interrupt;
+pub use daemon::Daemon;
+pub use interrupt::{Interrupt, pause};
 use scenes::Stage;
-use site::{Load, Product, Site};
-use socket::Socket;
+pub use site::{Load, Product, Site};
+pub use socket::Socket;
 use std::path::PathBuf;
 use std::time::Instant;
 use view::View;
@@ -27,6 +26,7 @@ pub struct Programs {
     pub upgraded: PathBuf,
     pub upgradectl: PathBuf,
     pub notes: PathBuf,
+    pub mix: PathBuf,
     pub components: PathBuf,
 }
 
@@ -35,13 +35,15 @@ pub fn run(stay: bool, generic: bool) -> Result<()> {
     let workspace = Workspace::read()?;
     paint::title("Building");
     components::build(&workspace)?;
-    let programs = build(&workspace, "dev")?;
+    let programs = build(&workspace, "dev", &[])?;
     let interrupt = Interrupt::listen()?;
 
     let began = Instant::now();
     paint::title("Setting the stage");
     let product = if generic { Product::Generic } else { Product::Vendor };
-    let site = Site::make(&programs, product, &Load { notes: 300, uploads: 12, upload_bytes: 200_000 })?;
+    let load = Load { notes: 300, uploads: 12, upload_bytes: 200_000 };
+    let site = Site::make(&programs, product, &load)?;
+    site.print_beginning(&load);
     let played = play(&programs, &site, &interrupt, stay, began);
     // Whatever happened above, nothing is left behind.
     let left = site.stop();
@@ -62,7 +64,8 @@ pub fn run(stay: bool, generic: bool) -> Result<()> {
 }
 
 fn play(programs: &Programs, site: &Site, interrupt: &Interrupt, stay: bool, began: Instant) -> Result<()> {
-    let mut daemon = Daemon::start(programs, site)?;
+    let mut daemon = Daemon::start(programs, &site.settings_file(), &site.daemon_log())?;
+    paint::act(&format!("upgraded --config {}", site.settings_file().display()));
     let socket = Socket::new(site.socket());
     daemon.wait_until_it_answers(&socket, interrupt)?;
     let view = View::open(&socket)?;
@@ -85,10 +88,10 @@ fn play(programs: &Programs, site: &Site, interrupt: &Interrupt, stay: bool, beg
 }
 
 /// `profile`: `dev` or `release`.
-fn build(workspace: &Workspace, profile: &str) -> Result<Programs> {
+pub fn build(workspace: &Workspace, profile: &str, features: &[&str]) -> Result<Programs> {
     let mut build = cargo();
     build.current_dir(&workspace.root).args(["build", "--profile", profile]).args(workspace.native_selection());
-    build.args(["--bin", "upgraded", "--bin", "upgradectl", "--bin", "notes"]);
+    build.args(features).args(["--bin", "upgraded", "--bin", "upgradectl", "--bin", "notes", "--bin", "mix"]);
     if !build.status().context("`cargo build`")?.success() {
         bail!("the programs don't build");
     }
@@ -97,6 +100,7 @@ fn build(workspace: &Workspace, profile: &str) -> Result<Programs> {
         upgraded: built.join("upgraded"),
         upgradectl: built.join("upgradectl"),
         notes: built.join("notes"),
+        mix: built.join("mix"),
         components: workspace.components_folder(),
     })
 }

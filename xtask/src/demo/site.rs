@@ -37,8 +37,6 @@ impl Site {
         let folder = own_folder()?;
         let (web, front) = (free_address()?, free_address()?);
         let site = Self { folder, notes: programs.notes.clone(), front };
-        paint::say(&format!("Everything lies in {}", site.folder.display()));
-
         for folder in ["notes", "deployments", "state", "vault", "etc"] {
             fs::create_dir_all(site.folder.join(folder))?;
         }
@@ -52,10 +50,6 @@ impl Site {
         site.notes(&["fill", "--notes", &notes, "--uploads", &uploads, "--upload-bytes", &bytes])?;
         site.notes(&["start", "web"])?;
         site.notes(&["start", "front"])?;
-        paint::say(&format!(
-            "notes {FIRST} runs with {notes} notes and {uploads} uploads; users come in at http://{front}"
-        ));
-
         fs::write(site.settings_file(), site.settings(programs))?;
         fs::write(site.home().join("releases.toml"), include_str!("../../../examples/notes/releases.toml"))?;
         fs::write(site.deployment_file(), site.deployment(product, web))?;
@@ -104,13 +98,20 @@ impl Site {
 
     /// The one thing that an operator does. Everything else in the file stays as it is.
     pub fn edit_version(&self, version: &str) -> Result<()> {
+        let old = self.edit_version_quietly(version)?;
+        paint::act(&format!("{}: version = \"{old}\" → \"{version}\"", self.deployment_file().display()));
+        Ok(())
+    }
+
+    /// The version that stood there.
+    pub fn edit_version_quietly(&self, version: &str) -> Result<String> {
         let file = self.deployment_file();
         let text = fs::read_to_string(&file)?;
         let line = text.find("\nversion = \"").context("the file has a version line")?;
         let begin = line + "\nversion = \"".len();
         let end = begin + text[begin..].find('"').context("the version ends")?;
-        paint::act(&format!("{}: version = \"{}\" → \"{version}\"", file.display(), &text[begin..end]));
-        write_by_rename(&file, &format!("{}{version}{}", &text[..begin], &text[end..]))
+        write_by_rename(&file, &format!("{}{version}{}", &text[..begin], &text[end..]))?;
+        Ok(text[begin..end].to_owned())
     }
 
     /// Saves the file with another comment, as somebody might who hopes that it helps.
@@ -135,6 +136,20 @@ impl Site {
         self.notes(&["stop", "front"])?;
         self.notes(&["stop", "web"])?;
         Ok(processes_that_name(&self.folder))
+    }
+
+    /// Removes everything, for whoever wants to look at nothing.
+    pub fn discard(self) -> Result<()> {
+        self.stop()?;
+        fs::remove_dir_all(&self.folder).with_context(|| format!("`{}`", self.folder.display()))
+    }
+
+    pub fn print_beginning(&self, load: &Load) {
+        paint::say(&format!("Everything lies in {}", self.folder.display()));
+        paint::say(&format!(
+            "notes {FIRST} runs with {} notes and {} uploads; users come in at http://{}",
+            load.notes, load.uploads, self.front
+        ));
     }
 
     pub fn print_where(&self, programs: &Programs) {

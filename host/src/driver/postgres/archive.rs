@@ -30,7 +30,7 @@ const COPY_BYTES: usize = 1 << 20;
 const SPARE_BYTES: u64 = 64 << 20;
 
 /// What a restore's backends are told: nothing is promised before the flip, whose own commit makes all of it durable.
-const RESTORE_OPTIONS: &str = "-c synchronous_commit=off -c maintenance_work_mem=128MB";
+pub const RESTORE_OPTIONS: &str = "-c synchronous_commit=off -c maintenance_work_mem=128MB";
 
 pub struct Archives<'a> {
     pub server: &'a ServerConfig,

@@ -17,6 +17,7 @@ mod settings;
 mod statement;
 mod tools;
 
+pub use archive::RESTORE_OPTIONS;
 pub use names::{SCRATCH_PREFIX, derived_prefix, scratch_name};
 pub use place::Place;
 pub use session::{Rows, Session};
