@@ -6,6 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use upgraded_tests::{Cut, Daemon, Setup, Site, outcome, why};
 
+/// Tells a writer to end, also where the test has failed.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 fn at_1_0_0() -> Site {
     Site::new(&Setup::default())
 }
@@ -45,9 +54,10 @@ fn a_writer_of_uploads_that_nobody_stopped_turns_the_run_round() {
             }
             number
         });
+        let ends = Ends(&over);
         site.edit_version("1.1.0");
         let now = daemon.end_of_run_to("1.1.0");
-        over.store(true, Ordering::SeqCst);
+        drop(ends);
         (now, writer.join().expect("the writer"))
     });
     assert_eq!(outcome(&now), "rolled-back", "{now:#}");
@@ -80,9 +90,10 @@ fn what_a_stray_writer_was_told_is_written_is_there_afterwards() {
             }
             (told, connection)
         });
+        let ends = Ends(&over);
         site.edit_version("1.1.0");
         let now = daemon.end_of_run_to("1.1.0");
-        over.store(true, Ordering::SeqCst);
+        drop(ends);
         (now, writer.join().expect("the writer"))
     });
     let (told, connection) = told;

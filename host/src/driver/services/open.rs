@@ -75,12 +75,14 @@ impl Look {
 
 /// Blocks.
 pub fn find(deployment: &str, looks: Vec<Look>, layouts: &[Layout], stores: &[PathBuf]) -> Vec<OpenFile> {
-    let processes = processes(deployment, &looks, layouts);
+    let folders: Vec<PathBuf> = layouts.iter().filter_map(|layout| layout.directory.canonicalize().ok()).collect();
+    let processes = processes(deployment, &looks, &folders);
     let mut found = BTreeSet::new();
     for (pid, service) in &processes {
-        for path in files_of(*pid) {
-            found.insert(OpenFile { path, service: service.clone() });
-        }
+        // What is known by a file beneath the directory alone may be anybody's: its other files are its own.
+        let theirs = is_of_a_service(*pid, &looks, &folders);
+        let files = files_of(*pid).into_iter().filter(|path| theirs || is_beneath(path, &folders));
+        found.extend(files.map(|path| OpenFile { path, service: service.clone() }));
     }
     let writers: Vec<Writer> = processes.iter().filter_map(|(pid, service)| Writer::of(*pid, service)).collect();
     for layout in layouts {
@@ -102,46 +104,62 @@ fn names_one_of(path: &Path, processes: &BTreeMap<i32, String>) -> bool {
 }
 
 /// The processes of all services, each with whose it is.
-fn processes(deployment: &str, looks: &[Look], layouts: &[Layout]) -> BTreeMap<i32, String> {
+fn processes(deployment: &str, looks: &[Look], folders: &[PathBuf]) -> BTreeMap<i32, String> {
     let mut processes = BTreeMap::new();
     let running: Vec<&Look> = looks.iter().filter(|look| look.running).collect();
     if running.is_empty() {
         return processes;
     }
-    let folders: Vec<PathBuf> = layouts.iter().filter_map(|layout| layout.directory.canonicalize().ok()).collect();
     let jobs = format!("{deployment}/");
     for pid in proc::all() {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        let variable = |name: &str| {
-            let mut entries = environment.split(|byte| *byte == 0).filter_map(|entry| std::str::from_utf8(entry).ok());
-            entries.find_map(|entry| Some(entry.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
-        };
         if pid == std::process::id().cast_signed()
-            || variable(MARK_VARIABLE).is_some_and(|mark| mark.starts_with(&jobs))
+            || variable(pid, MARK_VARIABLE).is_some_and(|mark| mark.starts_with(&jobs))
         {
             continue;
         }
-        let mark = variable(SERVICE_VARIABLE);
-        let beneath = |link: &str| {
-            let target = fs::read_link(format!("/proc/{pid}/{link}"));
-            target.is_ok_and(|target| folders.iter().any(|folder| target.starts_with(folder)))
-        };
-        let named = running.iter().find(|look| look.pids.contains(&pid) || mark.as_ref() == Some(&look.mark));
-        if let Some(look) = named {
+        if let Some(look) = named(pid, &running) {
             processes.insert(pid, look.service.clone());
-        } else if beneath("cwd") || beneath("exe") || writes_beneath(pid, &folders) {
+        } else if lives_beneath(pid, folders) || writes_beneath(pid, folders) {
             processes.insert(pid, unnamed(pid, &running));
         }
     }
     processes
 }
 
+fn is_of_a_service(pid: i32, looks: &[Look], folders: &[PathBuf]) -> bool {
+    let running: Vec<&Look> = looks.iter().filter(|look| look.running).collect();
+    named(pid, &running).is_some() || lives_beneath(pid, folders)
+}
+
+/// The service whose unit or mark the process has.
+fn named<'a>(pid: i32, running: &[&'a Look]) -> Option<&'a Look> {
+    let mark = variable(pid, SERVICE_VARIABLE);
+    running.iter().copied().find(|look| look.pids.contains(&pid) || mark.as_ref() == Some(&look.mark))
+}
+
+/// Of a process's environment.
+fn variable(pid: i32, name: &str) -> Option<String> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let mut entries = environment.split(|byte| *byte == 0).filter_map(|entry| std::str::from_utf8(entry).ok());
+    entries.find_map(|entry| Some(entry.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+}
+
+fn lives_beneath(pid: i32, folders: &[PathBuf]) -> bool {
+    ["cwd", "exe"].iter().any(|link| {
+        let target = fs::read_link(format!("/proc/{pid}/{link}"));
+        target.is_ok_and(|target| is_beneath(&target, folders))
+    })
+}
+
+fn is_beneath(path: &Path, folders: &[PathBuf]) -> bool {
+    folders.iter().any(|folder| path.starts_with(folder))
+}
+
 fn writes_beneath(pid: i32, folders: &[PathBuf]) -> bool {
     let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
     descriptors.flatten().any(|descriptor| {
         let target = fs::read_link(descriptor.path()).unwrap_or_default();
-        folders.iter().any(|folder| target.starts_with(folder))
-            && is_open_for_writing(pid, &descriptor.file_name().to_string_lossy())
+        is_beneath(&target, folders) && is_open_for_writing(pid, &descriptor.file_name().to_string_lossy())
     })
 }
 

@@ -277,9 +277,10 @@ async fn what_a_service_may_write_to_is_seen() {
         fs::write(shop.path(settings), "A=1").unwrap();
     }
     // As a boot script starts one: nothing tells whose it is but what it has open.
-    let booted = format!("exec 3>> {}; exec sleep 9999", shop.path("data/booted").display());
+    let (data, own) = (shop.path("data/booted"), shop.folder.path().join("its-own"));
+    let booted = format!("exec 3>> {}; exec 4>> {}; exec sleep 9999", data.display(), own.display());
     let mut booted = Command::new("sh").args(["-c", &booted]).current_dir("/").spawn().unwrap();
-    while !shop.path("data/booted").exists() {
+    while !own.exists() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let seen = shop.services.open_for_writing().await.unwrap();
@@ -290,6 +291,7 @@ async fn what_a_service_may_write_to_is_seen() {
     for name in ["data", "data/store", "data/booted", "uploads"] {
         assert!(paths.contains(&shop.path(name)), "{name} in {paths:?}");
     }
+    assert!(!paths.contains(&own), "{paths:?}");
     for name in ["web.log", "web.pid", ".env", "shop.toml", "README", "releases", ".upgraded"] {
         assert!(!paths.contains(&shop.path(name)), "{name} in {paths:?}");
     }
