@@ -103,8 +103,8 @@ impl SmallDisk {
         let mut bytes = 1 << 16;
         while bytes > 0 {
             match std::io::Write::write(&mut &filler, &zeros[..bytes]) {
-                Ok(_) => {}
-                Err(_) => bytes /= 2,
+                Ok(written) if written > 0 => {}
+                _ => bytes /= 2,
             }
         }
     }

@@ -115,11 +115,11 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
     host.update(entry, |seen| {
         seen.product = Some(deployment.product.binding.plugin.clone());
         seen.wanted = Some(deployment.version.clone());
-        seen.state = State::Planning;
     });
     if quarantined(host, entry, &deployment.version) {
         return None;
     }
+    host.update(entry, |seen| seen.state = State::Planning);
     let ready = match host.ready(deployment).await {
         Ok(ready) => ready,
         Err(failure) => {

@@ -160,7 +160,8 @@ fn the_very_file_of_before_lifts_a_quarantine() {
     let mut daemon = Daemon::start(&site);
     daemon.wait("what runs is wanted", |now| kind(now) == "idle" && now["wanted"] == "1.1.0");
     site.edit_version("1.2.0");
-    daemon.wait("the line has changed, so it is tried again", |now| now["last_run"]["id"] == 2);
+    daemon
+        .wait("the line has changed, so it is tried again", |now| now["last_run"]["id"] == 2 && kind(now) == "running");
     daemon.told(&["cancel", &site.name]);
     daemon.wait("its end", |now| !now["last_run"]["outcome"].is_null());
     site.is_whole("1.1.0", None);

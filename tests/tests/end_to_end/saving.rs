@@ -120,6 +120,7 @@ fn however_a_file_is_saved_it_is_looked_at_once() {
     fs::write(&other_name, wanting(&text, "9.1.0")).expect("a save by the other name");
     daemon.wait("the poll finds it", |now| now["wanted"] == "9.1.0" && kind(now) == "error");
 
+    daemon.wait("all of it is heard", |_| listener.count(&site.name, looked_for("9.1.0")) > 0);
     let mistakes = listener.count(&site.name, |now| !now["state"]["diagnostics"].is_null());
     assert_eq!(mistakes, 0, "no half of a file was read");
     for version in ["9.0.1", "9.0.2", "9.0.3", "9.0.4", "9.0.5", "9.0.600", "9.0.7", "9.0.80", "9.0.9", "9.1.0"] {
@@ -156,8 +157,10 @@ fn files_come_go_and_change_their_names_a_hundred_at_once() {
             )
         })
     });
+    let refused = |name: &String| listener.count(name, |now| now["state"]["kind"] == "error");
+    daemon.wait("all of it is heard", |_| names.iter().all(|name| refused(name) > 0));
     for name in &names {
-        assert_eq!(listener.count(name, |now| now["state"]["kind"] == "error"), 1, "{name} is looked at once");
+        assert_eq!(refused(name), 1, "{name} is looked at once");
     }
 
     fs::rename(at("crowd-0"), at("moved")).expect("a rename");
@@ -172,6 +175,7 @@ fn files_come_go_and_change_their_names_a_hundred_at_once() {
     let told_removed = |name: &String| {
         listener.heard().iter().filter(|notice| notice["deployment"] == **name && notice["kind"] == "removed").count()
     };
+    daemon.wait("all of it is heard", |_| names.iter().all(|name| told_removed(name) > 0));
     assert!(names.iter().all(|name| told_removed(name) == 1));
 
     // The one that runs is none the wiser: away and back again under its name.
