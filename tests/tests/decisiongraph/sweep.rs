@@ -147,9 +147,8 @@ impl<'a> Lane<'a> {
         let from = self.story.from;
         self.graph.put_back();
         self.graph.edit_version(from);
-        self.daemon().wait("it is as before", |now| {
-            now["installed"] == from && now["wanted"] == from && kind(now) == "idle"
-        });
+        self.daemon()
+            .wait("it is as before", |now| now["installed"] == from && now["wanted"] == from && kind(now) == "idle");
     }
 
     fn daemon(&mut self) -> &mut Daemon<'a> {
