@@ -25,14 +25,7 @@ impl Site {
         }
         git(&["add", "--all"]);
         git(&[
-            "-c",
-            "user.name=Notes",
-            "-c",
-            "user.email=notes@example.invalid",
-            "commit",
-            "--quiet",
-            "--message",
-            version,
+            "-c", "user.name=Notes", "-c", "user.email=notes@example.invalid", "commit", "--quiet", "--message", version,
         ]);
         git(&["tag", &format!("v{version}")]);
         git(&["checkout", "--quiet", "--force", "main"]);

@@ -22,12 +22,7 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self {
-            version: "1.0.0",
-            uploads: 4,
-            new_vault: false,
-            policy: "approve = \"breaking\"\ndrill = \"off\"\n".into(),
-        }
+        Self { version: "1.0.0", uploads: 4, new_vault: false, policy: "approve = \"breaking\"\ndrill = \"off\"\n".into() }
     }
 }
 

@@ -159,7 +159,8 @@ impl Host {
         let file = self.settings.deployments.join(format!("{name}.toml"));
         let shown = file.clone();
         let parsed =
-            tokio::task::spawn_blocking(move || Deployment::parse(&name, &file, &text, &plugins, secrets)).await;
+            tokio::task::spawn_blocking(move || Deployment::parse(&name, &file, &text, &plugins, secrets))
+                .await;
         parsed.unwrap_or_else(|error| {
             Err(crate::config::Diagnostics::of_file(&shown, format!("it could not be read: {error}"), None))
         })

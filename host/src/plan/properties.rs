@@ -165,8 +165,7 @@ fn event(progress: &Progress, (kind, pick): (u8, u8), wild: bool) -> Event {
         },
         (11, Some(state)) => {
             let verdicts = state.effects.iter().filter(|e| e.result.is_none()).map(|e| {
-                let verdict =
-                    [Verdict::NotDone, Verdict::Unknown, Verdict::Done(Value::Null)][usize::from(pick % 3)].clone();
+                let verdict = [Verdict::NotDone, Verdict::Unknown, Verdict::Done(Value::Null)][usize::from(pick % 3)].clone();
                 (e.effect.number, verdict)
             });
             Event::Probed { step: state.step.id.clone(), attempt: state.attempts, verdicts: verdicts.collect() }
@@ -191,9 +190,7 @@ fn event(progress: &Progress, (kind, pick): (u8, u8), wild: bool) -> Event {
 }
 
 /// A history of whatever the table admits.
-fn walk(
-    shape: &Shape, choices: &[(u8, u8)], wild: bool, mut look: impl FnMut(&Progress, &Event),
-) -> (Progress, Vec<Event>) {
+fn walk(shape: &Shape, choices: &[(u8, u8)], wild: bool, mut look: impl FnMut(&Progress, &Event)) -> (Progress, Vec<Event>) {
     let mut progress = Progress::new(plan(shape));
     let mut history = vec![Event::Planned { plan: Box::new(plan(shape)) }];
     for choice in choices {
@@ -324,3 +321,4 @@ proptest! {
         });
     }
 }
+

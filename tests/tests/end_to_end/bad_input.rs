@@ -33,10 +33,7 @@ fn every_mistake_is_told_at_once_with_its_place_and_after_a_restart_again() {
             .replace("[policy]", "[policy]\nidel = \"3s\"\nkeep-backups = \"all\"")
             .replace(
                 "[platform.commands.smoke]",
-                &format!(
-                    "[platform.commands.smoke]\nenvironment = {{ T = {{ secret = \"file:{}\" }} }}",
-                    secret.display()
-                ),
+                &format!("[platform.commands.smoke]\nenvironment = {{ T = {{ secret = \"file:{}\" }} }}", secret.display()),
             )
     });
     let text = fs::read_to_string(site.deployment_file()).expect("the file");

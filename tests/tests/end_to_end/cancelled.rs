@@ -12,12 +12,7 @@ fn site() -> Site {
     site.can_hold("smoke", "platform.commands.smoke", "argv");
     site.can_hold("migrate", "platform.commands.migrate", "argv");
     site.edit(|text| text.replace("[platform]\n", "[platform]\nbuild = \"build\"\n"));
-    site.edit(|text| {
-        text.replace(
-            "[platform.commands.smoke]",
-            "[platform.commands.build]\nargv = [\"/bin/true\"]\n\n[platform.commands.smoke]",
-        )
-    });
+    site.edit(|text| text.replace("[platform.commands.smoke]", "[platform.commands.build]\nargv = [\"/bin/true\"]\n\n[platform.commands.smoke]"));
     site.can_hold("build", "platform.commands.build", "argv");
     site
 }

@@ -70,8 +70,7 @@ fn a_watch_shows_what_takes_long_and_an_interrupt_ends_only_the_watch() {
     let site = Site::new(&Setup { version: "1.1.0", ..Setup::default() });
     let mut daemon = Daemon::start(&site).settled();
     // 1.3.0 migrates for seconds.
-    let mut first =
-        daemon.command(&["set", &site.name, "1.3.0", "--watch"]).stdout(Stdio::piped()).spawn().expect("a watch");
+    let mut first = daemon.command(&["set", &site.name, "1.3.0", "--watch"]).stdout(Stdio::piped()).spawn().expect("a watch");
     // At a terminal of its own.
     let words = daemon.command(&["watch", &site.name]);
     let line: Vec<String> = std::iter::once(words.get_program())

@@ -1,7 +1,7 @@
 //! No room, or none to write to: a refusal before anything is touched, or the way back.
 
 use std::process::Command;
-use upgraded_tests::{Daemon, Setup, Site, SmallDisk, kind, last_run, outcome};
+use upgraded_tests::{Daemon, Setup, SmallDisk, Site, kind, last_run, outcome};
 
 fn refused(daemon: &mut Daemon, part: &str) {
     let now = daemon.wait("it is refused", |now| kind(now) == "error");

@@ -179,8 +179,7 @@ fn a_plugin_that_tells_all_it_knows_knows_no_secret() {
     let secret = secret_file(&site);
     let folder = site.own_plugins();
     let evil = fs::read(folder.join("evil.wasm")).expect("the component");
-    let (text, table) =
-        ("\"text-of-any-kind\": { \"type\": \"string\" }", "\"text-of-any-kind\": { \"type\": \"object\" }");
+    let (text, table) = ("\"text-of-any-kind\": { \"type\": \"string\" }", "\"text-of-any-kind\": { \"type\": \"object\" }");
     fs::write(folder.join("evil.wasm"), exchange(&evil, text, table)).expect("a component that takes a secret");
     let mut daemon = Daemon::start(&site).settled();
     site.edit(|text| {

@@ -67,8 +67,7 @@ fn a_schema_that_fetches_is_refused_by_name() {
     fs::write(folder.join("evil.wasm"), evil).expect("a worse component");
     let mut daemon = Daemon::start(&site).settled();
     site.edit(|text| text.replace("product = \"notes\"", "product = \"evil\""));
-    let now =
-        daemon.wait("it is refused", |now| kind(now) == "error" && now["state"].to_string().contains("evil.wasm"));
+    let now = daemon.wait("it is refused", |now| kind(now) == "error" && now["state"].to_string().contains("evil.wasm"));
     assert!(now["state"].to_string().contains("http://127.0.0.1:9/any.j"), "{now:#}");
     site.is_whole("1.0.0", None);
 }

@@ -150,11 +150,7 @@ fn files_come_go_and_change_their_names_a_hundred_at_once() {
     let there = |daemon: &Daemon, name: &str| daemon.get(&format!("/v1/deployments/{name}")).expect("an answer");
     let in_error = |answer: &Value| answer["state"]["kind"] == "error";
     daemon.wait("all are seen", |_| {
-        names.iter().all(|name| {
-            in_error(
-                &upgraded_tests::ask(&site.socket(), "GET", &format!("/v1/deployments/{name}")).unwrap_or_default(),
-            )
-        })
+        names.iter().all(|name| in_error(&upgraded_tests::ask(&site.socket(), "GET", &format!("/v1/deployments/{name}")).unwrap_or_default()))
     });
     for name in &names {
         assert_eq!(listener.count(name, |now| now["state"]["kind"] == "error"), 1, "{name} is looked at once");

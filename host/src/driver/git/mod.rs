@@ -10,8 +10,8 @@ mod revisions;
 mod tests;
 
 use super::durable;
-use super::process::{Account, NamedCommand, Processes, io_error, mark};
 use super::project::mask;
+use super::process::{Account, NamedCommand, Processes, io_error, mark};
 use super::release::{Commit, Layout};
 use crate::context::{Site, StepContext};
 use crate::effect::Access;

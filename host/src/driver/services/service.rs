@@ -78,11 +78,10 @@ impl Service<'_> {
             ServiceControl::Unit(_) => Vec::new(),
             ServiceControl::Commands { start, stop, status } => vec![start, stop, status],
         };
-        let sources =
-            commands.iter().flat_map(|command| command.environment.values()).filter_map(|value| match value {
-                EnvironmentValue::Secret(source) => Some(source),
-                EnvironmentValue::Plain(_) => None,
-            });
+        let sources = commands.iter().flat_map(|command| command.environment.values()).filter_map(|value| match value {
+            EnvironmentValue::Secret(source) => Some(source),
+            EnvironmentValue::Plain(_) => None,
+        });
         // One that can't be read has been handed to nobody.
         let secrets: Vec<Secret> = sources.filter_map(|source| source.resolve().ok()).collect();
         Redactor::new(secrets.iter().map(Secret::reveal))

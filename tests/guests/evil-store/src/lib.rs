@@ -64,9 +64,10 @@ impl datastore::Guest for Evil {
         misbehave(&c, "backup")?;
         match is_honest(&c) {
             true => Ok(datastore::BackupRef { artifacts: vec![], manifest: NOTHING.into() }),
-            false => {
-                Ok(datastore::BackupRef { artifacts: vec![text(&c.config, "with").into()], manifest: String::new() })
-            }
+            false => Ok(datastore::BackupRef {
+                artifacts: vec![text(&c.config, "with").into()],
+                manifest: String::new(),
+            }),
         }
     }
     fn manifest(c: Call, frozen: Option<String>) -> Result<String, Error> {
