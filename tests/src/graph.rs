@@ -100,7 +100,9 @@ impl Graph {
     fn make_database(&self) {
         let (database, role) = (&self.database, self.role());
         let right = if self.install.role == Role::Owner { "CREATEDB" } else { "NOCREATEDB" };
-        self.server_sql(&format!("CREATE ROLE {role} LOGIN {right} PASSWORD 'secret-of-{role}'; CREATE ROLE {database}_reader"));
+        self.server_sql(&format!(
+            "CREATE ROLE {role} LOGIN {right} PASSWORD 'secret-of-{role}'; CREATE ROLE {database}_reader"
+        ));
         self.server_sql(&format!("CREATE DATABASE {database} OWNER {role}"));
     }
 

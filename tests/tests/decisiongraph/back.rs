@@ -1,6 +1,6 @@
 //! Releases that are no good, and the narrowest way back that helps.
 
-use crate::{done, failure, run_to};
+use crate::{done, failure, place, run_to};
 use upgraded_tests::{Daemon, Graph, Install, Role, kind, last_run, outcome};
 
 /// "A narrower recovery path can be: revert to the previous code version, start the runtime, rebuild affected
@@ -30,8 +30,7 @@ fn where_a_rebuild_does_not_help_the_data_goes_back() {
     let mut daemon = Daemon::start(&graph).settled();
     let run = run_to(&mut daemon, "1.10.0", "rolled-back");
     let back = done(&run);
-    let place =
-        |step: &str| back.iter().position(|done| *done == step).unwrap_or_else(|| panic!("no `{step}`: {back:?}"));
+    let place = |step: &str| place(&back, step);
     assert!(place("b0-rebuild-main") < place("b0-verify-back"));
     assert!(place("b0-verify-back") < place("b1-restore-main"), "first the narrower way: {back:?}");
     assert!(!back.contains(&"b0-admit-back-main"), "nobody was let in to what was not verified: {back:?}");
@@ -85,7 +84,7 @@ fn a_release_that_crashes_at_start_goes_back_by_code_alone() {
     let run = run_to(&mut daemon, "1.6.0", "rolled-back");
     let (step, why) = failure(&run);
     assert_eq!(step, "h0-apply-main-1", "the wave that starts it: {why}");
-    assert!(why.contains("runtime"), "{why}");
+    assert!(why.contains("could not start application decisiongraph"), "what it said is told: {why}");
     let back = done(&run);
     assert!(!back.iter().any(|step| step.contains("rebuild") || step.contains("restore")), "{back:?}");
     assert_eq!(graph.database_id(), database);
@@ -108,8 +107,7 @@ fn a_rollback_by_hand_says_what_it_sets_aside_and_keeps_it() {
     graph.is_whole("1.1.0", None);
 
     daemon.told(&["rollback", &graph.name, "--yes"]);
-    let now =
-        daemon.end_of_run_after(last_run(&daemon.now()).saturating_sub(1).max(run["id"].as_u64().expect("an id")));
+    let now = daemon.end_of_run_after(run["id"].as_u64().expect("an id"));
     assert_eq!(outcome(&now), "rolled-back", "{now:#}");
     let now = daemon.wait("nothing is left to do", |now| kind(now) == "idle");
     assert_eq!((&now["installed"], &now["wanted"]), (&"1.0.0".into(), &"1.0.0".into()), "{now:#}");
@@ -131,8 +129,7 @@ fn without_a_frozen_copy_the_final_backup_is_whole_first_and_comes_back_from_the
     graph.sql(&format!("SELECT pg_create_logical_replication_slot('{}', 'test_decoding')", graph.database));
     let run = goes_back_with_its_data(&graph, "1.7.0");
     let steps = done(&run);
-    let place =
-        |step: &str| steps.iter().position(|done| *done == step).unwrap_or_else(|| panic!("no `{step}`: {steps:?}"));
+    let place = |step: &str| place(&steps, step);
     assert!(place("backup-final-main") < place("h0-apply-main-0"), "{steps:?}");
     assert!(place("backup-final-main") < place("b0-restore-main"), "{steps:?}");
     assert!(!steps.contains(&"backup-late-main"), "{steps:?}");

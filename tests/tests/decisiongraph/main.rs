@@ -25,6 +25,11 @@ fn done(run: &Value) -> Vec<&str> {
     steps.filter_map(|step| step["id"].as_str()).collect()
 }
 
+/// When it was begun, among the others.
+fn place(done: &[&str], step: &str) -> usize {
+    done.iter().position(|other| *other == step).unwrap_or_else(|| panic!("no `{step}`: {done:?}"))
+}
+
 /// Where and why the run turned round.
 fn failure(run: &Value) -> (&str, &str) {
     let text = |field: &str| run["failure"][field].as_str().unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Several datastores of one deployment go back as a set.
 
-use crate::{done, failure, run_to};
+use crate::{done, failure, place, run_to};
 use upgraded_tests::{Daemon, Graph, Install};
 
 const ROWS: &str = "SELECT count(*), md5(string_agg(t::text, ',' ORDER BY t::text)) FROM entries t";
@@ -33,8 +33,7 @@ fn two_databases_go_back_to_one_quiesce() {
     let run = run_to(&mut daemon, "1.7.0", "rolled-back");
     assert_eq!(failure(&run).0, "h0-verify");
     let steps = done(&run);
-    let place =
-        |step: &str| steps.iter().position(|done| *done == step).unwrap_or_else(|| panic!("no `{step}`: {steps:?}"));
+    let place = |step: &str| place(&steps, step);
     assert!(place("fence-audit") < place("freeze-main"), "both are fenced before one is frozen: {steps:?}");
     assert!(place("b0-restore-audit") < place("b0-restore-main"), "in reverse: {steps:?}");
     assert!(

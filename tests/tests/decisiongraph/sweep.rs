@@ -6,7 +6,7 @@
 //! `UPGRADED_SWEEP_STRIDE=6` cuts at every sixth record only.
 
 use std::sync::Mutex;
-use upgraded_tests::{Cut, Daemon, Graph, Install, kind, outcome, stride};
+use upgraded_tests::{Cut, Daemon, Graph, Install, kind, last_run, outcome, stride};
 
 const LANES: usize = 2;
 
@@ -134,7 +134,7 @@ impl<'a> Lane<'a> {
         let now = self.daemon().wait("the run ends", |now| is_over(now, runs) && kind(now) == rests);
         assert_eq!(outcome(&now), ends_as, "{now:#}");
         self.daemon().wait("it knows what stands", |now| now["installed"] == stands);
-        assert_eq!(self.daemon().runs() as u64, runs, "nothing began by itself");
+        assert_eq!(last_run(&self.daemon().now()), runs, "nothing began by itself");
         self.graph.is_whole(stands, None);
     }
 
@@ -147,9 +147,8 @@ impl<'a> Lane<'a> {
         let from = self.story.from;
         self.graph.put_back();
         self.graph.edit_version(from);
-        self.daemon().wait("it is as before", |now| {
-            now["installed"] == from && now["wanted"] == from && kind(now) == "idle"
-        });
+        self.daemon()
+            .wait("it is as before", |now| now["installed"] == from && now["wanted"] == from && kind(now) == "idle");
     }
 
     fn daemon(&mut self) -> &mut Daemon<'a> {

@@ -85,11 +85,12 @@ fn an_upgrade_to_a_commit_that_has_no_tag() {
     graph.is_tidy(&commit);
 
     // It is what the file says, so that nothing begins when the file is looked at again.
+    let check = daemon.told(&["check", &graph.name]);
+    assert_eq!((&check["from"], &check["to"]), (&commit.as_str().into(), &commit.as_str().into()), "{check:#}");
     graph.edit(|text| format!("{text}# saved again\n"));
-    daemon.wait("it has looked", |now| now["installed"] == commit.as_str() && kind(now) == "idle");
     daemon.look();
-    let now = daemon.wait("it has looked again", |now| kind(now) == "idle");
-    assert_eq!((daemon.runs(), &now["installed"]), (1, &commit.as_str().into()));
+    let now = daemon.wait("it has looked", |now| now["installed"] == commit.as_str() && kind(now) == "idle");
+    assert_eq!(daemon.runs(), 1, "{now:#}");
 }
 
 /// A commit that has a name would be known by its name afterwards, and never be what the file says.
