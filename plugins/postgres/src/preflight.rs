@@ -238,7 +238,7 @@ const INSIDE: &[Question] = &[
         sql: "SELECT DISTINCT pg_get_userbyid(x.owner) FROM (SELECT 'pg_class'::regclass, oid, relowner FROM pg_class \
             UNION ALL SELECT 'pg_proc'::regclass, oid, proowner FROM pg_proc \
             UNION ALL SELECT 'pg_type'::regclass, oid, typowner FROM pg_type \
-            UNION ALL SELECT 'pg_namespace'::regclass, oid, nspowner FROM pg_namespace) x(catalog, oid, owner) \
+            UNION ALL SELECT 'pg_namespace'::regclass, oid, nspowner FROM pg_namespace WHERE nspname !~ '^pg_') x(catalog, oid, owner) \
             WHERE x.oid >= 16384 AND NOT pg_has_role(x.owner, 'USAGE') AND NOT EXISTS (SELECT FROM pg_depend d \
              WHERE d.classid = x.catalog AND d.objid = x.oid AND d.deptype IN ('e', 'i')) ORDER BY 1",
         message: "the host may not make objects of the roles that own some",

@@ -1,5 +1,5 @@
 # The upgrade that the daemon makes, as a script would: the same steps in the same order, by git, pg_dump, restic, psql and
-# curl. Each backup is read back and counted, as the daemon's are.
+# curl. What is frozen is counted, and the backup read back and counted, as the daemon's are.
 set -eu
 
 sql() { psql -XqAt -v ON_ERROR_STOP=1 -d "$1" -c "$2"; }
@@ -31,7 +31,6 @@ commit=$(git --git-dir=repository.git rev-parse "v$TO^{commit}")
 mkdir "releases/$commit"
 git --git-dir=repository.git archive "$commit" | tar -x -C "releases/$commit"
 (cd "releases/$commit/beam" && "$MIX" deps.get && "$MIX" compile)
-save "$DATABASE"
 smoke
 
 "$MIX" dg.service stop gate

@@ -41,7 +41,7 @@ impl Server {
         }
         let rows = (megabytes << 20) / (TABLES * ROW_BYTES);
         let tables: String = (1..=TABLES).map(|number| table(number, rows)).collect();
-        run(self.cluster.psql(OWNER, &database).args(["-c", WORDS, "-c", &tables]))?;
+        run(self.cluster.psql(OWNER, &database).args(["-c", WORDS, "-c", &tables, "-c", "DROP TABLE word, sentence"]))?;
         run(self.cluster.psql(SUPERUSER, &database).args(["-c", "VACUUM ANALYZE", "-c", "CHECKPOINT"]))?;
         let size = self.sql(&database, "SELECT pg_database_size(current_database()) >> 20")?;
         eprintln!("  {database}: {size} MiB");
@@ -80,9 +80,9 @@ impl Server {
 }
 
 /// A quarter of a million sentences of a thousand words: a megabyte of rows hardly says one of them twice.
-const WORDS: &str = "CREATE TEMPORARY TABLE word AS SELECT g AS id, \
+const WORDS: &str = "CREATE UNLOGGED TABLE word AS SELECT g AS id, \
     left(translate(md5(g::text), '0123456789', 'aeioustrnl'), 2 + g * 7 % 9) AS word FROM generate_series(0, 1023) g; \
-    CREATE TEMPORARY TABLE sentence AS SELECT s AS id, string_agg(word, ' ') AS text \
+    CREATE UNLOGGED TABLE sentence AS SELECT s AS id, string_agg(word, ' ') AS text \
     FROM generate_series(0, 262143) s, generate_series(0, 7) k JOIN word ON true \
     WHERE word.id = (hashint4(s * 8 + k) & 1023) GROUP BY s; ANALYZE sentence";
 

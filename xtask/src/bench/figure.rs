@@ -90,7 +90,7 @@ mod tests {
         assert_eq!((quantile(&hundred, 0.5), quantile(&hundred, 0.99)), (Some(50.0), Some(99.0)));
         assert_eq!((quantile(&[3.0], 0.99), quantile(&[], 0.5)), (Some(3.0), None));
         let mut samples = Samples::default();
-        [9.0, 1.0, 2.0].map(|value| samples.add("a", value));
+        [9.0, 1.0, 2.0].iter().for_each(|value| samples.add("a", *value));
         assert_eq!((samples.median("a"), samples.median("b")), (Some(2.0), None));
     }
 

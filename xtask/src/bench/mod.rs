@@ -88,7 +88,8 @@ impl Bench<'_> {
         let rest = Rest { programs: &self.programs, interrupt: &self.interrupt };
         if self.wants("latency") {
             eprintln!("latency");
-            rest.latency(EDITS, &mut self.samples)?;
+            let edits = if self.options.dev { EDITS / 10 } else { EDITS };
+            rest.latency(edits, &mut self.samples)?;
         }
         if self.wants("rest") {
             eprintln!("rest");

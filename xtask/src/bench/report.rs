@@ -42,7 +42,7 @@ impl Machine {
             memory_gib: kib.split(' ').next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or_default() >> 20,
             kernel: first("uname", &["-r"]),
             postgres,
-            restic: first("restic", &["version"]),
+            restic: first("restic", &["version"]).split(' ').take(2).collect::<Vec<_>>().join(" "),
             date: first("date", &["+%Y-%m-%d"]),
             megabytes,
         }

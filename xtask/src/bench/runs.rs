@@ -48,7 +48,7 @@ impl Runs<'_> {
             ("downtime", downtime),
             ("freeze", phases.took("freeze")),
             ("rest", downtime - phases.took("freeze")),
-            ("backup", phases.took("backup-ahead")),
+            ("backup", phases.took("backup-late")),
         ];
         for (what, seconds) in told {
             eprintln!("  {:<18} {seconds:.3} s", format!("{what}/{name}"));

@@ -43,6 +43,8 @@ impl Site {
         let settings =
             format!("title = \"Notes of the house\"\n\n[web]\nlisten = \"{web}\"\n\n[front]\nlisten = \"{front}\"\n");
         fs::write(site.product_file(), settings)?;
+        // Before anything runs: what is written later beneath a running product's folder may be the product's.
+        fs::write(site.home().join("releases.toml"), include_str!("../../../examples/notes/releases.toml"))?;
         site.run(Command::new(&site.notes).arg("make-repository").arg(site.repository()))?;
         site.lay_out(FIRST)?;
         site.notes(&["migrate"])?;
@@ -51,7 +53,6 @@ impl Site {
         site.notes(&["start", "web"])?;
         site.notes(&["start", "front"])?;
         fs::write(site.settings_file(), site.settings(programs))?;
-        fs::write(site.home().join("releases.toml"), include_str!("../../../examples/notes/releases.toml"))?;
         fs::write(site.deployment_file(), site.deployment(product, web))?;
         Ok(site)
     }
