@@ -34,7 +34,7 @@ impl Rest<'_> {
             self.start(&site, 1, "1", samples)?.stop()?;
         }
         let mut daemon = self.settled(&site)?;
-        site.edit_version("1.1.0")?;
+        site.edit_version_quietly("1.1.0")?;
         self.wait(&mut daemon, &site, |now| now["last_run"]["outcome"]["outcome"] == "committed")?;
         std::thread::sleep(UNTIL_AT_REST);
         tell_weight(&daemon, "1-after", samples)?;
