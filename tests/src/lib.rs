@@ -5,10 +5,10 @@
 
 mod cut;
 mod daemon;
-mod hold;
-mod power;
 mod graph;
+mod hold;
 mod machine;
+mod power;
 mod programs;
 mod release;
 mod site;
@@ -17,8 +17,8 @@ mod tinker;
 
 pub use cut::Cut;
 pub use daemon::Daemon;
-pub use hold::Hold;
 pub use graph::{Graph, Install, Role};
+pub use hold::Hold;
 pub use machine::Machine;
 pub use programs::Programs;
 pub use release::Release;

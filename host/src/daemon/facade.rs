@@ -135,7 +135,8 @@ fn admitted_at(records: &[Record]) -> Option<Timestamp> {
 }
 
 fn to_confirm(row: &RunRow, writes_since: Timestamp) -> RollbackAnswer {
-    let message = format!("it took `{}` from {} to {}, and users may have written since", row.deployment, row.from, row.to);
+    let message =
+        format!("it took `{}` from {} to {}, and users may have written since", row.deployment, row.from, row.to);
     RollbackAnswer::NeedsConfirmation { run: row.run, to: row.from.clone(), writes_since, message }
 }
 
