@@ -86,7 +86,7 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
         && settled == digest(&text)
     {
         let wanted = line_of(&text, "version").unwrap_or_default();
-        if !quarantined(host, entry, &wanted) {
+        if !quarantined(host, entry, &text, &wanted) {
             settle(host, entry, &text, &wanted, version);
         }
         return None;
@@ -112,14 +112,14 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
             return Some(LOOK_AGAIN);
         }
     };
+    if quarantined(host, entry, &text, &deployment.version) {
+        return None;
+    }
     host.update(entry, |seen| {
         seen.product = Some(deployment.product.binding.plugin.clone());
         seen.wanted = Some(deployment.version.clone());
+        seen.state = State::Planning;
     });
-    if quarantined(host, entry, &deployment.version) {
-        return None;
-    }
-    host.update(entry, |seen| seen.state = State::Planning);
     let ready = match host.ready(deployment).await {
         Ok(ready) => ready,
         Err(failure) => {
@@ -195,7 +195,7 @@ fn resting(host: &Host, entry: &Entry, wanted: &str, installed: &str) -> State {
 }
 
 /// A version that failed here stays untouched; any other lifts the quarantine.
-fn quarantined(host: &Host, entry: &Entry, wanted: &str) -> bool {
+fn quarantined(host: &Host, entry: &Entry, text: &str, wanted: &str) -> bool {
     let Ok(Some(Quarantine { version, run, why, .. })) = host.journal.quarantined(&entry.name) else { return false };
     if version != wanted {
         let _ = host.journal.lift_quarantine(&entry.name);
@@ -204,6 +204,7 @@ fn quarantined(host: &Host, entry: &Entry, wanted: &str) -> bool {
     // The run that failed put back what it began with.
     let before = host.journal.run(run).ok().filter(|run| matches!(run.outcome, Some(Outcome::RolledBack(_))));
     host.update(entry, |seen| {
+        seen.product = line_of(text, "product");
         seen.wanted = Some(version.clone());
         seen.installed = seen.installed.take().or(before.map(|run| run.from));
         seen.state = State::Quarantined { version, run, why };

@@ -25,7 +25,7 @@ pub fn from_frozen(server: &impl Server, names: &Names, step: &str) -> Result<()
     let Some(found) = Database::find(&maintenance, &copy)? else {
         return used_up(server, &maintenance, names, step);
     };
-    let evidence = opened(server, names, &copy, |connection| evidence::read(connection))?;
+    let evidence = opened(server, names, &copy, evidence::read)?;
     let note = Note::read(found.comment.as_deref());
     let note = note.ok_or_else(|| Error::conflict(format!("`{copy}` is no frozen copy of ours")))?;
     let replacement = Replacement { oid: found.oid, frozen: Some(step.into()), evidence: Some(evidence) };

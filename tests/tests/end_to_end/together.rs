@@ -87,5 +87,7 @@ fn a_version_that_is_wanted_during_a_run_waits_for_its_end() {
     daemon.told(&["approve", &site.name]);
     let now = daemon.end_of_run_to("2.0.0");
     assert_eq!(outcome(&now), "committed", "{now:#}");
+    // With the setting that the release brought.
+    site.edit_product(str::to_owned);
     site.is_whole("2.0.0", None);
 }
