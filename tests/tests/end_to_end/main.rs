@@ -4,6 +4,7 @@
 mod bad_input;
 mod cancelled;
 mod command_line;
+mod documents;
 mod failing;
 mod full_disk;
 mod good;
