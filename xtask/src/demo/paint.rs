@@ -20,7 +20,10 @@ pub fn bad(text: &str) {
 }
 /// What the daemon says of itself.
 pub fn news(mark: &str, colour: &str, text: &str) {
-    line(&format!("  {} {}", styled("2", "│"), styled(colour, &format!("{mark} {text}"))));
+    for (number, part) in text.lines().enumerate() {
+        let mark = if number == 0 { mark } else { " " };
+        line(&format!("  {} {}", styled("2", "│"), styled(colour, &format!("{mark} {part}"))));
+    }
 }
 
 fn line(text: &str) {

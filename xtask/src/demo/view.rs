@@ -53,7 +53,8 @@ impl Lines {
             "finished" => match event["outcome"]["outcome"].as_str() {
                 Some("committed") => paint::news("●", "1;32", "committed"),
                 Some(outcome) => {
-                    let why = event["outcome"]["why"].as_str().unwrap_or_default();
+                    // All of it was told with the step that failed.
+                    let why = event["outcome"]["why"].as_str().and_then(|why| why.lines().next()).unwrap_or_default();
                     paint::news("●", "1;35", &format!("{outcome}: {why}"));
                 }
                 None => {}

@@ -54,7 +54,7 @@ pub fn run_table(runs: &[RunSummary], clock: &Clock, paint: Paint, width: Option
             clock.date(run.started_at),
             run.ended_at.map(|end| duration(seconds(run.started_at, end))).unwrap_or_default(),
             run.downtime_s.map(duration).unwrap_or_default(),
-            run.outcome.as_ref().map_or_else(|| paint.cyan("open"), |how| outcome(how, paint)),
+            run.outcome.as_ref().map_or_else(|| paint.cyan("open"), |how| brief_outcome(how, paint)),
         ]);
     }
     table.render(width)
