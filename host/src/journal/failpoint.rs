@@ -4,8 +4,8 @@
 use crate::plan::event::Event;
 
 /// `<place>:<n>` ends the process with SIGKILL at the n-th passage (from 1) of `record`, `before-effect`, `after-effect`,
-/// or of a step's record: `started h0-apply-main-0`, `succeeded fence-main`. It stands in `UPGRADED_FAILPOINT`, or in the file that `UPGRADED_FAILPOINT_FILE` names, which may
-/// change while the daemon runs: passages are counted from then on.
+/// or of a step's record: `started h0-apply-main-0`, `succeeded fence-main`. It stands in `UPGRADED_FAILPOINT`, or in the
+/// file that `UPGRADED_FAILPOINT_FILE` names, which may change while the daemon runs: passages are counted from then on.
 #[cfg(feature = "failpoints")]
 pub fn failpoint(place: &str) {
     use std::sync::{Mutex, PoisonError};
