@@ -28,7 +28,7 @@ pub const SERVICE_VARIABLE: &str = "UPGRADED_SERVICE";
 
 const POLL: Duration = Duration::from_millis(250);
 const STATUS_WITHIN: Duration = Duration::from_secs(60);
-/// How long a service may be silent and not run after its start command said that it was started.
+/// Half of the idle deadline, where that is less.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,25 +108,27 @@ impl Service<'_> {
         if self.status().await? == Status::Running {
             return Ok(());
         }
-        match &self.config.control {
+        let started = match &self.config.control {
             ServiceControl::Unit(unit) => activity.watch(idle, self.start_unit(activity, unit)).await,
-            ServiceControl::Commands { start, .. } => activity.watch(idle, self.start_commands(activity, start)).await,
-        }
-        .map_err(|error| self.silent(error, "start"))
+            ServiceControl::Commands { start, .. } => {
+                activity.watch(idle, self.start_commands(activity, start, START_PATIENCE.min(idle / 2))).await
+            }
+        };
+        self.or_silent(started, "start").await
     }
 
     pub async fn stop(&self, activity: &Activity, idle: Duration, why: &str) -> Result<(), VerbError> {
         self.make_folder()?;
         let hold = self.hold();
         hold.set(why).map_err(io_error("hold a service"))?;
-        match &self.config.control {
+        let stopped = match &self.config.control {
             ServiceControl::Unit(unit) => {
                 self.machine.systemd.respect(unit, &hold).await?;
                 activity.watch(idle, self.stop_unit(activity, unit)).await
             }
             ServiceControl::Commands { stop, .. } => activity.watch(idle, self.stop_commands(activity, stop)).await,
-        }
-        .map_err(|error| self.silent(error, "stop"))
+        };
+        self.or_silent(stopped, "stop").await
     }
 
     async fn start_unit(&self, activity: &Activity, unit: &str) -> Result<(), VerbError> {
@@ -169,7 +171,13 @@ impl Service<'_> {
         Ok(())
     }
 
-    async fn start_commands(&self, activity: &Activity, start: &CommandConfig) -> Result<(), VerbError> {
+    /// `patience`: how long it may be silent and not run after its start command said that it was started.
+    async fn start_commands(
+        &self,
+        activity: &Activity,
+        start: &CommandConfig,
+        patience: Duration,
+    ) -> Result<(), VerbError> {
         let mut launched = match self.launcher()? {
             // Left by a daemon that is gone: a second one beside it would start the service twice.
             Some(earlier) => {
@@ -195,7 +203,7 @@ impl Service<'_> {
                 Ended::With(exit) if !exit.success() => {
                     return Err(self.failed(&format!("did not start: its start command ended with {exit}")).await);
                 }
-                Ended::With(_) if quiet_since.elapsed() > START_PATIENCE => {
+                Ended::With(_) if quiet_since.elapsed() > patience => {
                     return Err(self.failed("did not start, though its start command says so").await);
                 }
                 Ended::With(_) => {}
@@ -289,18 +297,23 @@ impl Service<'_> {
         durable::make_folder(folder).map_err(io_error("make the folder of services"))
     }
 
-    /// An error that ends with the last lines of the log.
     pub async fn failed(&self, what: &str) -> VerbError {
-        let tail = log::tail(self).await;
-        let tail = if tail.is_empty() { tail } else { format!(":\n{tail}") };
-        VerbError::other("service", format!("the service `{}` {what}{tail}", self.name))
+        VerbError::other("service", self.told(what).await)
     }
 
-    fn silent(&self, error: VerbError, verb: &str) -> VerbError {
-        match error {
-            VerbError::Timeout => {
-                let what = format!("the service `{}` did not {verb}, and nothing was heard of it any more", self.name);
-                VerbError::other("timeout", what)
+    /// Ends with the last lines of the log.
+    async fn told(&self, what: &str) -> String {
+        let tail = log::tail(self).await;
+        let tail = if tail.is_empty() { tail } else { format!(":\n{tail}") };
+        format!("the service `{}` {what}{tail}", self.name)
+    }
+
+    /// A silence is told with what was last heard.
+    async fn or_silent(&self, outcome: Result<(), VerbError>, verb: &str) -> Result<(), VerbError> {
+        match outcome {
+            Err(VerbError::Timeout) => {
+                let what = format!("did not {verb}, and nothing was heard of it any more");
+                Err(VerbError::other("timeout", self.told(&what).await))
             }
             other => other,
         }

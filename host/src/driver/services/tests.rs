@@ -22,8 +22,9 @@ cd "$(dirname "$0")"
 case "$1" in
 start)
   [ -e broken ] && { echo cannot bind; exit 3; }
+  rm -f web.pid
   setsid sh -c 'echo $$ > web.pid; echo migrating 1/2 >> web.log; sleep 0.1; echo ready >> web.log; exec 3>> data/store; exec sleep 9999' < /dev/null > /dev/null 2>&1 &
-  for i in 1 2 3 4 5 6 7 8 9 10; do [ -e web.pid ] && exit 0; sleep 0.1; done; exit 1 ;;
+  for i in 1 2 3 4 5 6 7 8 9 10; do [ -s web.pid ] && exit 0; sleep 0.1; done; exit 1 ;;
 stop) [ -e deaf ] || kill "$(cat web.pid)"; exit 0 ;;
 status) kill -0 "$(cat web.pid 2>/dev/null)" 2>/dev/null ;;
 esac
@@ -138,8 +139,31 @@ async fn a_stop_that_does_not_stop_names_the_service() {
     fs::write(shop.path("deaf"), "").unwrap();
     shop.services.idle = Duration::from_millis(1500);
     let error = shop.services.stop(&shop.cx, &[web()]).await.unwrap_err();
-    assert_eq!(error.to_string(), "the service `main/web` did not stop, and nothing was heard of it any more");
+    let error = error.to_string();
+    assert!(error.starts_with("the service `main/web` did not stop, and nothing was heard of it any more:\n"), "{error}");
+    assert!(error.ends_with("ready"), "the last that it said: {error}");
     assert!(shop.running().await && shop.hold().is_set());
+}
+
+#[tokio::test]
+async fn a_service_that_ends_after_its_start_command_says_why() {
+    let script = "#!/bin/sh\n[ \"$1\" = start ] && echo 'the store is locked' >> \"$(dirname \"$0\")/web.log\"\nexit \"$2\"\n";
+    let mut shop = shop(
+        |folder| {
+            let server = testing::script(&folder.join("shop/brief"), script).display().to_string();
+            let command = |verb, exit| testing::command(&[&server, verb, exit]);
+            ServiceControl::Commands {
+                start: command("start", "0"),
+                stop: command("stop", "0"),
+                status: command("status", "3"),
+            }
+        },
+        None,
+    );
+    shop.services.idle = Duration::from_secs(2);
+    let error = shop.services.start(&shop.cx, &[web()]).await.unwrap_err().to_string();
+    let what = "the service `main/web` did not start, though its start command says so:\nthe store is locked";
+    assert_eq!(error, what);
 }
 
 #[tokio::test]
@@ -308,6 +332,7 @@ show) alive && state=active || state=inactive; printf 'ActiveState=%s\nLoadState
 start)
   hold=$(sed -n 's/^ConditionPathExists=!//p' units/shop.service.d/90-upgraded.conf 2>/dev/null)
   if [ -n "$hold" ] && [ -e reloaded ] && [ -e "$hold" ]; then exit 0; fi
+  rm -f web.pid
   setsid sh -c 'echo $$ > web.pid; exec sleep 9999' < /dev/null > /dev/null 2>&1 &
   while [ ! -s web.pid ]; do sleep 0.05; done ;;
 stop) kill "$(cat web.pid)" ;;
