@@ -15,6 +15,8 @@ mod imports {
                 import upgraded:plugin/services@0.1.0;
                 import upgraded:plugin/control@0.1.0;
                 import upgraded:plugin/process@0.1.0;
+                import upgraded:plugin/images@0.1.0;
+                import upgraded:plugin/compose@0.1.0;
                 import upgraded:plugin/checkout@0.1.0;
                 import upgraded:plugin/trees@0.1.0;
                 import upgraded:plugin/sqlite@0.1.0;
@@ -82,7 +84,7 @@ pub mod raw {
 
 #[cfg(target_arch = "wasm32")]
 pub use imports::upgraded::plugin::{checkout, control, files, sqlite, trees};
-pub use imports::upgraded::plugin::{http, postgres, process, run, services, types};
+pub use imports::upgraded::plugin::{compose, http, images, postgres, process, run, services, types};
 pub use raw::datastore::exports::upgraded::plugin::datastore;
 pub use raw::meta::exports::upgraded::plugin::meta;
 pub use raw::platform::exports::upgraded::plugin::platform;

@@ -5,7 +5,7 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 use crate::fake::State;
-use crate::{Command, Error, Exit, Level, MajorVersions, Request, Response, Result, Service, ServiceRef, Watch};
+use crate::{Command, Container, Declared, Error, Exit, Image, Level, MajorVersions, OneOff, Registered, Request, Response, Result, Service, ServiceRef, Watch};
 
 /// What stands behind a host: nothing in a component, a script in a test.
 #[derive(Clone)]
@@ -80,7 +80,7 @@ hosts! {
     /// What a product may ask for.
     ProductHost: files Files, services Services, checkout Checkout, process Process, http Http;
     /// What a platform may ask for.
-    PlatformHost: files Files, services Services, control Control, checkout Checkout, process Process, http Http;
+    PlatformHost: files Files, services Services, control Control, images Images, compose Compose, checkout Checkout, process Process, http Http;
     /// What a datastore may ask for.
     DatastoreHost: services Services, trees Trees, sqlite Sqlite, postgres Postgres, http Http;
 }
@@ -121,6 +121,34 @@ interfaces! {
         start(names: &[ServiceRef]) -> ();
         /// Stops them, and keeps them stopped across a reboot.
         stop(names: &[ServiceRef]) -> ();
+    }
+    /// The images of the platform's container engine.
+    Images in images {
+        /// What the engine runs on, for example `linux/amd64`.
+        platform() -> String;
+        /// None: the engine has none of this name.
+        find(reference: &str) -> Option<Image>;
+        /// What the registry has under this name; brings nothing here.
+        look_up(reference: &str) -> Registered;
+        /// Brings it here and holds it.
+        pull(reference: &str) -> Image;
+        /// Holds one that is here.
+        hold(id: &str) -> ();
+        /// The name stands for this image again.
+        point(reference: &str, id: &str) -> ();
+    }
+    /// The Compose project in the deployment's folder; `control` starts and stops its services.
+    Compose in compose {
+        /// What the files say; `planned`: with the edits of the plan laid over them.
+        services(planned: bool) -> Vec<Declared>;
+        containers() -> Vec<Container>;
+        /// In a fresh container of the service's image; its exit, whatever its code.
+        run(command: &OneOff) -> Exit;
+        build(services: &[String]) -> ();
+        /// `network:NAME`, `volume:NAME`.
+        resources() -> Vec<String>;
+        /// Removes containers of services that the files no longer have, and those of the project's resources.
+        remove(resources: &[String]) -> ();
     }
     /// Commands that the operator named.
     Process in process {

@@ -14,13 +14,16 @@ mod call;
 pub mod fake;
 mod host;
 pub mod joined;
+mod hop_services;
 mod nearest;
 mod role;
 pub mod rules;
 mod words;
 
+pub use bindings::compose::{Container, ContainerState, Declared, Mount, OneOff};
 pub use bindings::datastore::{BackupRef, Origin};
 pub use bindings::http::{Request, Response, SecretHeader};
+pub use bindings::images::{Image, Registered};
 pub use bindings::meta::Need;
 pub use bindings::postgres::MajorVersions;
 pub use bindings::process::{Command, Exit};
@@ -32,9 +35,10 @@ pub use bindings::types::{
 };
 pub use call::{Call, NoSettings, Paths, Secret};
 pub use host::{
-    Checkout, Control, DatastoreHost, Files, Http, PlatformHost, Postgres, Process, ProductHost, Services, Session,
+    Checkout, Compose, Control, DatastoreHost, Files, Http, Images, PlatformHost, Postgres, Process, ProductHost, Services, Session,
     Sqlite, Trees,
 };
+pub use hop_services::HopServices;
 pub use nearest::nearest;
 pub use role::{Datastore, Platform, Product, schema};
 pub use {schemars, serde, serde_json};

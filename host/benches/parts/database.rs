@@ -15,7 +15,7 @@ use upgraded::activity::Activity;
 use upgraded::config::{BindingConfig, Deployment, Grants, ServerConfig};
 use upgraded::context::{Site, StepContext};
 use upgraded::driver::Drivers;
-use upgraded::driver::postgres::Postgres;
+use upgraded::driver::postgres::{Postgres, Server};
 use upgraded::effect::{Effects, Ledger, LedgerError};
 use upgraded::model::{Binding, Origin, Role};
 use upgraded::plan::event::Event;
@@ -172,6 +172,7 @@ impl Bench<'_> {
 
     fn server(&self, database: &str) -> ServerConfig {
         ServerConfig {
+            service: None,
             host: self.place.host.display().to_string(),
             port: self.place.port,
             user: USER.into(),
@@ -187,7 +188,7 @@ impl Bench<'_> {
         let key = folder.join("vault-key");
         Vault::make_key(&key)?;
         let vault = Vault::open(&folder.join("dumps"), &key)?;
-        Ok(Postgres::new(Some(self.server(&self.place.database)), vault, folder.join("scratch"), IDLE))
+        Ok(Postgres::new(Some(Server::at(self.server(&self.place.database))), vault, folder.join("scratch"), IDLE))
     }
 
     fn dump(&self, driver: &Postgres) -> Result<String> {

@@ -16,6 +16,7 @@ pub struct Granted {
     directory: bool,
     repository: bool,
     services: bool,
+    engine: bool,
     commands: BTreeSet<String>,
     paths: BTreeSet<String>,
     http: bool,
@@ -33,6 +34,7 @@ impl Granted {
             directory: false,
             repository: false,
             services: false,
+            engine: false,
             commands: BTreeSet::new(),
             paths: BTreeSet::new(),
             http: false,
@@ -58,7 +60,8 @@ impl Granted {
             platform,
             directory: grants().any(|grants| grants.directory.is_some()),
             repository: grants().any(|grants| grants.repository.is_some()),
-            services: grants().any(|grants| !grants.services.is_empty()),
+            services: grants().any(|grants| !grants.services.is_empty() || grants.engine.is_some()),
+            engine: grants().any(|grants| grants.engine.is_some() && grants.directory.is_some()),
             commands: grants().flat_map(|grants| grants.commands.keys().cloned()).collect(),
             paths: config.grants.paths.keys().cloned().collect(),
             http: !config.grants.http.is_empty(),
@@ -77,6 +80,10 @@ impl Granted {
 
     pub fn services(&self, verb: &str) -> Result<(), VerbError> {
         self.allow(self.services, verb, &format!("a table `[{}.services.NAME]`", self.platform))
+    }
+
+    pub fn engine(&self, verb: &str) -> Result<(), VerbError> {
+        self.allow(self.engine, verb, &format!("`engine` and `directory` in `[{}]`", self.platform))
     }
 
     pub fn command(&self, verb: &str, name: &str) -> Result<(), VerbError> {

@@ -8,12 +8,14 @@ pub mod bindings;
 pub mod limits;
 
 mod checkout;
+mod compose;
 mod control;
 mod error;
 mod files;
 mod grants;
 mod guest;
 mod http;
+mod images;
 mod post;
 mod postgres;
 mod process;
@@ -39,7 +41,9 @@ use crate::model::Role;
 pub fn offered(role: Role) -> &'static [&'static str] {
     match role {
         Role::Product => &["types", "run", "files", "services", "checkout", "process", "http"],
-        Role::Platform => &["types", "run", "files", "services", "control", "checkout", "process", "http"],
+        Role::Platform => &[
+            "types", "run", "files", "services", "control", "images", "compose", "checkout", "process", "http",
+        ],
         Role::Datastore => &["types", "run", "services", "trees", "sqlite", "postgres", "http"],
     }
 }

@@ -3,7 +3,7 @@
 
 use super::secret::SecretSource;
 use super::window::Window;
-use crate::model::{Binding, Role};
+use crate::model::{Binding, Role, ServiceRef};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -60,6 +60,10 @@ pub struct Grants {
     pub services: BTreeMap<String, ServiceConfig>,
     /// `[….commands.NAME]`
     pub commands: BTreeMap<String, CommandConfig>,
+    /// `engine`: the container engine whose containers are the platform's services.
+    pub engine: Option<EngineConfig>,
+    /// `[….compose]`: which of the folder's Compose files, where it isn't what `docker compose` would take.
+    pub compose: ComposeConfig,
     /// `http`: origins, for example `http://127.0.0.1:8080`.
     pub http: Vec<String>,
     /// `server`: the PostgreSQL server and the database bound to it.
@@ -110,8 +114,29 @@ pub enum EnvironmentValue {
     Secret(SecretSource),
 }
 
+/// A container engine of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineConfig {
+    pub socket: PathBuf,
+    /// The folder of its client's settings, where logins to registries are kept.
+    pub client: Option<PathBuf>,
+}
+
+/// Paths are relative to the platform's `directory`. What is empty is for `docker compose` to find.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ComposeConfig {
+    pub files: Vec<PathBuf>,
+    pub env_files: Vec<PathBuf>,
+    pub profiles: Vec<String>,
+    /// The project's name.
+    pub project: Option<String>,
+}
+
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
+    /// A service of a platform with a container engine, in which the server runs; its address and tools are then those
+    /// of its container.
+    pub service: Option<ServiceRef>,
     /// A host's name, an address, or the folder of a Unix socket.
     pub host: String,
     pub port: u16,

@@ -5,6 +5,7 @@ use super::looks::Ready;
 use crate::activity::Activity;
 use crate::config::Drill;
 use crate::driver::postgres::Place;
+use crate::driver::services::OpenFile;
 use crate::model::Finding;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
@@ -150,24 +151,33 @@ async fn unbound_stores(ready: &Ready) -> Vec<Finding> {
         bound.iter().any(|base| path.starts_with(base) || companion(base))
             || disposable.iter().any(|base| path.starts_with(base) || companion(base))
     };
-    let mut found: BTreeSet<(PathBuf, String)> = BTreeSet::new();
+    let volumes: BTreeSet<&str> =
+        deployment.policy.disposable.iter().filter_map(|entry| entry.strip_prefix("volume:")).collect();
+    let mut found: BTreeSet<OpenFile> = BTreeSet::new();
     let mut findings = Vec::new();
     for platform in &deployment.platforms {
         if let Some(drivers) = ready.drivers.get(&super::looks::key(platform)) {
             match drivers.services.open_for_writing().await {
-                Ok(files) => found.extend(files.into_iter().map(|file| (file.path, file.service))),
+                Ok(files) => found.extend(files),
                 Err(error) => findings.push(Finding::blocker("host", "unbound-store", error.to_string())),
             }
         }
     }
-    let blocker = |(path, service): (PathBuf, String)| {
-        let message = format!("`{service}` writes to `{}`, which no datastore names", path.display());
+    let blocker = |OpenFile { path, volume, service }: OpenFile| {
+        let (what, disposable) = match &volume {
+            Some(volume) => (format!("the volume `{volume}`"), format!("volume:{volume}")),
+            None => {
+                let shown = path.strip_prefix(&directory).unwrap_or(&path).display().to_string();
+                (format!("`{}`", path.display()), format!("path:{shown}"))
+            }
+        };
+        let message = format!("`{service}` writes to {what}, which no datastore names");
         let hint = format!(
-            "name it in a datastore's `paths`, or list `path:{}` under `[policy] disposable` if it may be lost",
-            path.strip_prefix(&directory).unwrap_or(&path).display()
+            "name it in a datastore's `paths`, or list `{disposable}` under `[policy] disposable` if it may be lost"
         );
         Finding::blocker("host", "unbound-store", message).hint(hint)
     };
-    findings.extend(found.into_iter().filter(|(path, _)| !accounted(path)).map(blocker));
+    let may_be_lost = |file: &OpenFile| file.volume.as_deref().is_some_and(|volume| volumes.contains(volume));
+    findings.extend(found.into_iter().filter(|file| !accounted(&file.path) && !may_be_lost(file)).map(blocker));
     findings
 }

@@ -140,6 +140,17 @@ impl Hands for RealHands {
         Ok(kept)
     }
 
+    fn lay_over(&self, edits: &[&PlannedEdit]) {
+        self.clear_overlay();
+        for edit in edits {
+            self.ready.drivers.values().for_each(|drivers| drivers.project.lay_over(&edit.path, &edit.content));
+        }
+    }
+
+    fn clear_overlay(&self) {
+        self.ready.drivers.values().for_each(|drivers| drivers.project.clear_overlay());
+    }
+
     fn keep_copy(&self, binding: &str, step: &str) -> Result<(), Failure> {
         let copy = KeptCopy {
             deployment: self.entry.name.clone(),

@@ -104,8 +104,12 @@ impl Host {
             findings: Vec::new(),
             estimates: super::views::estimates(&self.journal, &ready.deployment.name),
         };
-        let mut findings = self.preflight(ready, &plan, &installed, activity).await.map_err(refused)?;
-        match self.edits(ready, &plan, activity).await {
+        // The platforms' preflight looks at the files as the edits will leave them.
+        let edits = self.edits(ready, &plan, activity).await;
+        let findings = self.preflight(ready, &plan, &installed, activity).await;
+        clear_overlay(ready);
+        let mut findings = findings.map_err(refused)?;
+        match edits {
             Ok(edits) => plan.edits = edits,
             Err(failure) => findings.push(Finding::blocker("host", "edits", failure.message)),
         }
@@ -161,11 +165,10 @@ impl Host {
         Ok(findings)
     }
 
-    /// The product's, then the platforms', each seeing the former's.
+    /// The product's, then the platforms', each seeing the former's. They stay laid over the files.
     async fn edits(&self, ready: &Ready, plan: &Plan, activity: &Activity) -> Result<Vec<Vec<PlannedEdit>>, Failure> {
         let Some((main, _)) = ready.bound.platforms.first() else { return Ok(vec![Vec::new(); plan.hops.len()]) };
-        let clear = || ready.drivers.values().for_each(|drivers| drivers.project.clear_overlay());
-        clear();
+        clear_overlay(ready);
         let mut all = Vec::new();
         for hop in &plan.hops {
             let mut planned = Vec::new();
@@ -181,9 +184,12 @@ impl Host {
             }
             all.push(planned);
         }
-        clear();
         Ok(all)
     }
+}
+
+fn clear_overlay(ready: &Ready) {
+    ready.drivers.values().for_each(|drivers| drivers.project.clear_overlay());
 }
 
 /// The edit with its bytes and diff; none where it changes nothing.

@@ -2,8 +2,10 @@
 //! changing one goes through `cx.effects.perform`. A driver never calls a plugin and never decides what comes next.
 
 pub mod beside;
+pub mod compose;
 mod drill;
 mod durable;
+pub mod engine;
 pub mod git;
 pub mod http;
 pub mod postgres;
@@ -21,14 +23,18 @@ use crate::config::{BindingConfig, Deployment};
 use crate::model::Role;
 use crate::plan::event::{Effect, Verdict};
 use crate::vault::Vault;
+use compose::Compose;
+use engine::Engine;
+use engine::images::Images;
 use git::Checkout;
 use http::Http;
-use postgres::Postgres;
+use postgres::{Postgres, Server};
 use process::Processes;
 use project::Project;
 use release::Layout;
 use services::Services;
 use sqlite::Sqlite;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -55,8 +61,11 @@ pub struct Environment {
 
 /// The drivers of one binding, built from its grants.
 pub struct Drivers {
-    pub project: Project,
+    pub project: Arc<Project>,
     pub services: Services,
+    /// Of the binding's platform, where it has a container engine.
+    pub compose: Option<Arc<Compose>>,
+    pub images: Images,
     pub process: Arc<Processes>,
     pub git: Checkout,
     pub trees: Trees,
@@ -85,14 +94,25 @@ impl Drivers {
         let commands = place.map(|place| place.commands.clone()).unwrap_or_default();
         let processes = Arc::new(Processes::new(commands, layout.clone(), idle, machine.clone()));
         let repository = place.and_then(|place| place.repository.clone());
+        let project = Arc::new(Project::new(directory));
+        let projects = projects(deployment, &project, &processes, machine);
+        let compose = platform.and_then(|platform| projects.get(&platform.binding.name)).cloned();
+        let engine = compose.as_ref().map(|compose| compose.engine().clone());
         Self {
-            project: Project::new(directory),
-            services: Services::new(deployment, own, machine.clone()),
+            services: Services::new(deployment, own, projects.clone(), machine.clone()),
+            compose,
+            images: Images::new(engine, &deployment.name, idle),
+            project,
             git: Checkout::new(&deployment.name, layout, repository, processes.clone(), idle),
             process: processes,
             trees: Trees::new(grants.paths.clone(), vault.clone()),
             sqlite: Sqlite::new(grants.paths.clone(), vault.clone()),
-            postgres: Postgres::new(grants.server.clone(), vault.clone(), machine.state.join("scratch"), idle),
+            postgres: Postgres::new(
+                grants.server.clone().map(|server| Server::of(server, &projects)),
+                vault.clone(),
+                machine.state.join("scratch"),
+                idle,
+            ),
             http: Http::new(grants.http.clone(), grants.secrets.clone()),
         }
     }
@@ -101,6 +121,11 @@ impl Drivers {
     /// and says what became of the effect. Idempotent.
     pub async fn fence_and_probe(&self, effect: &Effect) -> Verdict {
         match effect.verb.split_once('.').map(|(interface, _)| interface) {
+            Some("compose") => match &self.compose {
+                Some(compose) => compose.fence_and_probe(effect).await,
+                None => Verdict::Unknown,
+            },
+            Some("images") => self.images.fence_and_probe(effect).await,
             Some("process") => self.process.fence_and_probe(effect).await,
             Some("control") => self.services.fence_and_probe(effect).await,
             Some("project") => self.project.fence_and_probe(effect).await,
@@ -111,4 +136,26 @@ impl Drivers {
             _ => Verdict::Unknown,
         }
     }
+}
+
+/// The Compose projects of the deployment's platforms that have an engine, by platform.
+fn projects(
+    deployment: &Deployment, project: &Arc<Project>, processes: &Arc<Processes>, machine: &Machine,
+) -> BTreeMap<String, Arc<Compose>> {
+    let of = |platform: &BindingConfig| {
+        let (name, grants) = (platform.binding.name.clone(), &platform.grants);
+        let compose = Compose::new(compose::Parts {
+            platform: name.clone(),
+            deployment: deployment.name.clone(),
+            engine: Arc::new(Engine::new(grants.engine.clone()?)),
+            directory: grants.directory.clone()?,
+            config: grants.compose.clone(),
+            project: project.clone(),
+            processes: processes.clone(),
+            machine: machine.clone(),
+            idle: deployment.policy.idle,
+        });
+        Some((name, Arc::new(compose)))
+    };
+    deployment.platforms.iter().filter_map(of).collect()
 }

@@ -36,6 +36,12 @@ pub trait Hands: Send + Sync {
     /// Puts every file back; what somebody else made of one meanwhile is kept beside it and named.
     async fn put_files_back(&self, cx: &StepContext, files: &[FileBack]) -> Result<Vec<String>, Failure>;
 
+    /// From now on the project's files read as these edits will leave them.
+    fn lay_over(&self, edits: &[&PlannedEdit]);
+
+    /// They read as they are again.
+    fn clear_overlay(&self);
+
     /// The step made a local copy, which retention will let go one day.
     fn keep_copy(&self, binding: &str, step: &str) -> Result<(), Failure>;
 

@@ -1,8 +1,10 @@
 //! Stage, edits, apply and verify: what happens hop by hop.
 
+use super::hands::Hands;
 use super::{RunContext, global_step, without_blockers};
 use crate::context::StepContext;
 use crate::model::{Failure, Hop, Role};
+use crate::plan::PlannedEdit;
 use crate::plan::step::Step;
 use serde_json::Value;
 
@@ -11,10 +13,28 @@ fn hop<'a>(run: &'a RunContext<'_>, step: &Step) -> (usize, &'a Hop) {
     (number, &run.progress.plan.hops[number])
 }
 
-/// The token that pins what was brought here.
+/// The token that pins what was brought here. The platform reads the files as the hop will leave them.
 pub async fn stage(run: &RunContext<'_>, step: &Step, cx: &StepContext) -> Result<Value, Failure> {
-    let (_, hop) = hop(run, step);
+    let (number, hop) = hop(run, step);
+    let _planned = Overlaid::new(run, number);
     Ok(Value::String(run.platform(cx)?.stage(cx, hop).await?))
+}
+
+/// The edits of a path up to a hop, laid over the project's files until this is dropped.
+struct Overlaid<'a>(&'a dyn Hands);
+
+impl<'a> Overlaid<'a> {
+    fn new(run: &RunContext<'a>, hop: usize) -> Self {
+        let edits: Vec<&PlannedEdit> = run.progress.plan.edits.iter().take(hop + 1).flatten().collect();
+        run.hands.lay_over(&edits);
+        Self(run.hands)
+    }
+}
+
+impl Drop for Overlaid<'_> {
+    fn drop(&mut self) {
+        self.0.clear_overlay();
+    }
 }
 
 /// The vault's key of the bytes that an edit replaces.

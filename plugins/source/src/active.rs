@@ -1,7 +1,8 @@
 //! Which release is active, and making another one so.
 
-use crate::services::{self, Named};
+use crate::services;
 use crate::{Settings, revision};
+use upgraded_sdk::HopServices;
 use upgraded_sdk::prelude::*;
 
 /// Makes a version's code the active one. What runs the other code and does not roll is stopped first: a service that
@@ -14,7 +15,7 @@ pub fn ensure(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, staged: &st
     }
     // It is there already, unless somebody tidied up: then it is laid out while the other code still serves.
     host.checkout().prepare(&commit, call.settings.build.as_deref())?;
-    services::stop(host, &Named::of(&call.binding, hop).stopped_for_the_change())?;
+    services::stop(host, &HopServices::of(&call.binding, hop).stopped_for_the_change())?;
     host.checkout().activate(&commit)
 }
 

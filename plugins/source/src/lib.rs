@@ -11,9 +11,8 @@ mod services;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use services::Named;
 use upgraded_sdk::prelude::*;
-use upgraded_sdk::{Act, Command};
+use upgraded_sdk::{Act, Command, HopServices};
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -79,7 +78,7 @@ impl Platform for Source {
     }
 
     fn quiesce(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<()> {
-        let named = Named::of(&call.binding, hop);
+        let named = HopServices::of(&call.binding, hop);
         services::stop(host, &named.gate)?;
         services::stop(host, &named.stopped_for_the_change())
     }
@@ -93,7 +92,7 @@ impl Platform for Source {
     }
 
     fn verify(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, act: Option<u32>) -> Result<Vec<Finding>> {
-        let named = Named::of(&call.binding, hop);
+        let named = HopServices::of(&call.binding, hop);
         match act {
             Some(act) => match services::act(hop, act)? {
                 Act::Wave(wave) => services::findings(call, host, &named.own(&wave.services)),
@@ -108,13 +107,13 @@ impl Platform for Source {
     }
 
     fn admit(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<()> {
-        let named = Named::of(&call.binding, hop);
+        let named = HopServices::of(&call.binding, hop);
         services::start(call, host, &named.gate)
     }
 
     fn revert(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, staged: &str) -> Result<()> {
         active::ensure(call, host, hop, staged, &hop.source)?;
-        let named = Named::of(&call.binding, hop);
+        let named = HopServices::of(&call.binding, hop);
         services::restart(call, host, &named.rolling)?;
         services::start(call, host, &named.behind_the_gate())
     }

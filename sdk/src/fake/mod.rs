@@ -12,9 +12,11 @@
 //! ```
 
 pub mod checkout;
+pub mod compose;
 mod copies;
 mod deployment;
 pub mod http;
+pub mod images;
 pub mod postgres;
 pub mod process;
 pub mod services;
@@ -50,6 +52,8 @@ struct Inner {
     step: RefCell<String>,
     files: RefCell<BTreeMap<String, Vec<u8>>>,
     services: RefCell<services::Machine>,
+    compose: RefCell<compose::Project>,
+    images: RefCell<images::Store>,
     process: RefCell<process::Commands>,
     checkout: RefCell<checkout::Repository>,
     trees: RefCell<Copies>,

@@ -69,6 +69,10 @@ pub fn follow(state: &State, watch: &Watch) -> Result<String> {
 
 pub fn start(state: &State, names: &[ServiceRef]) -> Result<()> {
     noted(state, "control.start", names, true)?;
+    for name in names {
+        let images = state.0.images.borrow();
+        state.0.compose.borrow_mut().make(&name.name, |image| images.id_of(image));
+    }
     set_running(state, names, 1)
 }
 
@@ -95,6 +99,12 @@ fn set_running(state: &State, names: &[ServiceRef], running: u32) -> Result<()> 
 }
 
 impl Machine {
+    pub fn knows(&self, name: &str) -> bool {
+        self.services.iter().any(|service| service.name.name == name)
+    }
+    pub fn halt(&mut self, name: &str) {
+        self.services.iter_mut().filter(|service| service.name.name == name).for_each(|service| service.running = 0);
+    }
     fn find(&self, name: &ServiceRef) -> Result<Service> {
         let found = self.services.iter().find(|service| service.name == *name);
         found.cloned().ok_or_else(|| Error::not_found(format!("there is no service `{name}`")))

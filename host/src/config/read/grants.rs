@@ -3,10 +3,10 @@
 use super::binding::{ReadBinding, Spot};
 use super::places::{is_secret, secret};
 use super::{Directory, Reading};
-use crate::config::deployment::ServerConfig;
+use crate::config::deployment::{ComposeConfig, EngineConfig, ServerConfig};
 use crate::config::document::{Item, Table};
 use crate::config::secret::SecretSource;
-use crate::model::Role;
+use crate::model::{Role, ServiceRef};
 use reqwest::Url;
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -34,6 +34,13 @@ impl Reading<'_, '_> {
                 }
                 grants.commands = table.take("commands").map(|item| self.commands(&item)).unwrap_or_default();
                 grants.services = table.take("services").map(|item| self.services(&item)).unwrap_or_default();
+                if let Some(item) = table.take("compose") {
+                    let client;
+                    (grants.compose, client) = self.compose(&item);
+                    grants.engine = table.take("engine").and_then(|item| self.engine(&item, client));
+                } else {
+                    grants.engine = table.take("engine").and_then(|item| self.engine(&item, None));
+                }
                 self.directory = outer;
             }
             Role::Datastore => {
@@ -61,6 +68,63 @@ impl Reading<'_, '_> {
             return None;
         }
         Some(path.components().collect())
+    }
+
+    /// `unix:///var/run/docker.sock`
+    fn engine(&mut self, item: &Item, client: Option<PathBuf>) -> Option<EngineConfig> {
+        let text = item.text(self.report)?;
+        let example = "the socket of an engine on this machine, for example `unix:///var/run/docker.sock`";
+        let path = Path::new(text.strip_prefix("unix://").unwrap_or(text));
+        if path.is_absolute() && !has_parent(path) {
+            return Some(EngineConfig { socket: path.components().collect(), client });
+        }
+        let message = match text.split_once("://") {
+            Some(("tcp" | "ssh" | "http" | "https", _)) => format!(
+                "`{}` is an engine on another machine: its volumes and addresses are not here, and could be neither \
+                 saved nor checked",
+                item.path
+            ),
+            _ => format!("`{}` is no engine", item.path),
+        };
+        self.report.add_with_help(item.span.clone(), message, example);
+        None
+    }
+
+    /// And the folder of the client's settings.
+    fn compose(&mut self, item: &Item) -> (ComposeConfig, Option<PathBuf>) {
+        let Some(mut table) = item.table(self.report) else { return Default::default() };
+        let mut config = ComposeConfig::default();
+        for (key, list) in [("files", &mut config.files), ("env-files", &mut config.env_files)] {
+            let Some(item) = table.take(key) else { continue };
+            for (part, text) in item.texts(self.report) {
+                let path = Path::new(text);
+                if has_parent(path) || text.is_empty() {
+                    let message = format!("`{}` must be a file beneath the platform's `directory`", part.path);
+                    self.report.add_with_help(part.span, message, "for example `compose.prod.yaml`");
+                    continue;
+                }
+                list.push(path.components().collect());
+            }
+        }
+        if let Some(item) = table.take("profiles") {
+            config.profiles = item.texts(self.report).into_iter().map(|(_, text)| text.to_owned()).collect();
+        }
+        if let Some(item) = table.take("project")
+            && let Some(text) = item.text(self.report)
+        {
+            let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+            let fits = text.starts_with(first) && text.chars().all(|c| first(c) || c == '-' || c == '_');
+            if fits {
+                config.project = Some(text.to_owned());
+            } else {
+                let message = format!("`{}` is no name of a Compose project", item.path);
+                let help = "lower-case letters, digits, `-` and `_`, beginning with a letter or digit";
+                self.report.add_with_help(item.span.clone(), message, help);
+            }
+        }
+        let client = table.take("client").and_then(|item| self.path(&item));
+        table.finish(self.report);
+        (config, client)
     }
 
     fn repository(&mut self, item: &Item) -> Option<String> {
@@ -144,8 +208,14 @@ impl Reading<'_, '_> {
 
     fn server(&mut self, item: &Item) -> (Option<ServerConfig>, Option<Spot>) {
         let Some(mut table) = item.table(self.report) else { return (None, None) };
-        let host = table.require("host", "a name, an address, or the folder of a Unix socket", self.report);
-        let host = host.and_then(|item| item.text(self.report));
+        let service = table.take("service").map(|item| self.server_service(&item));
+        let host = match &service {
+            Some(_) => Some(""),
+            None => {
+                let what = "a name, an address, or the folder of a Unix socket; or `service`, the server's container";
+                table.require("host", what, self.report).and_then(|item| item.text(self.report))
+            }
+        };
         let port = match table.take("port") {
             None => Some(POSTGRES_PORT),
             Some(item) => item.integer(1..=65535, self.report),
@@ -173,6 +243,7 @@ impl Reading<'_, '_> {
         table.finish(self.report);
         let server = (|| {
             Some(ServerConfig {
+                service: service.map_or(Some(None), |read| read.map(Some))?,
                 host: host?.into(),
                 port: u16::try_from(port?).ok()?,
                 user: user?.into(),
@@ -183,6 +254,18 @@ impl Reading<'_, '_> {
             })
         })();
         (server, named.as_ref().map(Spot::from))
+    }
+
+    /// `NAME`, or `PLATFORM/NAME` where that isn't `main`.
+    fn server_service(&mut self, item: &Item) -> Option<ServiceRef> {
+        let text = item.text(self.report)?;
+        let (platform, name) = text.split_once('/').unwrap_or(("main", text));
+        if platform.is_empty() || name.is_empty() || name.contains('/') {
+            let message = format!("`{}` is no service", item.path);
+            self.report.add_with_help(item.span.clone(), message, "for example `postgres`, or `main/postgres`");
+            return None;
+        }
+        Some(ServiceRef { platform: platform.to_owned(), name: name.to_owned() })
     }
 
     fn password(&mut self, item: &Item) -> Option<SecretSource> {

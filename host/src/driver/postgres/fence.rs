@@ -2,10 +2,10 @@
 
 use super::connect;
 use super::names::derived_prefix;
+use super::server::Server;
 use super::session::Session;
 use super::settings::quote;
 use super::tools::MARK_VARIABLE;
-use crate::config::ServerConfig;
 use crate::model::VerbError;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -19,7 +19,7 @@ const PROCESS_TRIES: u32 = 100;
 const BETWEEN_PROCESSES: Duration = Duration::from_millis(50);
 
 /// Terminates the backends under the mark and waits until none is left.
-pub async fn end_backends(server: &ServerConfig, mark: &str, tasks: &TaskTracker) -> Result<(), VerbError> {
+pub async fn end_backends(server: &Server, mark: &str, tasks: &TaskTracker) -> Result<(), VerbError> {
     let mut last = VerbError::Timeout;
     for _ in 0..SERVER_TRIES {
         match end_once(server, mark, tasks).await {
@@ -33,7 +33,9 @@ pub async fn end_backends(server: &ServerConfig, mark: &str, tasks: &TaskTracker
     Err(last)
 }
 
-async fn end_once(server: &ServerConfig, mark: &str, tasks: &TaskTracker) -> Result<bool, VerbError> {
+async fn end_once(server: &Server, mark: &str, tasks: &TaskTracker) -> Result<bool, VerbError> {
+    let located = server.located().await?;
+    let server = &located.config;
     let connection = connect::open(server, &server.maintenance, "upgraded/fence", tasks).await?;
     let literal = mark.replace('\'', "''");
     let sql = format!(

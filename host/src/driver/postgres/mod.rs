@@ -12,6 +12,7 @@ mod lexer;
 mod names;
 mod place;
 mod pulse;
+mod server;
 mod session;
 mod settings;
 mod statement;
@@ -20,6 +21,7 @@ mod tools;
 pub use archive::RESTORE_OPTIONS;
 pub use names::{SCRATCH_PREFIX, derived_prefix, scratch_name};
 pub use place::Place;
+pub use server::Server;
 pub use session::{Rows, Session};
 
 use crate::config::ServerConfig;
@@ -30,7 +32,9 @@ use crate::vault::Vault;
 use archive::Archives;
 use names::Reach;
 use pulse::Pulse;
+use server::Located;
 use session::Opening;
+use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
@@ -38,7 +42,7 @@ use tools::Tools;
 
 /// One binding's server. Its tasks end with the sessions that they serve; [`Postgres::close`] waits for them.
 pub struct Postgres {
-    server: Option<ServerConfig>,
+    server: Option<Server>,
     vault: Vault,
     scratch: PathBuf,
     idle: Duration,
@@ -56,12 +60,12 @@ pub struct Versions {
 impl Postgres {
     /// `scratch`: a folder of the daemon's own for archives that are being restored. `idle`: how long a verb may be
     /// silent.
-    pub fn new(server: Option<ServerConfig>, vault: Vault, scratch: PathBuf, idle: Duration) -> Self {
+    pub fn new(server: Option<Server>, vault: Vault, scratch: PathBuf, idle: Duration) -> Self {
         Self { server, vault, scratch, idle, tasks: TaskTracker::new() }
     }
 
     pub async fn versions(&self, cx: &StepContext) -> Result<Versions, VerbError> {
-        let (server, tools) = self.tools(cx).await?;
+        let (server, tools) = self.tools(cx, &self.located().await?).await?;
         Ok(Versions { server, pg_dump: tools.dump_version, pg_restore: tools.restore_version })
     }
 
@@ -71,23 +75,24 @@ impl Postgres {
         let reach = Reach::new(server, &cx.site);
         let database = database.unwrap_or(&server.maintenance);
         reach.check(database)?;
-        let mark = mark(&cx.step);
+        let located = self.located().await?;
+        let (server, mark) = (&located.config, mark(&cx.step));
         Session::open(Opening { server, reach, database, mark: &mark, idle: self.idle, tasks: &self.tasks }).await
     }
 
     /// Saves a database as of an exported snapshot into the vault; the artifact's key.
     pub async fn dump(&self, cx: &StepContext, database: &str, snapshot: Option<&str>) -> Result<String, VerbError> {
         cx.effects.may_change("postgres.dump")?;
-        let server = self.server()?;
         self.owned(cx, database)?;
         if let Some(snapshot) = snapshot.filter(|s| !s.chars().all(|c| c.is_ascii_hexdigit() || c == '-')) {
             return Err(VerbError::Invalid(format!("`{snapshot}` is no snapshot's name")));
         }
-        let (_, tools) = self.tools(cx).await?;
-        let archives = self.archives(server, &tools);
-        let pulse = Pulse::new(server, &mark(&cx.step), &self.tasks);
+        let located = self.located().await?;
+        let (_, tools) = self.tools(cx, &located).await?;
+        let archives = self.archives(&located.config, &tools);
+        let pulse = Pulse::new(&located.config, &mark(&cx.step), &self.tasks);
         let work = pulse.beside(&cx.activity, archives.dump(cx, database, snapshot));
-        let watched = cx.activity.watch(self.idle, work);
+        let watched = self.or_clear(cx, cx.activity.watch(self.idle, work));
         cx.effects.perform("postgres.dump", &(database, snapshot), database, true, watched).await
     }
 
@@ -95,11 +100,11 @@ impl Postgres {
     /// the database and for roles in it. Its owner, grants and comment are the caller's.
     pub async fn restore(&self, cx: &StepContext, database: &str, artifact: &str) -> Result<(), VerbError> {
         cx.effects.may_change("postgres.restore")?;
-        let server = self.server()?;
         self.owned(cx, database)?;
-        let (_, tools) = self.tools(cx).await?;
-        let archives = self.archives(server, &tools);
-        let pulse = Pulse::new(server, &mark(&cx.step), &self.tasks);
+        let located = self.located().await?;
+        let (_, tools) = self.tools(cx, &located).await?;
+        let archives = self.archives(&located.config, &tools);
+        let pulse = Pulse::new(&located.config, &mark(&cx.step), &self.tasks);
         let work = async {
             let file = archives.restore(cx, database, artifact).await?;
             let sql = archives.database_sql(cx, &file).await?;
@@ -109,7 +114,7 @@ impl Postgres {
             }
             Ok(())
         };
-        let watched = cx.activity.watch(self.idle, pulse.beside(&cx.activity, work));
+        let watched = self.or_clear(cx, cx.activity.watch(self.idle, pulse.beside(&cx.activity, work)));
         cx.effects.perform("postgres.restore", &(database, artifact), database, true, watched).await
     }
 
@@ -118,7 +123,10 @@ impl Postgres {
     pub async fn fence_and_probe(&self, effect: &Effect) -> Verdict {
         archive::sweep(&self.scratch, &effect.step);
         fence::end_processes(&effect.step).await;
-        let Ok(server) = self.server() else { return Verdict::Unknown };
+        let Some(server) = &self.server else { return Verdict::Unknown };
+        if server.clear(&effect.step).await.is_err() {
+            return Verdict::Unknown;
+        }
         match fence::end_backends(server, &mark(&effect.step), &self.tasks).await {
             Ok(()) => Verdict::NotDone,
             Err(_) => Verdict::Unknown,
@@ -127,7 +135,7 @@ impl Postgres {
 
     /// Drops a drill's databases: the one of this name and those made from it. No name but a drill's is taken. Converges.
     pub async fn discard_scratch(&self, cx: &StepContext, name: &str) -> Result<(), VerbError> {
-        let Some(server) = &self.server else { return Ok(()) };
+        let Some(server) = self.server.as_ref().map(|server| &server.config) else { return Ok(()) };
         if !name.starts_with(SCRATCH_PREFIX) || name == server.database {
             return Err(VerbError::Denied(format!("`{name}` is no drill's database")));
         }
@@ -135,6 +143,8 @@ impl Postgres {
             let mark = mark(&cx.step);
             let reach = Reach::new(server, &cx.site);
             let database = server.maintenance.as_str();
+            let located = self.located().await?;
+            let server = &located.config;
             let opening = Opening { server, reach, database, mark: &mark, idle: self.idle, tasks: &self.tasks };
             fence::drop_databases(&Session::open(opening).await?, name).await
         });
@@ -148,7 +158,26 @@ impl Postgres {
     }
 
     fn server(&self) -> Result<&ServerConfig, VerbError> {
+        self.granted().map(|server| &server.config)
+    }
+
+    fn granted(&self) -> Result<&Server, VerbError> {
         self.server.as_ref().ok_or_else(|| VerbError::Denied("no `server` is granted to this binding".into()))
+    }
+
+    async fn located(&self) -> Result<Located, VerbError> {
+        self.granted()?.located().await
+    }
+
+    /// A tool in a container does not end with the client that is dropped.
+    async fn or_clear<T>(
+        &self, cx: &StepContext, work: impl Future<Output = Result<T, VerbError>>,
+    ) -> Result<T, VerbError> {
+        let outcome = work.await;
+        if outcome.is_err() {
+            self.granted()?.clear(&cx.step).await?;
+        }
+        outcome
     }
 
     /// Archives are made of, and restored into, the binding's own databases.
@@ -166,12 +195,16 @@ impl Postgres {
     }
 
     /// The server's major version, and the tools for it: held before anything is promised.
-    async fn tools(&self, cx: &StepContext) -> Result<(u32, Tools), VerbError> {
+    async fn tools(&self, cx: &StepContext, located: &Located) -> Result<(u32, Tools), VerbError> {
         let session = self.connect(cx, None).await?;
         let rows = session.raw("SHOW server_version_num").await?;
         let number: Option<u32> = rows.first().and_then(|row| row.first()?.as_ref()?.parse().ok());
         let major = number.ok_or_else(|| VerbError::other("version", "the server does not say its version"))? / 10_000;
-        let tools = tools::find(self.server()?.tools.as_deref(), major).await?;
+        let server = self.granted()?;
+        let tools = match (&located.container, server.client()) {
+            (Some(container), Some(project)) => tools::in_container(project, container, &self.scratch, major).await?,
+            _ => tools::find(server.config.tools.as_deref(), major).await?,
+        };
         Ok((major, tools))
     }
 }

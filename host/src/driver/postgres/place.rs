@@ -2,6 +2,7 @@
 //! promised.
 
 use super::Postgres;
+use super::server::on_the_machine;
 use super::session::Rows;
 use crate::config::ServerConfig;
 use crate::context::StepContext;
@@ -19,7 +20,7 @@ pub struct Place {
 impl Postgres {
     /// None where no server is granted, or it has no such database.
     pub async fn place(&self, cx: &StepContext) -> Result<Option<Place>, VerbError> {
-        let Some(server) = &self.server else { return Ok(None) };
+        let Some(server) = self.server.as_ref().map(|server| &server.config) else { return Ok(None) };
         let session = self.connect(cx, None).await?;
         let name = server.database.replace('\'', "''");
         let rows = session
@@ -29,7 +30,14 @@ impl Postgres {
                  FROM pg_database d WHERE d.datname = '{name}'"
             ))
             .await?;
-        Ok(read(rows, server))
+        let place = read(rows, server);
+        Ok(match self.located().await?.container {
+            Some(container) => place.map(|Place { folder, bytes }| {
+                let folder = folder.and_then(|folder| on_the_machine(&container, &folder));
+                Place { folder, bytes }
+            }),
+            None => place,
+        })
     }
 }
 

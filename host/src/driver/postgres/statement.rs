@@ -121,6 +121,7 @@ mod tests {
 
     fn reach() -> Reach {
         let server = ServerConfig {
+            service: None,
             host: "/run".into(),
             port: 5432,
             user: "u".into(),

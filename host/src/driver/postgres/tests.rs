@@ -47,6 +47,7 @@ impl Bench {
         Vault::make_key(&key).expect("a key");
         let vault = Vault::open(&folder.path().join("vault"), &key).expect("a vault");
         let mut server = ServerConfig {
+            service: None,
             host: cluster.folder().display().to_string(),
             port: cluster.port(),
             user: SUPERUSER.into(),
@@ -56,7 +57,7 @@ impl Bench {
             tools: None,
         };
         change(&mut server);
-        let driver = Postgres::new(Some(server), vault, folder.path().join("scratch"), Duration::from_secs(60));
+        let driver = Postgres::new(Some(Server::at(server)), vault, folder.path().join("scratch"), Duration::from_secs(60));
         Self {
             cluster,
             folder,

@@ -1,6 +1,9 @@
 //! Finds `pg_dump` and `pg_restore` of the right major version, and starts them with nothing but what they need.
 
+use super::server::STEP_LABEL;
 use crate::config::ServerConfig;
+use crate::driver::compose::Compose;
+use crate::driver::engine::Container;
 use crate::model::VerbError;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -17,6 +20,55 @@ pub struct Tools {
     /// Major versions.
     pub dump_version: u32,
     pub restore_version: u32,
+    /// Where they don't run on the machine itself.
+    pub container: Option<InContainer>,
+}
+
+/// A tool runs in a fresh container of the server's image, in the network of the server's container; it sees the folder
+/// of archives, to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InContainer {
+    /// `docker run …` with where the engine is.
+    argv: Vec<String>,
+    environment: Vec<(String, String)>,
+    image: String,
+}
+
+/// Those of the server's own image.
+pub async fn in_container(
+    project: &Compose, container: &Container, archives: &Path, server: u32,
+) -> Result<Tools, VerbError> {
+    let mut ask = project.client(&["exec", &container.id, "sh", "-c", "pg_dump --version && pg_restore --version"]);
+    let output = ask.output().await.map_err(|error| VerbError::other("tool", format!("`docker`: {error}")))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let versions: Vec<u32> = said.lines().filter_map(parse_version).collect();
+    let [dump, restore] = versions[..] else {
+        return Err(VerbError::NotFound(format!(
+            "the image `{}` of the server's container has no `pg_dump` and `pg_restore` of version {server}; an image \
+             that has both would be right",
+            container.image
+        )));
+    };
+    let archives = archives.display();
+    let argv = [
+        "run".to_owned(),
+        "--rm".into(),
+        "--pull=never".into(),
+        "--user=0:0".into(),
+        format!("--network=container:{}", container.id),
+        format!("--volume={archives}:{archives}:ro"),
+    ];
+    Ok(Tools {
+        pg_dump: "pg_dump".into(),
+        pg_restore: "pg_restore".into(),
+        dump_version: dump,
+        restore_version: restore,
+        container: Some(InContainer {
+            argv: argv.into(),
+            environment: project.client_environment(),
+            image: container.image_id.clone(),
+        }),
+    })
 }
 
 /// The configured folder's, or of what is installed the server's own version, or else the next newer one: an older
@@ -30,6 +82,7 @@ pub async fn find(configured: Option<&Path>, server: u32) -> Result<Tools, VerbE
                 pg_restore: folder.join("pg_restore"),
                 dump_version: dump,
                 restore_version: restore,
+                container: None,
             });
         }
     }
@@ -102,11 +155,18 @@ fn parse_version(text: &str) -> Option<u32> {
 }
 
 /// A tool's process: its own group, no environment of ours, the password where only the process sees it.
-pub fn command(program: &Path, server: &ServerConfig, database: &str, step: &str) -> Result<Command, VerbError> {
-    let mut command = Command::new(program);
+pub fn command(
+    tools: &Tools, program: &Path, server: &ServerConfig, database: &str, step: &str,
+) -> Result<Command, VerbError> {
+    let mut command = match &tools.container {
+        None => {
+            let mut command = Command::new(program);
+            command.env_clear().env("PATH", "/usr/bin:/bin");
+            command
+        }
+        Some(inside) => inside.command(program, step),
+    };
     command
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin")
         .env("LC_ALL", "C")
         .env("PGHOST", &server.host)
         .env("PGPORT", server.port.to_string())
@@ -128,13 +188,36 @@ pub fn command(program: &Path, server: &ServerConfig, database: &str, step: &str
     Ok(command)
 }
 
+/// Handed on by name: a value on the client's command line would be for everybody to see.
+const HANDED_ON: [&str; 10] = [
+    "LC_ALL", "PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGAPPNAME", "PGCONNECT_TIMEOUT", "PGPASSFILE", "PGPASSWORD",
+    "PGOPTIONS",
+];
+
+impl InContainer {
+    fn command(&self, program: &Path, step: &str) -> Command {
+        let mut command = Command::new("docker");
+        command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.args(&self.argv).arg(format!("--label={STEP_LABEL}={step}"));
+        command.args(HANDED_ON.iter().map(|name| format!("--env={name}")));
+        command.arg(format!("--entrypoint={}", program.display())).arg(&self.image);
+        command
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn tools(version: u32) -> Tools {
         let program = PathBuf::from(format!("/{version}"));
-        Tools { pg_dump: program.clone(), pg_restore: program, dump_version: version, restore_version: version }
+        Tools {
+            pg_dump: program.clone(),
+            pg_restore: program,
+            dump_version: version,
+            restore_version: version,
+            container: None,
+        }
     }
 
     #[test]

@@ -98,6 +98,20 @@ impl Processes {
         cx.effects.perform("process.run", &command, &handle, command.repeatable, work).await
     }
 
+    /// A command of the host's own, journaled as `verb`; it outlives the daemon and is found again as the others are.
+    pub async fn run_own(
+        &self, cx: &StepContext, verb: &str, config: &CommandConfig, mut command: NamedCommand,
+    ) -> Result<CommandExit, VerbError> {
+        if command.idle_ms == 0 {
+            command.idle_ms = u64::try_from(self.idle.as_millis()).unwrap_or(u64::MAX);
+        }
+        patterns::compile_optional(command.success.as_deref())?;
+        patterns::compile_optional(command.progress.as_deref())?;
+        let handle = self.free_handle(cx);
+        let work = self.job(cx, config, &command, Path::new("/"), &handle, false);
+        cx.effects.perform(verb, &command, &handle, command.repeatable, work).await
+    }
+
     /// The command as the operator configured it.
     pub fn config(&self, name: &str) -> Option<&CommandConfig> {
         self.commands.get(name)

@@ -3,11 +3,17 @@
 use super::{Project, blocking, read, relative};
 use crate::context::StepContext;
 use crate::model::VerbError;
+use std::collections::BTreeMap;
 
 impl Project {
     /// From now on [`Project::read`] answers with this.
     pub fn lay_over(&self, path: &str, bytes: &[u8]) {
         self.overlay.lock().expect("no panic holds this lock").insert(path.to_owned(), bytes.to_vec());
+    }
+
+    /// What is laid over, by path; with placeholders for secrets.
+    pub fn overlaid(&self) -> BTreeMap<String, Vec<u8>> {
+        self.overlay.lock().expect("no panic holds this lock").clone()
     }
 
     pub fn clear_overlay(&self) {

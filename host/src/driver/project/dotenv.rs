@@ -38,6 +38,12 @@ pub fn parse(text: &str) -> Vec<Entry> {
     entries
 }
 
+/// The last value of `key`, without its quotes.
+pub fn value(text: &str, key: &str) -> Option<String> {
+    let entry = parse(text).into_iter().rfind(|entry| entry.key == key)?;
+    Some(unquoted(&text[entry.inner.clone()], entry.quote))
+}
+
 /// `text` with `values` in place; a key that is missing is appended.
 pub fn set(path: &str, text: &str, values: &[(String, String)]) -> Result<String, VerbError> {
     let mut text = text.to_owned();

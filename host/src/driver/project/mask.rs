@@ -148,6 +148,14 @@ fn accounts_in_urls(text: &str) -> Vec<Span> {
     URL.captures_iter(text).filter_map(password).map(|range| Span { key: "PASSWORD".into(), range }).collect()
 }
 
+/// What of a variable's value may be shown to nobody.
+pub fn secret_parts<'a>(key: &str, value: &'a str) -> Vec<&'a str> {
+    if looks_secret(key, value) {
+        return vec![value];
+    }
+    accounts_in_urls(value).into_iter().map(|span| &value[span.range]).collect()
+}
+
 fn looks_secret(key: &str, value: &str) -> bool {
     static REFERENCE: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"^\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})$").expect("a constant"));

@@ -7,8 +7,10 @@ mod back;
 mod dotenv;
 mod mask;
 mod render;
+mod yaml;
 
-pub use mask::mask;
+pub use dotenv::value as dotenv_value;
+pub use mask::{fill, mask, secret_parts};
 
 use super::process::io_error;
 use crate::context::{Site, StepContext};

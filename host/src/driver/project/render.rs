@@ -1,6 +1,6 @@
 //! What a change makes of a file's text. Pure.
 
-use super::dotenv;
+use super::{dotenv, yaml};
 use crate::model::{Change, VerbError};
 use std::path::Path;
 use toml_edit::{DocumentMut, Item, Key, Table, TableLike, Value};
@@ -18,8 +18,12 @@ pub fn render(path: &str, old: Option<&[u8]>, change: &Change) -> Result<Vec<u8>
     if Path::new(path).extension().is_some_and(|extension| extension == "toml") {
         return Ok(set_toml(path, old, values)?.into_bytes());
     }
+    if Path::new(path).extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+        return yaml::set(path, old, values);
+    }
     Err(VerbError::Invalid(format!(
-        "keys can be set in `.env` and `.toml` files, and `{path}` is neither; its whole content would be right"
+        "keys can be set in `.env`, `.toml` and `.yaml` files, and `{path}` is none of them; its whole content would be \
+         right"
     )))
 }
 
@@ -112,6 +116,6 @@ mod tests {
         assert_eq!(message("a.toml", "[t]\n", "t"), "`t` in `a.toml` is a table, so it has no value to set");
         assert_eq!(message("a.toml", "n = 1\n", "n.m"), "`n.m` leads through something in `a.toml` that is no table");
         assert!(message("a.toml", "n = \n", "n").starts_with("`a.toml` is no TOML"));
-        assert!(message("a.yaml", "n: 1\n", "n").starts_with("keys can be set in `.env` and `.toml` files"));
+        assert!(message("a.ini", "n = 1\n", "n").starts_with("keys can be set in `.env`, `.toml` and `.yaml` files"));
     }
 }

@@ -1,4 +1,5 @@
-//! Behind `services` and `control`: systemd units, or start, stop and status commands.
+//! Behind `services` and `control`: systemd units, or start, stop and status commands; and, for a platform with a
+//! container engine, its Compose project.
 //!
 //! A service that `stop` stopped is held: nothing but `start` starts it again, a reboot included. Services belong to the
 //! machine, not to the daemon: they outlive it, and no fence of a job ends them.
@@ -17,6 +18,7 @@ pub use service::SERVICE_VARIABLE;
 pub use systemd::{Systemd, drop_in};
 
 use super::process::patterns::{compile, compile_optional, show};
+use super::compose::Compose;
 use super::release::Layout;
 use super::{Machine, http};
 use crate::activity::{Activity, Level};
@@ -28,6 +30,7 @@ use log::{Log, Position};
 use service::{Service, Status};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 const POLL: Duration = Duration::from_millis(250);
@@ -40,6 +43,10 @@ pub struct Services {
     /// The platform whose services may be changed.
     own: Option<String>,
     entries: BTreeMap<ServiceRef, Entry>,
+    /// By platform.
+    projects: BTreeMap<String, Arc<Compose>>,
+    /// Services whose own data a datastore's `server` accounts for, by platform.
+    servers: Vec<ServiceRef>,
     /// Where the deployment's data lies, as far as the file says.
     stores: Vec<PathBuf>,
     /// Where a plugin names no idle deadline.
@@ -54,7 +61,9 @@ struct Entry {
 
 impl Services {
     /// All services of the deployment can be looked at; those of the platform `own` can be changed.
-    pub fn new(deployment: &Deployment, own: Option<&str>, machine: Machine) -> Self {
+    pub fn new(
+        deployment: &Deployment, own: Option<&str>, projects: BTreeMap<String, Arc<Compose>>, machine: Machine,
+    ) -> Self {
         let mut entries = BTreeMap::new();
         for platform in &deployment.platforms {
             let layout = platform.grants.directory.as_deref().map(Layout::new);
@@ -67,6 +76,8 @@ impl Services {
             deployment: deployment.name.clone(),
             own: own.map(str::to_owned),
             entries,
+            projects,
+            servers: servers(deployment),
             stores: stores(deployment),
             idle: deployment.policy.idle,
             machine,
@@ -81,7 +92,15 @@ impl Services {
                 if status == Status::Running { healthy(&service).await.map(|seen| seen.is_ok()) } else { None };
             states.push(state(&service, status, healthy));
         }
+        for project in self.projects.values() {
+            states.extend(project.list().await?);
+        }
         Ok(states)
+    }
+
+    /// The Compose project that a service is of.
+    fn project(&self, name: &ServiceRef) -> Option<&Arc<Compose>> {
+        self.projects.get(&name.platform)
     }
 
     /// Each running, and healthy where it has a health check. A new line in a log or a change of state extends the
@@ -89,22 +108,31 @@ impl Services {
     pub async fn wait_healthy(
         &self, cx: &StepContext, names: &[ServiceRef], idle_ms: u64,
     ) -> Result<Vec<ServiceState>, VerbError> {
-        let services = names.iter().map(|name| self.find(name)).collect::<Result<Vec<_>, _>>()?;
+        let mut states = Vec::new();
+        let (contained, own): (Vec<_>, Vec<_>) = names.iter().partition(|name| self.project(name).is_some());
+        for name in contained {
+            if let Some(project) = self.project(name) {
+                states.push(project.wait_healthy(cx, name, self.idle(idle_ms)).await?);
+            }
+        }
+        let services = own.into_iter().map(|name| self.find(name)).collect::<Result<Vec<_>, _>>()?;
         let wait = async {
-            let mut states = Vec::new();
             for service in &services {
                 states.push(self.wait_for(service, &cx.activity).await?);
             }
-            Ok(states)
+            Ok(())
         };
         match cx.activity.watch(self.idle(idle_ms), wait).await {
             Err(VerbError::Timeout) => Err(self.not_healthy(&services).await),
-            other => other,
+            other => other.map(|()| states),
         }
     }
 
     /// Reads the log from the service's last start until a line fits `success`, which is returned, or `failure`.
     pub async fn follow(&self, cx: &StepContext, watch: &Watch) -> Result<String, VerbError> {
+        if let Some(project) = self.project(&watch.service) {
+            return project.follow(cx, watch, self.idle(watch.idle_ms)).await;
+        }
         let service = self.find(&watch.service)?;
         let (success, failure) = (compile(&watch.success)?, compile_optional(Some(&watch.failure))?);
         let progress = compile_optional(watch.progress.as_deref())?;
@@ -134,6 +162,9 @@ impl Services {
 
     /// Lets the machine start them again, starts them, and returns when they run.
     pub async fn start(&self, cx: &StepContext, names: &[ServiceRef]) -> Result<(), VerbError> {
+        if let Some(project) = self.own_project(cx, names, "control.start")? {
+            return project.start(cx, names).await;
+        }
         let services = self.changeable(cx, names, "control.start")?;
         let work = async {
             for service in &services {
@@ -146,6 +177,9 @@ impl Services {
 
     /// Keeps them stopped across a reboot, stops them, and returns when they are.
     pub async fn stop(&self, cx: &StepContext, names: &[ServiceRef]) -> Result<(), VerbError> {
+        if let Some(project) = self.own_project(cx, names, "control.stop")? {
+            return project.stop(cx, names).await;
+        }
         let services = self.changeable(cx, names, "control.stop")?;
         let why = format!("stopped by the step `{}`; `upgradectl status {}` says why", cx.step, cx.deployment);
         let work = async {
@@ -163,6 +197,15 @@ impl Services {
             "control.stop" => Status::Stopped,
             _ => return Verdict::Unknown,
         };
+        let own = self.own.as_ref().and_then(|own| self.projects.get(own));
+        if let Some(project) = own {
+            let names: Vec<&str> =
+                effect.handle.split(',').filter_map(|name| name.split_once('/')).map(|(_, name)| name).collect();
+            return match project.fence_control(&effect.step, &names, wanted == Status::Running).await {
+                true => Verdict::Done(serde_json::Value::Null),
+                false => Verdict::Unknown,
+            };
+        }
         for name in effect.handle.split(',') {
             let Some(service) = self.all().find(|service| service.name.to_string() == name) else {
                 return Verdict::Unknown;
@@ -184,9 +227,14 @@ impl Services {
         let mut layouts: Vec<Layout> = self.entries.values().filter_map(|entry| entry.layout.clone()).collect();
         layouts.dedup();
         let (stores, deployment) = (self.stores.clone(), self.deployment.clone());
-        tokio::task::spawn_blocking(move || open::find(&deployment, looks, &layouts, &stores))
-            .await
-            .map_err(|error| VerbError::other("io", error.to_string()))
+        let found = tokio::task::spawn_blocking(move || open::find(&deployment, looks, &layouts, &stores)).await;
+        let mut found = found.map_err(|error| VerbError::other("io", error.to_string()))?;
+        for (platform, project) in &self.projects {
+            let servers = self.servers.iter().filter(|server| server.platform == *platform);
+            let apart: Vec<String> = servers.map(|server| server.name.clone()).collect();
+            found.extend(project.open_for_writing(&apart).await?);
+        }
+        Ok(found)
     }
 
     async fn wait_for(&self, service: &Service<'_>, activity: &Activity) -> Result<ServiceState, VerbError> {
@@ -237,9 +285,23 @@ impl Services {
         VerbError::Timeout
     }
 
+    /// The platform's own project, where it has one: then all of the services are its.
+    fn own_project(
+        &self, cx: &StepContext, names: &[ServiceRef], verb: &str,
+    ) -> Result<Option<&Arc<Compose>>, VerbError> {
+        let Some(project) = self.own.as_ref().and_then(|own| self.projects.get(own)) else { return Ok(None) };
+        self.may_change(cx, names, verb)?;
+        Ok(Some(project))
+    }
+
     fn changeable<'a>(
         &'a self, cx: &StepContext, names: &[ServiceRef], verb: &str,
     ) -> Result<Vec<Service<'a>>, VerbError> {
+        self.may_change(cx, names, verb)?;
+        names.iter().map(|name| self.find(name)).collect()
+    }
+
+    fn may_change(&self, cx: &StepContext, names: &[ServiceRef], verb: &str) -> Result<(), VerbError> {
         cx.effects.may_change(verb)?;
         if cx.site != Site::Live {
             return Err(VerbError::Denied("services are those of the live site, and this is a drill".into()));
@@ -250,7 +312,7 @@ impl Services {
                 "`{other}` is a service of another platform, which alone may change it"
             )));
         }
-        names.iter().map(|name| self.find(name)).collect()
+        Ok(())
     }
 
     fn find(&self, name: &ServiceRef) -> Result<Service<'_>, VerbError> {
@@ -276,6 +338,11 @@ impl Services {
     fn idle(&self, wanted_ms: u64) -> Duration {
         if wanted_ms == 0 { self.idle } else { Duration::from_millis(wanted_ms) }
     }
+}
+
+fn servers(deployment: &Deployment) -> Vec<ServiceRef> {
+    let servers = deployment.datastores.iter().filter_map(|store| store.grants.server.as_ref()?.service.clone());
+    servers.collect()
 }
 
 fn stores(deployment: &Deployment) -> Vec<PathBuf> {

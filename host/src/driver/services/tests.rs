@@ -47,7 +47,7 @@ fn shop(control: impl Fn(&Path) -> ServiceControl, health: Option<String>) -> Sh
         ..Grants::default()
     };
     let deployment = deployment(folder.path(), grants);
-    let services = Services::new(&deployment, Some("main"), testing::machine(folder.path()));
+    let services = Services::new(&deployment, Some("main"), BTreeMap::new(), testing::machine(folder.path()));
     Shop { cx: testing::changing(folder.path(), "r1-quiesce"), services, folder }
 }
 

@@ -294,6 +294,10 @@ impl Hands for Sim {
         }
         Ok(Vec::new())
     }
+    fn lay_over(&self, _edits: &[&PlannedEdit]) {}
+
+    fn clear_overlay(&self) {}
+
     fn keep_copy(&self, _: &str, _: &str) -> Result<(), Failure> {
         Ok(())
     }

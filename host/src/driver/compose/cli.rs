@@ -1,0 +1,150 @@
+//! `docker compose`, asked and told, with nothing of the daemon's environment but where things are.
+
+use super::Compose;
+use super::shadow::Shadow;
+use crate::activity::Level;
+use crate::config::EnvironmentValue;
+use crate::context::StepContext;
+use crate::driver::process::{self, MARK_VARIABLE, end_marked as end_processes, mark};
+use crate::model::VerbError;
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+/// How long a question that changes nothing may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// Lines kept for the error of one that failed.
+const KEPT_LINES: usize = 12;
+
+impl Compose {
+    /// `docker compose` with the operator's files, up to the subcommand.
+    pub(super) fn argv(&self, shadow: Option<&Shadow>) -> Vec<String> {
+        let mut argv: Vec<String> =
+            ["docker", "compose", "--ansi", "never", "--progress", "plain", "--project-directory"].map(String::from).into();
+        argv.push(self.directory.display().to_string());
+        let files = match shadow {
+            Some(shadow) => shadow.files.clone(),
+            None => self.config.files.iter().map(|file| self.directory.join(file)).collect(),
+        };
+        let env_files = match shadow {
+            Some(shadow) => shadow.env_files.clone(),
+            None => self.config.env_files.iter().map(|file| self.directory.join(file)).collect(),
+        };
+        let with = |flag: &str, value: String| [flag.to_owned(), value];
+        argv.extend(files.into_iter().flat_map(|file| with("--file", file.display().to_string())));
+        argv.extend(env_files.into_iter().flat_map(|file| with("--env-file", file.display().to_string())));
+        argv.extend(self.config.profiles.iter().flat_map(|profile| with("--profile", profile.clone())));
+        argv.extend(self.config.project.iter().flat_map(|name| with("--project-name", name.clone())));
+        argv
+    }
+
+    /// Where the engine and its client's settings are.
+    pub(super) fn environment(&self) -> BTreeMap<String, EnvironmentValue> {
+        let engine = self.engine.config();
+        let mut environment =
+            BTreeMap::from([("DOCKER_HOST".to_owned(), format!("unix://{}", engine.socket.display()))]);
+        let own = || std::env::var("DOCKER_CONFIG").ok();
+        if let Some(client) = engine.client.as_ref().map(|client| client.display().to_string()).or_else(own) {
+            environment.insert("DOCKER_CONFIG".into(), client);
+        }
+        environment.into_iter().map(|(name, value)| (name, EnvironmentValue::Plain(value))).collect()
+    }
+
+    /// The engine's client, for somebody else's driver.
+    pub fn client(&self, arguments: &[&str]) -> Command {
+        let mut argv = vec!["docker".to_owned()];
+        argv.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self.process(&argv, None)
+    }
+
+    pub fn client_environment(&self) -> Vec<(String, String)> {
+        let plain = |(name, value)| match value {
+            EnvironmentValue::Plain(value) => Some((name, value)),
+            EnvironmentValue::Secret(_) => None,
+        };
+        process::surroundings(None).into_iter().chain(self.environment().into_iter().filter_map(plain)).collect()
+    }
+
+    /// The standard output of a question.
+    pub(super) async fn asked(&self, shadow: Option<&Shadow>, question: &[&str]) -> Result<Vec<u8>, VerbError> {
+        let mut argv = self.argv(shadow);
+        argv.extend(question.iter().map(|word| (*word).to_owned()));
+        let mut command = self.process(&argv, None);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = tokio::time::timeout(ANSWER_WITHIN, command.output()).await;
+        let output = output.map_err(|_| VerbError::Unavailable("`docker compose` does not answer".into()))?;
+        let output = output.map_err(|error| not_there(&error))?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(VerbError::Invalid(format!("`docker compose {}` refuses: {}", question.join(" "), refusal(&said, shadow))))
+    }
+
+    /// Does what converges; its lines are the step's.
+    pub(super) async fn command(&self, cx: &StepContext, argv: &[String], what: &str) -> Result<(), VerbError> {
+        let mut command = self.process(argv, Some(&mark(cx)));
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| not_there(&error))?;
+        let stderr = child.stderr.take().ok_or_else(|| VerbError::other("io", "the client has no standard error"))?;
+        let mut lines = BufReader::new(stderr).lines();
+        let mut kept: Vec<String> = Vec::new();
+        while let Ok(Some(line)) = lines.next_line().await {
+            let line = line.trim().to_owned();
+            if line.is_empty() {
+                continue;
+            }
+            cx.activity.line(Level::Debug, line.clone());
+            kept.push(line);
+        }
+        let status = child.wait().await.map_err(|error| VerbError::other("io", error.to_string()))?;
+        if status.success() {
+            return Ok(());
+        }
+        let from = kept.len().saturating_sub(KEPT_LINES);
+        Err(VerbError::other("compose", format!("`docker compose` could not {what}:\n{}", kept[from..].join("\n"))))
+    }
+
+    fn process(&self, argv: &[String], mark: Option<&str>) -> Command {
+        let mut command = Command::new(&argv[0]);
+        command.args(&argv[1..]).env_clear().envs(process::surroundings(None)).current_dir(&self.directory);
+        for (name, value) in self.environment() {
+            if let EnvironmentValue::Plain(value) = value {
+                command.env(name, value);
+            }
+        }
+        if let Some(mark) = mark {
+            command.env(MARK_VARIABLE, mark);
+        }
+        command.stdin(Stdio::null()).process_group(0).kill_on_drop(true);
+        command
+    }
+}
+
+/// Clients that a daemon which is gone left at work.
+pub async fn end_marked(mark: &str) {
+    end_processes(mark).await;
+}
+
+/// What is wrong, without the client's decoration; a shadow's file is called by the name of what it stands for.
+fn refusal(said: &str, shadow: Option<&Shadow>) -> String {
+    let lines = said.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains("level=warning"));
+    let text = lines.collect::<Vec<_>>().join("; ");
+    match shadow {
+        Some(shadow) => text.replace(&format!("{}/", shadow.folder().display()), ""),
+        None => text,
+    }
+}
+
+fn not_there(error: &std::io::Error) -> VerbError {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => VerbError::NotFound(
+            "the program `docker` is not in the daemon's `PATH`; the package `docker-cli` with `docker-compose` (2 or \
+             later) has it"
+                .into(),
+        ),
+        _ => VerbError::other("io", format!("`docker` can't be run: {error}")),
+    }
+}

@@ -1,0 +1,114 @@
+//! Starting and stopping services. Both say what is wanted and converge.
+
+use super::{Compose, of_service};
+use crate::context::StepContext;
+use crate::driver::engine::{Container, State};
+use crate::driver::process::io_error;
+use crate::driver::services::Hold;
+use crate::model::{ServiceRef, VerbError};
+use bollard::models::{RestartPolicy, RestartPolicyNameEnum};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a hold keeps: why, and what the restart policy of each container was.
+#[derive(Serialize, Deserialize, Default)]
+struct Kept {
+    why: String,
+    policies: BTreeMap<String, RestartPolicy>,
+}
+
+impl Compose {
+    /// Makes the services' containers what the files say, starts them, and lets the engine start them again. Touches no
+    /// other, and never pulls.
+    pub async fn start(&self, cx: &StepContext, names: &[ServiceRef]) -> Result<(), VerbError> {
+        self.changeable(cx, "control.start")?;
+        let services: Vec<String> = names.iter().map(|name| name.name.clone()).collect();
+        let declaration = self.declaration().await?;
+        self.known(&declaration, &services)?;
+        let mut argv = self.argv(None);
+        argv.extend(["up", "--detach", "--no-deps", "--no-build", "--pull", "never"].map(String::from));
+        argv.extend(services.iter().cloned());
+        let work = async {
+            self.command(cx, &argv, &format!("start {}", services.join(", "))).await?;
+            let containers = self.engine.containers(&declaration.name).await?;
+            for name in names {
+                let hold = self.hold(name);
+                let kept = kept(&hold)?;
+                for container in of_service(&containers, &name.name) {
+                    if let Some(policy) = kept.policies.get(&container.id).filter(|p| **p != container.restart_policy) {
+                        self.engine.set_restart_policy(&container.id, policy).await?;
+                    }
+                }
+                hold.release().map_err(io_error("release a service"))?;
+            }
+            Ok(())
+        };
+        let watched = cx.activity.watch(self.idle, work);
+        cx.effects.perform("control.start", &names, &super::look::handle(names), true, watched).await
+    }
+
+    /// Takes away what would start them again, and stops them.
+    pub async fn stop(&self, cx: &StepContext, names: &[ServiceRef]) -> Result<(), VerbError> {
+        self.changeable(cx, "control.stop")?;
+        let why = format!("stopped by the step `{}`; `upgradectl status {}` says why", cx.step, cx.deployment);
+        let work = async {
+            let declaration = self.declaration().await?;
+            for name in names {
+                // A service that the files have no more may still have containers.
+                let containers = self.engine.containers(&declaration.name).await?;
+                let own = of_service(&containers, &name.name);
+                if own.is_empty() {
+                    self.known(&declaration, std::slice::from_ref(&name.name))?;
+                }
+                let hold = self.hold(name);
+                let mut kept = kept(&hold)?;
+                kept.why.clone_from(&why);
+                for container in &own {
+                    // A second stop finds what the first made of it.
+                    kept.policies.entry(container.id.clone()).or_insert_with(|| container.restart_policy.clone());
+                }
+                let text = serde_json::to_string(&kept).map_err(|error| VerbError::other("io", error.to_string()))?;
+                hold.set(&text).map_err(io_error("hold a service"))?;
+                for container in &own {
+                    self.engine.set_restart_policy(&container.id, &never()).await?;
+                    cx.activity.touch();
+                    self.engine.stop(&container.id).await?;
+                }
+            }
+            Ok(())
+        };
+        let watched = cx.activity.watch(self.idle, work);
+        cx.effects.perform("control.stop", &names, &super::look::handle(names), true, watched).await
+    }
+
+    /// Ends a client that a gone daemon left at work; whether everything is as the effect wanted.
+    pub async fn fence_control(&self, step: &str, names: &[&str], running: bool) -> bool {
+        super::cli::end_marked(&format!("{}/{step}", self.deployment)).await;
+        // A start may have found a container that the files no longer describe: it is asked for again.
+        if running {
+            return false;
+        }
+        let Ok(declaration) = self.declaration().await else { return false };
+        let Ok(containers) = self.engine.containers(&declaration.name).await else { return false };
+        names.iter().all(|name| {
+            let held = self.hold(&ServiceRef { platform: self.platform.clone(), name: (*name).to_owned() }).is_set();
+            let still = |container: &&Container| {
+                !matches!(container.state, State::Created | State::Exited)
+            };
+            held && !of_service(&containers, name).iter().any(still)
+        })
+    }
+
+    pub(super) fn hold(&self, name: &ServiceRef) -> Hold {
+        Hold::new(&self.machine.state, &self.deployment, name)
+    }
+}
+
+fn kept(hold: &Hold) -> Result<Kept, VerbError> {
+    let text = crate::driver::durable::read(hold.path()).map_err(io_error("read a service's hold"))?;
+    Ok(text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default())
+}
+
+fn never() -> RestartPolicy {
+    RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: Some(0) }
+}

@@ -1,0 +1,282 @@
+//! Behind `compose`, and behind `services` and `control` for a platform that has an engine: one Compose project.
+//!
+//! What should run is asked of `docker compose` itself, which alone knows what the operator's files mean; what does run
+//! is asked of the engine. A container that was stopped for an upgrade has its restart policy taken away, so that
+//! neither the engine's restart nor the machine's brings it back; what the policy was is kept in the service's hold.
+
+mod cli;
+mod control;
+mod declared;
+mod look;
+mod shadow;
+
+pub use declared::{Declared, DeclaredMount};
+
+use super::Machine;
+use super::engine::{Container, Engine};
+use super::process::{NamedCommand, Processes, mark};
+use super::project::Project;
+use crate::config::{CommandConfig, ComposeConfig};
+use crate::context::{Site, StepContext};
+use crate::model::*;
+use crate::plan::event::{Effect, Verdict};
+use bollard::query_parameters::{ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveVolumeOptions};
+use declared::Declaration;
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// On what a step started, by the step's mark.
+const MARK_LABEL: &str = "upgraded.mark";
+/// Only what a file declares has it.
+const VOLUME_LABEL: &str = "com.docker.compose.volume";
+
+pub struct Compose {
+    /// The binding.
+    platform: String,
+    deployment: String,
+    engine: Arc<Engine>,
+    directory: PathBuf,
+    config: ComposeConfig,
+    project: Arc<Project>,
+    processes: Arc<Processes>,
+    machine: Machine,
+    idle: Duration,
+}
+
+/// What a [`Compose`] is built with.
+pub struct Parts {
+    pub platform: String,
+    pub deployment: String,
+    pub engine: Arc<Engine>,
+    pub directory: PathBuf,
+    pub config: ComposeConfig,
+    pub project: Arc<Project>,
+    pub processes: Arc<Processes>,
+    pub machine: Machine,
+    pub idle: Duration,
+}
+
+/// A container of the project, and whether it is what the files say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    pub container: Container,
+    /// Made from what the files say now.
+    pub current: bool,
+}
+
+/// A command in a fresh container of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OneOff {
+    pub service: String,
+    pub argv: Vec<String>,
+    pub repeatable: bool,
+    pub success: Option<String>,
+    pub progress: Option<String>,
+    /// 0: the deployment's own.
+    pub idle_ms: u64,
+}
+
+impl Compose {
+    pub fn new(parts: Parts) -> Self {
+        let Parts { platform, deployment, engine, directory, config, project, processes, machine, idle } = parts;
+        Self { platform, deployment, engine, directory, config, project, processes, machine, idle }
+    }
+
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// The first container of a service.
+    pub async fn container_of(&self, service: &str) -> Result<Option<Container>, VerbError> {
+        let declaration = self.declaration().await?;
+        self.known(&declaration, &[service.to_owned()])?;
+        let containers = self.engine.containers(&declaration.name).await?;
+        Ok(containers.into_iter().find(|container| container.service == service))
+    }
+
+    /// What the files say; `planned`: with the edits that are planned laid over them.
+    pub async fn declared(&self, cx: &StepContext, planned: bool) -> Result<Vec<Declared>, VerbError> {
+        let declaration = match planned.then(|| self.project.overlaid()).filter(|files| !files.is_empty()) {
+            Some(files) => {
+                let shadow = shadow::Shadow::make(self, cx, files)?;
+                self.declaration_of(Some(&shadow)).await?
+            }
+            None => self.declaration().await?,
+        };
+        cx.activity.touch();
+        Ok(declaration.services)
+    }
+
+    /// Every container of the project, with those of services that the files no longer have.
+    pub async fn containers(&self, cx: &StepContext) -> Result<Vec<Standing>, VerbError> {
+        let declaration = self.declaration().await?;
+        let hashes = self.hashes().await?;
+        cx.activity.touch();
+        let containers = self.engine.containers(&declaration.name).await?;
+        let current = |container: &Container| {
+            container.config_hash.is_some() && container.config_hash.as_ref() == hashes.get(&container.service)
+        };
+        Ok(containers.into_iter().map(|container| Standing { current: current(&container), container }).collect())
+    }
+
+    /// Runs to its end in a fresh container, which is removed; the service's own containers are not touched.
+    pub async fn run(&self, cx: &StepContext, one_off: &OneOff) -> Result<CommandExit, VerbError> {
+        self.changeable(cx, "compose.run")?;
+        self.known(&self.declaration().await?, std::slice::from_ref(&one_off.service))?;
+        let label = format!("{MARK_LABEL}={}", mark(cx));
+        let mut argv = self.argv(None);
+        argv.extend(["run", "--rm", "--no-deps", "--no-TTY", "--quiet-pull", "--pull", "never", "--label"].map(String::from));
+        argv.extend([label.clone(), one_off.service.clone()]);
+        argv.extend(one_off.argv.iter().cloned());
+        let config = CommandConfig {
+            argv,
+            directory: Some(self.directory.clone()),
+            environment: self.environment(),
+            user: None,
+            arguments: false,
+            reads_only: false,
+        };
+        let OneOff { service, argv, repeatable, success, progress, idle_ms } = one_off.clone();
+        let name = format!("{service} {}", argv.join(" "));
+        let command = NamedCommand { name, args: Vec::new(), repeatable, success, progress, idle_ms };
+        let outcome = self.processes.run_own(cx, "compose.run", &config, command).await;
+        if outcome.is_err() {
+            self.remove_labelled(&label).await?;
+        }
+        outcome
+    }
+
+    /// Builds the images of services that the files build, with the planned edits laid over.
+    pub async fn build(&self, cx: &StepContext, services: &[String]) -> Result<(), VerbError> {
+        cx.effects.may_change("compose.build")?;
+        let files = self.project.overlaid();
+        let shadow = if files.is_empty() { None } else { Some(shadow::Shadow::make(self, cx, files)?) };
+        let mut argv = self.argv(shadow.as_ref());
+        argv.push("build".into());
+        argv.extend(services.iter().cloned());
+        let work = self.command(cx, &argv, "build the images");
+        cx.effects.perform("compose.build", &services, &services.join(","), true, work).await
+    }
+
+    /// What Compose made for the project beside containers: `network:NAME` and `volume:NAME`.
+    pub async fn resources(&self, cx: &StepContext) -> Result<Vec<String>, VerbError> {
+        let declaration = self.declaration().await?;
+        cx.activity.touch();
+        self.resources_of(&declaration.name).await
+    }
+
+    /// Removes what the files no longer have: containers of services that are gone, and of the project's networks and
+    /// volumes those in `resources`. Nothing that Compose did not make for this project is touched.
+    pub async fn remove(&self, cx: &StepContext, resources: &[String]) -> Result<(), VerbError> {
+        self.changeable(cx, "compose.remove")?;
+        let work = async {
+            let declaration = self.declaration().await?;
+            for container in self.engine.containers(&declaration.name).await? {
+                if !declaration.services.iter().any(|service| service.name == container.service) {
+                    self.engine.remove(&container.id).await?;
+                }
+            }
+            let there = self.resources_of(&declaration.name).await?;
+            for resource in resources.iter().filter(|resource| there.contains(resource)) {
+                self.remove_resource(resource).await?;
+                cx.activity.touch();
+            }
+            Ok(())
+        };
+        cx.effects.perform("compose.remove", &resources, &resources.join(","), true, work).await
+    }
+
+    /// Ends what still runs of the effect's step. Every verb but a one-off command converges.
+    pub async fn fence_and_probe(&self, effect: &Effect) -> Verdict {
+        let mark = format!("{}/{}", self.deployment, effect.step);
+        if effect.verb == "compose.run" {
+            let verdict = self.processes.fence_and_probe(effect).await;
+            if !matches!(verdict, Verdict::Done(_)) && self.remove_labelled(&format!("{MARK_LABEL}={mark}")).await.is_err() {
+                return Verdict::Unknown;
+            }
+            return verdict;
+        }
+        cli::end_marked(&mark).await;
+        Verdict::Unknown
+    }
+
+    async fn remove_labelled(&self, label: &str) -> Result<(), VerbError> {
+        for id in self.engine.labelled(&[label.to_owned()]).await? {
+            self.engine.remove(&id).await?;
+        }
+        Ok(())
+    }
+
+    async fn resources_of(&self, project: &str) -> Result<Vec<String>, VerbError> {
+        let docker = self.engine.docker().await?;
+        let label = format!("{}={project}", super::engine::PROJECT_LABEL);
+        let filters = HashMap::from([("label", vec![label])]);
+        let networks = ListNetworksOptionsBuilder::default().filters(&filters).build();
+        let networks = docker.list_networks(Some(networks)).await.map_err(|error| self.engine.failed(&error))?;
+        let volumes = ListVolumesOptionsBuilder::default().filters(&filters).build();
+        let volumes = docker.list_volumes(Some(volumes)).await.map_err(|error| self.engine.failed(&error))?;
+        let networks = networks.into_iter().filter_map(|network| network.name).map(|name| format!("network:{name}"));
+        // What a container brought itself has no name of Compose's.
+        let volumes = volumes.volumes.unwrap_or_default().into_iter();
+        let volumes = volumes.filter(|volume| volume.labels.contains_key(VOLUME_LABEL));
+        let mut all: Vec<String> = networks.chain(volumes.map(|volume| format!("volume:{}", volume.name))).collect();
+        all.sort();
+        Ok(all)
+    }
+
+    async fn remove_resource(&self, resource: &str) -> Result<(), VerbError> {
+        let docker = self.engine.docker().await?;
+        let removed = match resource.split_once(':') {
+            Some(("network", name)) => docker.remove_network(name).await,
+            Some(("volume", name)) => docker.remove_volume(name, None::<RemoveVolumeOptions>).await,
+            _ => return Err(VerbError::Invalid(format!("`{resource}` is neither `network:NAME` nor `volume:NAME`"))),
+        };
+        match removed {
+            Err(error) if super::engine::status(&error) != Some(404) => Err(self.engine.failed(&error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn changeable(&self, cx: &StepContext, verb: &str) -> Result<(), VerbError> {
+        cx.effects.may_change(verb)?;
+        match cx.site {
+            Site::Live => Ok(()),
+            Site::Drill { .. } => {
+                Err(VerbError::Denied(format!("`{verb}` changes the live site, and this is a drill")))
+            }
+        }
+    }
+
+    /// Or the nearest that there is.
+    fn known(&self, declaration: &Declaration, names: &[String]) -> Result<(), VerbError> {
+        let there = |name: &String| declaration.services.iter().any(|service| service.name == *name);
+        let Some(missing) = names.iter().find(|name| !there(name)) else { return Ok(()) };
+        let known: Vec<String> = declaration.services.iter().map(|s| format!("`{}/{}`", self.platform, s.name)).collect();
+        let known = if known.is_empty() { "there is none".into() } else { format!("there is {}", known.join(", ")) };
+        Err(VerbError::NotFound(format!("the deployment has no service `{}/{missing}`; {known}", self.platform)))
+    }
+
+    async fn declaration(&self) -> Result<Declaration, VerbError> {
+        self.declaration_of(None).await
+    }
+
+    async fn declaration_of(&self, shadow: Option<&shadow::Shadow>) -> Result<Declaration, VerbError> {
+        let text = self.asked(shadow, &["config", "--format", "json"]).await?;
+        Declaration::read(&text)
+    }
+
+    /// What each service's containers would be labelled with.
+    async fn hashes(&self) -> Result<BTreeMap<String, String>, VerbError> {
+        let text = self.asked(None, &["config", "--hash", "*"]).await?;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let pairs = text.lines().filter_map(|line| line.split_once(' '));
+        Ok(pairs.map(|(service, hash)| (service.to_owned(), hash.trim().to_owned())).collect())
+    }
+}
+
+/// The containers of one service.
+fn of_service<'a>(containers: &'a [Container], name: &str) -> Vec<&'a Container> {
+    containers.iter().filter(|container| container.service == name).collect()
+}

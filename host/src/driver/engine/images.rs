@@ -1,0 +1,297 @@
+//! Behind `images`: what the engine has, and what a registry has.
+//!
+//! Whatever is brought here for a deployment is held by a name of our own, `upgraded/<deployment>:<id>`, so that nobody's
+//! tidying takes away what a way back needs.
+
+use super::{Engine, credentials, status};
+use crate::context::{Site, StepContext};
+use crate::model::*;
+use crate::plan::event::{Effect, Verdict};
+use bollard::models::{CreateImageInfo, ImageInspect};
+use bollard::query_parameters::{CreateImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder};
+use futures::StreamExt;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Of an ID, in the name that holds an image.
+const ID_LETTERS: usize = 24;
+
+pub struct Images {
+    engine: Option<Arc<Engine>>,
+    deployment: String,
+    idle: Duration,
+}
+
+/// An image that the engine has.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Image {
+    pub reference: String,
+    pub id: String,
+    /// What a registry knows it by; none where it was made on this machine.
+    pub digest: Option<String>,
+    /// For example `linux/amd64`.
+    pub platform: String,
+}
+
+/// What a registry has under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    pub digest: String,
+    pub platforms: Vec<String>,
+}
+
+impl Images {
+    pub fn new(engine: Option<Arc<Engine>>, deployment: &str, idle: Duration) -> Self {
+        Self { engine, deployment: deployment.to_owned(), idle }
+    }
+
+    fn engine(&self) -> Result<&Engine, VerbError> {
+        let denied = || VerbError::Denied("no `engine` is granted to this platform".into());
+        self.engine.as_deref().ok_or_else(denied)
+    }
+
+    /// What the engine runs on, for example `linux/amd64`.
+    pub async fn platform(&self, _cx: &StepContext) -> Result<String, VerbError> {
+        let engine = self.engine()?;
+        let version = engine.docker().await?.version().await.map_err(|error| engine.failed(&error))?;
+        Ok(platform(version.os.as_deref(), version.arch.as_deref(), None))
+    }
+
+    /// None: the engine has none of this name.
+    pub async fn find(&self, _cx: &StepContext, reference: &str) -> Result<Option<Image>, VerbError> {
+        check(reference)?;
+        let engine = self.engine()?;
+        match engine.docker().await?.inspect_image(reference).await {
+            Ok(found) => Ok(Some(image(reference, found))),
+            Err(error) if status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(engine.failed(&error)),
+        }
+    }
+
+    /// Asks the registry, and brings nothing here.
+    pub async fn look_up(&self, cx: &StepContext, reference: &str) -> Result<Registered, VerbError> {
+        check(reference)?;
+        let engine = self.engine()?;
+        let credentials = credentials::find(engine.config().client.as_deref(), reference).await;
+        let ask = async {
+            let docker = engine.docker().await?;
+            docker.inspect_registry_image(reference, credentials).await.map_err(|error| registry_error(reference, &error))
+        };
+        let answer = cx.activity.watch(self.idle, ask).await?;
+        let platforms = answer.platforms.into_iter();
+        Ok(Registered {
+            digest: answer.descriptor.digest.unwrap_or_default(),
+            platforms: platforms
+                .map(|p| platform(p.os.as_deref(), p.architecture.as_deref(), p.variant.as_deref()))
+                .collect(),
+        })
+    }
+
+    /// Brings it here and holds it. A layer that is here already is not fetched again, so one that stalled goes on.
+    pub async fn pull(&self, cx: &StepContext, reference: &str) -> Result<Image, VerbError> {
+        check(reference)?;
+        let engine = self.engine()?;
+        let work = async {
+            let credentials = credentials::find(engine.config().client.as_deref(), reference).await;
+            let options = CreateImageOptionsBuilder::default().from_image(&with_tag(reference)).build();
+            let mut pull = engine.docker().await?.create_image(Some(options), None, credentials);
+            let mut layers = Layers::default();
+            while let Some(news) = pull.next().await {
+                let news = news.map_err(|error| registry_error(reference, &error))?;
+                layers.hear(&news);
+                if let Some((done, total)) = layers.bytes() {
+                    cx.activity.progress(done, Some(total), "bytes", &format!("pulling {reference}"));
+                } else {
+                    cx.activity.touch();
+                }
+            }
+            let gone = || VerbError::NotFound(format!("`{reference}` was pulled and is not there"));
+            let pulled = self.find(cx, reference).await?.ok_or_else(gone)?;
+            self.tag(&pulled.id, &self.holder(), &short(&pulled.id)).await?;
+            Ok(pulled)
+        };
+        let watched = cx.activity.watch(self.idle, work);
+        cx.effects.perform("images.pull", &reference, reference, true, watched).await
+    }
+
+    /// Keeps what is there from being tidied away.
+    pub async fn hold(&self, cx: &StepContext, id: &str) -> Result<(), VerbError> {
+        let work = async { self.tag(id, &self.holder(), &short(id)).await };
+        cx.effects.perform("images.hold", &id, id, true, work).await
+    }
+
+    /// The name stands for this image again, wherever somebody moved it since.
+    pub async fn point(&self, cx: &StepContext, reference: &str, id: &str) -> Result<(), VerbError> {
+        check(reference)?;
+        if cx.site != Site::Live {
+            return Err(VerbError::Denied("images are those of the live site, and this is a drill".into()));
+        }
+        cx.effects.may_change("images.point")?;
+        if reference.contains('@') {
+            return Ok(());
+        }
+        if self.find(cx, reference).await?.is_some_and(|there| there.id == id) {
+            return Ok(());
+        }
+        let whole = with_tag(reference);
+        let (repository, tag) = whole.rsplit_once(':').unwrap_or((&whole, "latest"));
+        let work = self.tag(id, repository, tag);
+        cx.effects.perform("images.point", &(reference, id), reference, true, work).await
+    }
+
+    /// Everything here converges.
+    pub async fn fence_and_probe(&self, _effect: &Effect) -> Verdict {
+        Verdict::Unknown
+    }
+
+    async fn tag(&self, id: &str, repository: &str, tag: &str) -> Result<(), VerbError> {
+        let engine = self.engine()?;
+        let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
+        engine.docker().await?.tag_image(id, Some(options)).await.map_err(|error| match engine.failed(&error) {
+            VerbError::NotFound(_) => {
+                VerbError::NotFound(format!("the image `{id}`, which `{repository}:{tag}` stood for, is gone"))
+            }
+            other => other,
+        })
+    }
+
+    /// Lets go of every image that is held for the deployment, but for these; what a container runs stays anyway.
+    pub async fn let_go(&self, keep: &[String]) -> Result<(), VerbError> {
+        let engine = self.engine()?;
+        let docker = engine.docker().await?;
+        let filters = HashMap::from([("reference", vec![self.holder()])]);
+        let options = ListImagesOptionsBuilder::default().filters(&filters).build();
+        for image in docker.list_images(Some(options)).await.map_err(|error| engine.failed(&error))? {
+            if keep.contains(&image.id) {
+                continue;
+            }
+            for name in image.repo_tags.iter().filter(|name| name.starts_with(&format!("{}:", self.holder()))) {
+                // One that is in use loses the name alone, or is refused: both are as wanted.
+                let _ = docker.remove_image(name, None::<RemoveImageOptions>, None).await;
+            }
+        }
+        Ok(())
+    }
+
+    fn holder(&self) -> String {
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+        format!("upgraded/{}", self.deployment.chars().map(plain).collect::<String>())
+    }
+}
+
+fn short(id: &str) -> String {
+    id.trim_start_matches("sha256:").chars().take(ID_LETTERS).collect()
+}
+
+/// Without one it would be all of them.
+fn with_tag(reference: &str) -> String {
+    let name = reference.rsplit('/').next().unwrap_or(reference);
+    if name.contains([':', '@']) { reference.to_owned() } else { format!("{reference}:latest") }
+}
+
+fn check(reference: &str) -> Result<(), VerbError> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "./:@-_".contains(c);
+    if reference.is_empty() || reference.len() > 512 || !reference.chars().all(fits) || reference.contains("..") {
+        return Err(VerbError::Invalid(format!("`{reference}` is no name of an image")));
+    }
+    Ok(())
+}
+
+fn image(reference: &str, found: ImageInspect) -> Image {
+    let repository = with_tag(reference);
+    let repository = repository.split('@').next().unwrap_or_default();
+    let repository = repository.rsplit_once(':').map_or(repository, |(repository, _)| repository);
+    let digests = found.repo_digests.unwrap_or_default();
+    let digest = digests.iter().find_map(|known| {
+        let (of, digest) = known.split_once('@')?;
+        (of == repository).then(|| digest.to_owned())
+    });
+    let platform = platform(found.os.as_deref(), found.architecture.as_deref(), found.variant.as_deref());
+    Image { reference: reference.to_owned(), id: found.id.unwrap_or_default(), digest, platform }
+}
+
+/// A variant is part of a platform where it tells two apart.
+fn platform(os: Option<&str>, architecture: Option<&str>, variant: Option<&str>) -> String {
+    let (os, architecture) = (os.unwrap_or("linux"), architecture.unwrap_or("unknown"));
+    match variant.filter(|variant| !variant.is_empty() && architecture == "arm") {
+        Some(variant) => format!("{os}/{architecture}/{variant}"),
+        None => format!("{os}/{architecture}"),
+    }
+}
+
+fn registry_error(reference: &str, error: &bollard::errors::Error) -> VerbError {
+    let said = match error {
+        bollard::errors::Error::DockerResponseServerError { message, .. } => message.clone(),
+        bollard::errors::Error::DockerStreamError { error } => error.clone(),
+        other => other.to_string(),
+    };
+    let message = format!("`{reference}`: {said}");
+    let lower = said.to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    if says(&["manifest unknown", "not found", "no such manifest", "does not exist"]) {
+        VerbError::NotFound(message)
+    } else if says(&["unauthorized", "denied", "authentication required", "no basic auth"]) {
+        VerbError::Denied(message)
+    } else if says(&["no matching manifest"]) {
+        VerbError::Invalid(message)
+    } else {
+        VerbError::Unavailable(message)
+    }
+}
+
+/// Bytes of the layers under way, by layer.
+#[derive(Default)]
+struct Layers(BTreeMap<String, (u64, u64)>);
+
+impl Layers {
+    fn hear(&mut self, news: &CreateImageInfo) {
+        let (Some(layer), Some(status)) = (&news.id, &news.status) else { return };
+        let detail = news.progress_detail.as_ref();
+        let number = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
+        match (status.as_str(), detail.and_then(|d| number(d.current).zip(number(d.total)))) {
+            ("Downloading", Some((done, total))) if total > 0 => {
+                self.0.insert(layer.clone(), (done, total));
+            }
+            ("Download complete" | "Pull complete", _) => {
+                self.0.entry(layer.clone()).and_modify(|(done, total)| *done = *total);
+            }
+            _ => {}
+        }
+    }
+
+    fn bytes(&self) -> Option<(u64, u64)> {
+        let sum = |pick: fn(&(u64, u64)) -> u64| self.0.values().map(pick).sum::<u64>();
+        (!self.0.is_empty()).then(|| (sum(|layer| layer.0), sum(|layer| layer.1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_without_a_tag_is_the_latest() {
+        assert_eq!(with_tag("127.0.0.1:5000/shop/web"), "127.0.0.1:5000/shop/web:latest");
+        assert_eq!(with_tag("shop/web:1"), "shop/web:1");
+        assert_eq!(with_tag("shop/web@sha256:00"), "shop/web@sha256:00");
+    }
+
+    #[test]
+    fn no_name_leads_elsewhere() {
+        for wrong in ["", "a b", "../images", "a?b", "a/../b"] {
+            assert!(check(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_a_registry_says_is_told_apart() {
+        let of = |status_code, message: &str| {
+            let error = bollard::errors::Error::DockerResponseServerError { status_code, message: message.into() };
+            registry_error("shop:1", &error).code().to_owned()
+        };
+        assert_eq!(of(404, "manifest for shop:1 not found: manifest unknown"), "not-found");
+        assert_eq!(of(401, "unauthorized: authentication required"), "denied");
+        assert_eq!(of(500, "Get \"http://r:5000/v2/\": dial tcp: connect: connection refused"), "unavailable");
+    }
+}

@@ -1,0 +1,160 @@
+//! A container engine of this machine, through its socket: what `compose` and `images` stand on.
+
+mod container;
+mod credentials;
+pub mod images;
+
+pub use container::{Container, Health, Mount, State};
+
+use crate::config::EngineConfig;
+use crate::model::VerbError;
+use bollard::models::{ContainerUpdateBody, RestartPolicy};
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptions,
+};
+use bollard::{API_DEFAULT_VERSION, Docker};
+use futures::{Stream, StreamExt};
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::sync::OnceCell;
+
+/// How long the engine may take to answer.
+const ANSWER_SECONDS: u64 = 60;
+/// A container may be given long to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(3600);
+const NO_SUCH: u16 = 404;
+const NOT_MODIFIED: u16 = 304;
+
+pub const PROJECT_LABEL: &str = "com.docker.compose.project";
+pub const SERVICE_LABEL: &str = "com.docker.compose.service";
+
+pub struct Engine {
+    config: EngineConfig,
+    docker: OnceCell<Docker>,
+}
+
+impl Engine {
+    pub fn new(config: EngineConfig) -> Self {
+        Self { config, docker: OnceCell::new() }
+    }
+
+    pub fn config(&self) -> &EngineConfig {
+        &self.config
+    }
+
+    /// Speaks the API's version that the engine knows.
+    pub async fn docker(&self) -> Result<&Docker, VerbError> {
+        let connect = || async {
+            let socket = self.config.socket.display().to_string();
+            let docker = Docker::connect_with_unix(&socket, ANSWER_SECONDS, API_DEFAULT_VERSION)
+                .map_err(|error| self.away(&error))?;
+            docker.negotiate_version().await.map_err(|error| self.away(&error))
+        };
+        self.docker.get_or_try_init(connect).await
+    }
+
+    fn away(&self, error: &bollard::errors::Error) -> VerbError {
+        VerbError::Unavailable(format!(
+            "the container engine at `{}` does not answer: {error}",
+            self.config.socket.display()
+        ))
+    }
+
+    /// Of one Compose project, stopped ones too; one-off containers apart.
+    pub async fn containers(&self, project: &str) -> Result<Vec<Container>, VerbError> {
+        let label = format!("{PROJECT_LABEL}={project}");
+        let found = self.labelled(&[label, "com.docker.compose.oneoff=False".into()]).await?;
+        let mut containers = Vec::new();
+        for id in found {
+            containers.extend(self.container(&id).await?);
+        }
+        containers.sort_by(|a, b| (&a.service, a.number, &a.created).cmp(&(&b.service, b.number, &b.created)));
+        Ok(containers)
+    }
+
+    /// The IDs of all containers that carry every one of these labels.
+    pub async fn labelled(&self, labels: &[String]) -> Result<Vec<String>, VerbError> {
+        let filters = HashMap::from([("label", labels.to_vec())]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let found = self.docker().await?.list_containers(Some(options)).await.map_err(|error| self.failed(&error))?;
+        Ok(found.into_iter().filter_map(|container| container.id).collect())
+    }
+
+    /// None: it is gone.
+    pub async fn container(&self, id: &str) -> Result<Option<Container>, VerbError> {
+        match self.docker().await?.inspect_container(id, None).await {
+            Ok(answer) => Ok(Some(Container::from(answer))),
+            Err(error) if status(&error) == Some(NO_SUCH) => Ok(None),
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
+    /// As [`Container::restart_policy`] reads it.
+    pub async fn set_restart_policy(&self, id: &str, policy: &RestartPolicy) -> Result<(), VerbError> {
+        let body = ContainerUpdateBody { restart_policy: Some(policy.clone()), ..Default::default() };
+        match self.docker().await?.update_container(id, body).await {
+            Err(error) if status(&error) != Some(NO_SUCH) => Err(self.failed(&error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Within the time that the container was given to stop; nothing where it is stopped or gone.
+    pub async fn stop(&self, id: &str) -> Result<(), VerbError> {
+        let docker = self.docker().await?.clone().with_timeout(STOP_WITHIN);
+        match docker.stop_container(id, None::<StopContainerOptions>).await {
+            Err(error) if ![Some(NO_SUCH), Some(NOT_MODIFIED)].contains(&status(&error)) => Err(self.failed(&error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// With its anonymous volumes, running or not; nothing where it is gone.
+    pub async fn remove(&self, id: &str) -> Result<(), VerbError> {
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        match self.docker().await?.remove_container(id, Some(options)).await {
+            // 409: somebody removes it already.
+            Err(error) if ![Some(NO_SUCH), Some(409)].contains(&status(&error)) => Err(self.failed(&error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What it said since, a line each; goes on while it runs.
+    pub async fn follow(
+        &self, id: &str, since_seconds: i32,
+    ) -> Result<impl Stream<Item = Result<String, VerbError>> + Unpin + use<>, VerbError> {
+        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).follow(true).since(since_seconds).build();
+        let logs = self.docker().await?.logs(id, Some(options));
+        let failed = |error: bollard::errors::Error| VerbError::Unavailable(format!("the engine's log broke: {error}"));
+        let lines = logs.map(move |output| {
+            output.map(|output| String::from_utf8_lossy(&output.into_bytes()).into_owned()).map_err(failed)
+        });
+        Ok(Box::pin(lines))
+    }
+
+    /// The last lines of its log.
+    pub async fn tail(&self, id: &str, lines: u32) -> String {
+        let Ok(docker) = self.docker().await else { return String::new() };
+        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
+        let parts: Vec<_> = docker.logs(id, Some(options)).collect().await;
+        let parts = parts.into_iter().flatten().map(|part| String::from_utf8_lossy(&part.into_bytes()).into_owned());
+        parts.collect::<String>().trim_end().to_owned()
+    }
+
+    pub fn failed(&self, error: &bollard::errors::Error) -> VerbError {
+        use bollard::errors::Error;
+        match error {
+            Error::DockerResponseServerError { status_code: NO_SUCH, message } => VerbError::NotFound(message.clone()),
+            Error::DockerResponseServerError { status_code, message } => {
+                VerbError::other("engine", format!("the container engine answers {status_code}: {message}"))
+            }
+            Error::DockerStreamError { error } => VerbError::other("engine", error.clone()),
+            other => self.away(other),
+        }
+    }
+}
+
+pub fn status(error: &bollard::errors::Error) -> Option<u16> {
+    match error {
+        bollard::errors::Error::DockerResponseServerError { status_code, .. } => Some(*status_code),
+        _ => None,
+    }
+}

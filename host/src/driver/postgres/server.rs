@@ -1,0 +1,75 @@
+//! The server that a binding was granted: by its address, or by the container that it runs in.
+
+use crate::config::ServerConfig;
+use crate::driver::compose::Compose;
+use crate::driver::engine::{Container, State};
+use crate::model::VerbError;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// On the containers in which tools run, by step.
+pub const STEP_LABEL: &str = "upgraded.postgres";
+
+pub struct Server {
+    pub config: ServerConfig,
+    /// None for a service of a platform that has no engine.
+    project: Option<Arc<Compose>>,
+}
+
+/// Where the server is now.
+pub struct Located {
+    /// With the host of its container, where it has one.
+    pub config: ServerConfig,
+    pub container: Option<Container>,
+}
+
+impl Server {
+    pub fn of(config: ServerConfig, projects: &BTreeMap<String, Arc<Compose>>) -> Self {
+        let project = config.service.as_ref().and_then(|service| projects.get(&service.platform)).cloned();
+        Self { config, project }
+    }
+
+    /// At an address.
+    pub fn at(config: ServerConfig) -> Self {
+        Self { config, project: None }
+    }
+
+    pub async fn located(&self) -> Result<Located, VerbError> {
+        let Some(service) = &self.config.service else {
+            return Ok(Located { config: self.config.clone(), container: None });
+        };
+        let project = self.project.as_ref().ok_or_else(|| {
+            VerbError::Invalid(format!("the server's service `{service}` is of no platform with an `engine`"))
+        })?;
+        let container = project.container_of(&service.name).await?;
+        let container = container.filter(|container| container.state == State::Running).ok_or_else(|| {
+            VerbError::Unavailable(format!("the server's service `{service}` has no container that runs"))
+        })?;
+        let address = container.addresses.first().ok_or_else(|| {
+            VerbError::Invalid(format!("the container of `{service}` has no address of its own on this machine"))
+        })?;
+        Ok(Located { config: ServerConfig { host: address.to_string(), ..self.config.clone() }, container: Some(container) })
+    }
+
+    /// The engine's client with what it needs, for a tool in a container.
+    pub fn client(&self) -> Option<&Arc<Compose>> {
+        self.project.as_ref()
+    }
+
+    /// Ends the tools that a step left in containers.
+    pub async fn clear(&self, step: &str) -> Result<(), VerbError> {
+        let Some(project) = &self.project else { return Ok(()) };
+        for id in project.engine().labelled(&[format!("{STEP_LABEL}={step}")]).await? {
+            project.engine().remove(&id).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Where the machine keeps what the container sees as `path`.
+pub fn on_the_machine(container: &Container, path: &Path) -> Option<PathBuf> {
+    let around = container.mounts.iter().filter(|mount| path.starts_with(&mount.target));
+    let nearest = around.max_by_key(|mount| mount.target.components().count())?;
+    Some(nearest.source.join(path.strip_prefix(&nearest.target).ok()?))
+}

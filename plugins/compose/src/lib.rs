@@ -1,0 +1,151 @@
+//! The `compose` platform: a Compose project whose version is written in its files. What is to run is said by the files
+//! alone; images are brought here and pinned while the old version serves, and a name that somebody moves meanwhile is
+//! pointed back.
+//!
+//! Every function converges: `control.start` makes containers what the files say, and what runs something else is found
+//! by asking the engine, not by remembering.
+
+mod pins;
+mod preflight;
+mod services;
+
+use pins::Pins;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use upgraded_sdk::prelude::*;
+use upgraded_sdk::{Act, HopServices, OneOff};
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Settings {
+    /// The key of `.env` that holds the version, for a product whose plugin does not edit the files itself.
+    pub version_key: Option<String>,
+    /// How the version is written there; `{version}` stands for it.
+    #[schemars(regex(pattern = r"\{version\}"))]
+    pub version_text: String,
+    /// How long a service may be silent until it is healthy, in seconds.
+    #[schemars(range(min = 1))]
+    pub idle_seconds: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { version_key: None, version_text: "{version}".into(), idle_seconds: 120 }
+    }
+}
+
+impl Settings {
+    fn idle_ms(&self) -> u64 {
+        self.idle_seconds * 1000
+    }
+}
+
+pub struct Compose;
+
+impl Platform for Compose {
+    type Settings = Settings;
+    const NAME: &'static str = "compose";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+
+    fn components(_: &Call<Settings>, host: &PlatformHost) -> Result<Vec<Component>> {
+        let component = |service: upgraded_sdk::Service| Component {
+            name: service.name.name,
+            version: service.version.unwrap_or_else(|| "none".into()),
+            digest: service.digest,
+        };
+        Ok(host.services().list()?.into_iter().map(component).collect())
+    }
+
+    fn preflight(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<Vec<Finding>> {
+        preflight::look(call, host, hop)
+    }
+
+    fn stage(_: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<String> {
+        Pins::stage(host, hop)?.token()
+    }
+
+    fn edits(call: &Call<Settings>, _: &PlatformHost, hop: &Hop) -> Result<Vec<Edit>> {
+        let Some(key) = &call.settings.version_key else { return Ok(Vec::new()) };
+        let version = call.settings.version_text.replace("{version}", &hop.target);
+        Ok(vec![Edit::set(".env", key, version, format!("the version becomes {}", hop.target))])
+    }
+
+    fn quiesce(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<()> {
+        let named = HopServices::of(&call.binding, hop);
+        services::stop(host, &named.gate)?;
+        services::stop(host, &named.stopped_for_the_change())
+    }
+
+    fn apply(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, staged: &str, act: u32) -> Result<()> {
+        let pins = Pins::read(staged)?;
+        // On the way back a rebuild runs as an act of a hop that leads to where the old version was.
+        let images = if hop.target == pins.target { &pins.images } else { &pins.former };
+        pins::point(host, images)?;
+        match services::act(hop, act)? {
+            Act::Command(once) => command(host, once),
+            Act::Wave(wave) => {
+                services::wave(call, host, wave)?;
+                match hop.acts.len() == act as usize + 1 {
+                    true => services::bring_up_to_date(call, host, hop),
+                    false => Ok(()),
+                }
+            }
+        }
+    }
+
+    fn verify(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, act: Option<u32>) -> Result<Vec<Finding>> {
+        match act {
+            Some(act) => match services::act(hop, act)? {
+                Act::Wave(wave) => services::findings(call, host, &services::own(call, &wave.services)),
+                Act::Command(_) => Ok(Vec::new()),
+            },
+            None => {
+                let named = HopServices::of(&call.binding, hop);
+                let mut findings = services::findings(call, host, &named.behind_the_gate())?;
+                findings.extend(services::others(host, &named)?);
+                Ok(findings)
+            }
+        }
+    }
+
+    fn admit(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<()> {
+        services::start(call, host, &HopServices::of(&call.binding, hop).gate)
+    }
+
+    fn revert(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, staged: &str) -> Result<()> {
+        let pins = Pins::read(staged)?;
+        pins::point(host, &pins.former)?;
+        // What the upgrade made and the old files don't have could hold ports and names that the old version needs.
+        let made: Vec<String> = host.compose().resources()?.into_iter().filter(|r| !pins.resources.contains(r)).collect();
+        host.compose().remove(&made)?;
+        let named = HopServices::of(&call.binding, hop);
+        let all = host.compose().services(false)?;
+        let names = all.into_iter().map(|service| ServiceRef::new(&call.binding, service.name));
+        let behind: Vec<ServiceRef> = names.filter(|name| !named.gate.contains(name)).collect();
+        services::start(call, host, &behind)
+    }
+}
+
+/// A command in a fresh container of the act's service.
+fn command(host: &PlatformHost, once: &Once) -> Result<()> {
+    let exit = host.compose().run(&OneOff {
+        service: once.service.name.clone(),
+        argv: once.argv.clone(),
+        repeatable: once.repeatable,
+        success: once.success.clone(),
+        progress: None,
+        idle_ms: once.idle_ms,
+    })?;
+    if exit.code == 0 {
+        return Ok(());
+    }
+    let tail = exit.tail.trim_end();
+    let says = if tail.is_empty() { ", and said nothing".to_owned() } else { format!(":\n{tail}") };
+    let name = format!("{} {}", once.service.name, once.argv.join(" "));
+    Err(Error::other("command-failed", format!("`{name}` ended with {}{says}", exit.code)))
+}
+
+#[cfg(test)]
+mod tests;
+
+upgraded_sdk::export!(platform Compose);

@@ -1,0 +1,108 @@
+//! Starting, stopping and looking at the services of a project.
+
+use crate::Settings;
+use upgraded_sdk::prelude::*;
+use upgraded_sdk::{Act, ContainerState, HopServices};
+
+pub fn act(hop: &Hop, number: u32) -> Result<&Act> {
+    hop.acts.get(number as usize).ok_or_else(|| Error::invalid(format!("the hop has no act {number}")))
+}
+
+/// Those of a list that are this platform's.
+pub fn own(call: &Call<Settings>, services: &[ServiceRef]) -> Vec<ServiceRef> {
+    services.iter().filter(|service| service.platform == call.binding).cloned().collect()
+}
+
+pub fn stop(host: &PlatformHost, services: &[ServiceRef]) -> Result<()> {
+    if services.is_empty() { Ok(()) } else { host.control().stop(services) }
+}
+
+/// Makes them what the files say, starts them, and waits until they stand.
+pub fn start(call: &Call<Settings>, host: &PlatformHost, services: &[ServiceRef]) -> Result<()> {
+    if services.is_empty() {
+        return Ok(());
+    }
+    host.control().start(services)?;
+    host.services().wait_healthy(services, call.settings.idle_ms())?;
+    Ok(())
+}
+
+/// Starts a wave's services, follows those that migrate at start, and waits until all stand. One that rolls is replaced
+/// once the one before it stands.
+pub fn wave(call: &Call<Settings>, host: &PlatformHost, wave: &Wave) -> Result<()> {
+    let services = own(call, &wave.services);
+    if wave.rolling {
+        for service in &services {
+            start(call, host, std::slice::from_ref(service))?;
+        }
+    } else if !services.is_empty() {
+        host.control().start(&services)?;
+    }
+    for watch in wave.follow.iter().filter(|watch| watch.service.platform == call.binding) {
+        let line = host.services().follow(watch)?;
+        host.info(&format!("`{}`: {line}", watch.service.name));
+    }
+    if services.is_empty() {
+        return Ok(());
+    }
+    host.services().wait_healthy(&services, call.settings.idle_ms())?;
+    Ok(())
+}
+
+/// What the files changed of services that no wave names and that ran before: `docker compose up` would do the same.
+pub fn bring_up_to_date(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<()> {
+    let named = HopServices::of(&call.binding, hop);
+    let mut stale: Vec<ServiceRef> = Vec::new();
+    for container in host.compose().containers()?.into_iter().filter(|container| !container.current) {
+        let service = ServiceRef::new(&call.binding, container.service);
+        if !named.gate.contains(&service) && !stale.contains(&service) {
+            stale.push(service);
+        }
+    }
+    let declared = host.compose().services(false)?;
+    stale.retain(|service| declared.iter().any(|declared| declared.name == service.name));
+    start(call, host, &stale)
+}
+
+/// A blocker for each that does not run or is not healthy.
+pub fn findings(call: &Call<Settings>, host: &PlatformHost, services: &[ServiceRef]) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for service in services {
+        match host.services().wait_healthy(std::slice::from_ref(service), call.settings.idle_ms()) {
+            Ok(_) => {}
+            Err(Error::Cancelled) => return Err(Error::Cancelled),
+            Err(error) => {
+                let message = format!("`{}` does not stand: {}", service.name, error.text());
+                findings.push(Finding::blocker(format!("service-{}", service.name), message));
+            }
+        }
+    }
+    Ok(findings)
+}
+
+/// What is wrong with containers of services that no hop names, and with what anything was made from.
+pub fn others(host: &PlatformHost, named: &HopServices) -> Result<Vec<Finding>> {
+    let behind = named.behind_the_gate();
+    let is_in = |services: &[ServiceRef], name: &str| services.iter().any(|service| service.name == name);
+    let containers = host.compose().containers()?;
+    let mut findings = Vec::new();
+    for service in host.compose().services(false)? {
+        let name = &service.name;
+        if is_in(&named.gate, name) {
+            continue;
+        }
+        let own: Vec<_> = containers.iter().filter(|container| container.service == *name).collect();
+        let stands = |state| matches!(state, ContainerState::Running | ContainerState::Done);
+        let lame = own.iter().any(|container| !stands(container.state) || container.healthy == Some(false));
+        if !is_in(&behind, name) && (own.is_empty() || lame) {
+            let message = format!("`{name}` does not stand: `docker compose ps` and `docker compose logs {name}` say why");
+            findings.push(Finding::blocker(format!("service-{name}"), message));
+        }
+        if own.iter().any(|container| !container.current) {
+            let message = format!("`{name}` runs something else than the files say");
+            let hint = "the files were edited since it was made: `docker compose up -d` would apply them";
+            findings.push(Finding::blocker(format!("drift-{name}"), message).hint(hint));
+        }
+    }
+    Ok(findings)
+}

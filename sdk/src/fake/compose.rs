@@ -1,0 +1,133 @@
+//! A Compose project: files that say something, and containers that are made from them.
+
+use super::{FakeHost, State};
+use crate::{Container, ContainerState, Declared, Exit, OneOff, Result};
+
+#[derive(Default)]
+pub struct Project {
+    declared: Vec<Declared>,
+    planned: Option<Vec<Declared>>,
+    containers: Vec<Container>,
+    resources: Vec<String>,
+    exits: Vec<(String, Exit)>,
+}
+
+impl FakeHost {
+    /// A service of the project `main`, which runs from an image that is here under this name.
+    pub fn composed(&self, name: &str, image: &str, id: &str) {
+        self.image(image, id);
+        self.service("main", name);
+        let mut project = self.state.0.compose.borrow_mut();
+        project.declared.push(declared(name, image));
+        project.containers.push(container(name, image, id));
+    }
+    /// What the files say from now on, as service and image.
+    pub fn compose_files(&self, services: &[(&str, &str)]) {
+        let mut project = self.state.0.compose.borrow_mut();
+        project.declared = services.iter().map(|(name, image)| declared(name, image)).collect();
+        project.planned = None;
+        let stale: Vec<String> = project.declared.iter().filter_map(|service| service.image.clone()).collect();
+        project.containers.iter_mut().for_each(|container| container.current = stale.contains(&container.image));
+        for (name, _) in services {
+            let known = self.state.0.services.borrow().knows(name);
+            if !known {
+                self.service("main", name);
+                self.state.0.services.borrow_mut().halt(name);
+            }
+        }
+    }
+    /// What they will say with the edits of the plan.
+    pub fn planned_files(&self, services: &[(&str, &str)]) {
+        let planned = services.iter().map(|(name, image)| declared(name, image)).collect();
+        self.state.0.compose.borrow_mut().planned = Some(planned);
+    }
+    /// Changes the containers of a service.
+    pub fn on_container(&self, service: &str, change: impl Fn(&mut Container)) {
+        let mut project = self.state.0.compose.borrow_mut();
+        project.containers.iter_mut().filter(|container| container.service == service).for_each(change);
+    }
+    /// `network:NAME`, `volume:NAME`.
+    pub fn resource(&self, resource: &str) {
+        self.state.0.compose.borrow_mut().resources.push(resource.into());
+    }
+    /// How a one-off command of a service ends.
+    pub fn one_off(&self, service: &str, code: i32, tail: &str) {
+        let exit = Exit { code, tail: tail.into(), elapsed_ms: 1 };
+        self.state.0.compose.borrow_mut().exits.push((service.into(), exit));
+    }
+    /// The image that each service's container runs.
+    pub fn running_images(&self) -> Vec<String> {
+        let project = self.state.0.compose.borrow();
+        project.containers.iter().map(|container| format!("{} {}", container.service, container.image_id)).collect()
+    }
+}
+
+fn declared(name: &str, image: &str) -> Declared {
+    Declared {
+        name: name.into(),
+        image: Some(image.into()),
+        builds: false,
+        replicas: 1,
+        after: Vec::new(),
+        mounts: Vec::new(),
+    }
+}
+
+fn container(name: &str, image: &str, id: &str) -> Container {
+    Container {
+        service: name.into(),
+        id: format!("c-{name}"),
+        image: image.into(),
+        image_id: id.into(),
+        state: ContainerState::Running,
+        exit_code: 0,
+        healthy: Some(true),
+        current: true,
+    }
+}
+
+impl Project {
+    /// As `control.start` does: the container becomes what the files say.
+    pub fn make(&mut self, name: &str, id_of: impl Fn(&str) -> Option<String>) {
+        let Some(image) = self.declared.iter().find(|s| s.name == name).and_then(|s| s.image.clone()) else { return };
+        let Some(id) = id_of(&image) else { return };
+        self.containers.retain(|container| container.service != name);
+        self.containers.push(container(name, &image, &id));
+    }
+}
+
+pub fn services(state: &State, planned: bool) -> Result<Vec<Declared>> {
+    state.reading("compose.services", if planned { &["planned"] } else { &[] })?;
+    let project = state.0.compose.borrow();
+    Ok(project.planned.as_ref().filter(|_| planned).unwrap_or(&project.declared).clone())
+}
+
+pub fn containers(state: &State) -> Result<Vec<Container>> {
+    state.reading("compose.containers", &[])?;
+    Ok(state.0.compose.borrow().containers.clone())
+}
+
+pub fn run(state: &State, command: &OneOff) -> Result<Exit> {
+    state.changing("compose.run", &[&command.service, &command.argv.join(" ")])?;
+    let project = state.0.compose.borrow();
+    let exit = project.exits.iter().find(|(service, _)| *service == command.service).map(|(_, exit)| exit.clone());
+    Ok(exit.unwrap_or(Exit { code: 0, tail: String::new(), elapsed_ms: 1 }))
+}
+
+pub fn build(state: &State, services: &[String]) -> Result<()> {
+    state.changing("compose.build", &[&services.join(" ")])
+}
+
+pub fn resources(state: &State) -> Result<Vec<String>> {
+    state.reading("compose.resources", &[])?;
+    Ok(state.0.compose.borrow().resources.clone())
+}
+
+pub fn remove(state: &State, resources: &[String]) -> Result<()> {
+    state.changing("compose.remove", &[&resources.join(" ")])?;
+    let mut project = state.0.compose.borrow_mut();
+    project.resources.retain(|there| !resources.contains(there));
+    let declared: Vec<String> = project.declared.iter().map(|service| service.name.clone()).collect();
+    project.containers.retain(|container| declared.contains(&container.service));
+    Ok(())
+}
