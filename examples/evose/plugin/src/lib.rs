@@ -1,11 +1,12 @@
 //! What the vendor of Evose ships for `upgraded`: the published upgrade procedure for Docker Compose, as code.
 
+mod index;
 mod smoke;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use upgraded_sdk::prelude::*;
-use upgraded_sdk::rules::{Known, Leg, Rules, Version};
+use upgraded_sdk::rules::{Known, Leg, Rules};
 use upgraded_sdk::{Change, IDLE_MS, serde_json};
 
 const SETTINGS_FILE: &str = ".env";
@@ -40,7 +41,7 @@ impl Product for Evose {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
     fn releases(call: &Call<Settings>, host: &ProductHost) -> Result<Vec<Release>> {
-        published(host, &call.settings.releases)
+        index::releases(host, &call.settings.releases)
     }
 
     fn detect(call: &Call<Settings>, host: &ProductHost) -> Result<Installed> {
@@ -52,7 +53,7 @@ impl Product for Evose {
     }
 
     fn path(call: &Call<Settings>, host: &ProductHost, installed: &Installed, wanted: &str) -> Result<Vec<Hop>> {
-        let releases = published(host, &call.settings.releases)?;
+        let releases = index::releases(host, &call.settings.releases)?;
         // Newest first: what stands before a breaking one is the only way to it.
         let stops = std::iter::once(false).chain(releases.iter().map(|release| release.breaking));
         let known = releases.iter().zip(stops).map(|(release, stop)| Known { stop, ..Known::from(release) });
@@ -61,53 +62,23 @@ impl Product for Evose {
     }
 
     fn edits(_: &Call<Settings>, host: &ProductHost, hop: &Hop) -> Result<Vec<Edit>> {
+        let version = Edit::set(SETTINGS_FILE, VERSION, &hop.target, "the images of the release");
         let text = host.files().read_text(SETTINGS_FILE)?;
-        if !hop.breaking || !text.lines().any(|line| key(line) == Some(SECRET)) {
-            return Ok(vec![Edit::set(SETTINGS_FILE, VERSION, &hop.target, "the images of the release")]);
+        let has = |key: &str| text.lines().any(|line| line.split('=').next().is_some_and(|name| name.trim() == key));
+        if !hop.breaking || !has(SECRET) || has(RENAMED_SECRET) {
+            return Ok(vec![version]);
         }
-        let why = format!("the images of the release; `{SECRET}` is called `{RENAMED_SECRET}` since 2.0.0");
-        let change = Change::Content(renamed(&text, hop)?.into_bytes());
-        Ok(vec![Edit { path: SETTINGS_FILE.into(), change, why }])
+        // Compose resolves it to the same value, however that is quoted.
+        let line_end = if text.ends_with('\n') { "" } else { "\n" };
+        let text = format!("{text}{line_end}{RENAMED_SECRET}=${{{SECRET}}}\n");
+        let why = format!("`{SECRET}` is called `{RENAMED_SECRET}` since 2.0.0, and keeps its value");
+        let renamed = Edit { path: SETTINGS_FILE.into(), change: Change::Content(text.into_bytes()), why };
+        Ok(vec![renamed, version])
     }
 
     fn verify(call: &Call<Settings>, host: &ProductHost, release: &str) -> Result<Vec<Finding>> {
         smoke::test(&call.settings, host, release)
     }
-}
-
-#[derive(Deserialize)]
-struct Index {
-    releases: Vec<Published>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Published {
-    version: String,
-    published: Option<String>,
-    #[serde(default)]
-    breaking: bool,
-    #[serde(default)]
-    migration_guide: Vec<String>,
-    #[serde(default)]
-    notes: Vec<String>,
-}
-
-/// Newest first; what a release breaks is the first that it says.
-fn published(host: &ProductHost, url: &str) -> Result<Vec<Release>> {
-    let answer = host.http().get(url).map_err(|error| error.about("the index of releases"))?;
-    if answer.status != 200 {
-        return Err(Error::unavailable(format!("the index of releases: `{url}` is answered with {}", answer.status)));
-    }
-    let index: Index = serde_json::from_slice(&answer.body)
-        .map_err(|error| Error::invalid(format!("the index of releases at `{url}` can't be read: {error}")))?;
-    let release = |entry: Published| {
-        let notes = entry.migration_guide.into_iter().chain(entry.notes).collect();
-        Release { published: entry.published, breaking: entry.breaking, notes, ..Release::new(entry.version) }
-    };
-    let mut releases: Vec<Release> = index.releases.into_iter().map(release).collect();
-    releases.sort_by_cached_key(|release| std::cmp::Reverse(Version::parse(&release.version)));
-    Ok(releases)
 }
 
 /// `evose-init` migrates both databases and ends; then everything else starts.
@@ -124,45 +95,13 @@ fn hop(call: &Call<Settings>, releases: &[Release], leg: Leg) -> Result<Hop> {
     // A breaking release is the last of its hop, so what it breaks comes first.
     let passed = releases.iter().filter(|release| leg.passes.contains(&release.version));
     let notes = passed.flat_map(|release| release.notes.iter().map(|note| format!("{}: {note}", release.version)));
-    let hop = Hop {
-        breaking: leg.breaking,
-        // "Schedule a formal downtime window": a major version is a run of its own.
-        rest: leg.breaking,
-        notes: notes.collect(),
-        ..Hop::new(leg.source, leg.target)
-    };
+    let hop = Hop { breaking: leg.breaking, notes: notes.collect(), ..Hop::new(leg.source, leg.target) };
     Ok(hop
         .act(Wave::new([init]).follow(migrations))
         .act(Wave::new([api.clone(), worker.clone()]))
         .quiesce([worker, api])
         .gate([service("gateway")?])
         .undo(Undo::RestoreData))
-}
-
-/// The target's version, and the secret under its new name. Its line keeps its value as it is quoted there.
-fn renamed(text: &str, hop: &Hop) -> Result<String> {
-    let mut versions = 0;
-    let line = |line: &str| match key(line) {
-        Some(SECRET) => line.replacen(SECRET, RENAMED_SECRET, 1),
-        Some(VERSION) if line.contains(&hop.source) => {
-            versions += 1;
-            line.replacen(&hop.source, &hop.target, 1)
-        }
-        _ => line.to_owned(),
-    };
-    let text: String = text.split_inclusive('\n').map(line).collect();
-    match versions {
-        1 => Ok(text),
-        _ => {
-            Err(Error::conflict(format!("`{SETTINGS_FILE}` does not say once `{VERSION}={}`, which runs", hop.source)))
-        }
-    }
-}
-
-fn key(line: &str) -> Option<&str> {
-    let line = line.trim_start();
-    let line = line.strip_prefix("export ").unwrap_or(line);
-    line.split_once('=').map(|(key, _)| key.trim())
 }
 
 upgraded_sdk::export!(product Evose);

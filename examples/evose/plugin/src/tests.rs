@@ -51,7 +51,7 @@ fn patches_and_minors_are_taken_directly() {
     for (from, to) in [("1.3.0", "1.4.0"), ("1.4.0", "1.4.1"), ("1.2.0", "1.9.0")] {
         let hops = path(from, to).expect("a path");
         let [hop] = &hops[..] else { panic!("one hop from {from} to {to}") };
-        assert_eq!((hop.source.as_str(), hop.target.as_str(), hop.breaking, hop.rest), (from, to, false, false));
+        assert_eq!((hop.source.as_str(), hop.target.as_str(), hop.breaking), (from, to, false));
         let [Act::Wave(first), Act::Wave(second)] = &hop.acts[..] else { panic!("two waves") };
         let names = |services: &[ServiceRef]| services.iter().map(|s| s.name.clone()).collect::<Vec<_>>();
         assert_eq!(
@@ -76,14 +76,10 @@ fn patches_and_minors_are_taken_directly() {
 }
 
 #[test]
-fn a_major_version_follows_the_last_minor_before_it_and_is_a_run_of_its_own() {
+fn a_major_version_follows_the_last_minor_before_it_and_is_breaking() {
     let hops = path("1.3.0", "2.1.0").expect("a path");
-    let ways: Vec<_> =
-        hops.iter().map(|hop| (hop.source.as_str(), hop.target.as_str(), hop.breaking, hop.rest)).collect();
-    assert_eq!(
-        ways,
-        [("1.3.0", "1.9.0", false, false), ("1.9.0", "2.0.0", true, true), ("2.0.0", "2.1.0", false, false)]
-    );
+    let ways: Vec<_> = hops.iter().map(|hop| (hop.source.as_str(), hop.target.as_str(), hop.breaking)).collect();
+    assert_eq!(ways, [("1.3.0", "1.9.0", false), ("1.9.0", "2.0.0", true), ("2.0.0", "2.1.0", false)]);
     assert!(hops[1].notes[0].starts_with("2.0.0: `EVOSE_SECRET` is called `EVOSE_APP_SECRET`"), "{:?}", hops[1].notes);
     assert_eq!(path("1.9.0", "2.0.0").expect("a path").len(), 1);
 }
@@ -99,29 +95,36 @@ fn a_downgrade_is_refused_with_the_way_out() {
     assert!(path("1.3.0", "1.3.0").expect("nothing").is_empty());
 }
 
-fn edit(host: &FakeHost, hop: &Hop) -> Result<Change> {
-    let mut edits = Evose::edits(&call(), &host.product(), hop)?;
-    assert!(edits.len() == 1 && edits[0].path == ".env");
-    Ok(edits.remove(0).change)
+fn edits(settings: &str, hop: &Hop) -> Vec<(String, String)> {
+    let host = FakeHost::new();
+    host.file(".env", settings);
+    let edits = Evose::edits(&call(), &host.product(), hop).expect("edits");
+    let said = |edit: Edit| {
+        assert_eq!(edit.path, ".env");
+        match edit.change {
+            Change::Set(keys) => keys.into_iter().next().expect("a key"),
+            Change::Content(bytes) => ("whole".to_owned(), String::from_utf8(bytes).expect("text")),
+        }
+    };
+    edits.into_iter().map(said).collect()
 }
 
 #[test]
 fn a_release_is_a_key_of_the_settings_file() {
-    let set = edit(&host(), &Hop::new("1.9.0", "1.9.1")).expect("an edit");
-    assert!(matches!(set, Change::Set(keys) if keys == [("EVOSE_VERSION".to_owned(), "1.9.1".to_owned())]));
+    assert_eq!(edits(SETTINGS, &Hop::new("1.9.0", "1.9.1")), [("EVOSE_VERSION".to_owned(), "1.9.1".to_owned())]);
 }
 
 #[test]
-fn a_major_version_renames_the_secret_and_keeps_its_value() {
-    let (host, hop) = (host(), Hop::new("1.9.0", "2.0.0").breaking());
-    let Change::Content(content) = edit(&host, &hop).expect("an edit") else { panic!("a whole file") };
-    let wanted = SETTINGS.replace("=1.9.0", "=2.0.0").replace("EVOSE_SECRET=", "EVOSE_APP_SECRET=");
-    assert_eq!(String::from_utf8(content).unwrap(), wanted);
-    // An operator who has renamed it already has nothing to rename.
-    host.file(".env", wanted.replace("2.0.0", "1.9.0"));
-    assert!(matches!(edit(&host, &hop).expect("an edit"), Change::Set(_)));
-    host.file(".env", SETTINGS.replace("1.9.0", "1.8.0"));
-    assert!(edit(&host, &hop).expect_err("another version").text().contains("`EVOSE_VERSION=1.9.0`"));
+fn a_major_version_gets_the_secret_under_its_new_name() {
+    let hop = Hop::new("1.9.0", "2.0.0").breaking();
+    let version = ("EVOSE_VERSION".to_owned(), "2.0.0".to_owned());
+    let renamed = format!("{SETTINGS}EVOSE_APP_SECRET=${{EVOSE_SECRET}}\n");
+    let whole = ("whole".to_owned(), renamed.clone());
+    assert_eq!(edits(SETTINGS, &hop), [whole.clone(), version.clone()]);
+    assert_eq!(edits(SETTINGS.trim_end(), &hop), [whole, version.clone()]);
+    // Who has the new name already keeps it.
+    assert_eq!(edits(&renamed, &hop), [version.clone()]);
+    assert_eq!(edits(&SETTINGS.replace("EVOSE_SECRET=", "EVOSE_APP_SECRET="), &hop), [version]);
 }
 
 /// Evose 1.4.0 with one answer that is another.

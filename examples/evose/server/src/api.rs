@@ -1,6 +1,6 @@
 //! `evose-api`: what the gateway passes users on to.
 
-use crate::database::Databases;
+use crate::database::{Databases, said};
 use crate::release::{Api, Release};
 use crate::settings::Settings;
 use crate::{access, files, knowledge, runs};
@@ -70,7 +70,7 @@ async fn health(State(evose): Running) -> Response {
     let mut told = json!({ "status": "ok", "version": evose.release.version });
     for (name, check) in checks {
         healthy &= check.is_ok();
-        told[name] = check.map_or_else(|error| format!("{error:#}").into(), |_| "ok".into());
+        told[name] = check.map_or_else(|error| said(&error).into(), |_| "ok".into());
     }
     if healthy {
         return Json(told).into_response();
@@ -219,7 +219,8 @@ impl<E: Into<anyhow::Error>> From<E> for Failed {
 
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
-        println!("[api] {:#}", self.0);
-        refused(StatusCode::INTERNAL_SERVER_ERROR, &format!("{:#}", self.0))
+        let why = said(&self.0);
+        println!("[api] {why}");
+        refused(StatusCode::INTERNAL_SERVER_ERROR, &why)
     }
 }

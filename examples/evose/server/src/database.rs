@@ -47,3 +47,27 @@ impl Databases {
         Ok(client)
     }
 }
+
+/// What went wrong and why; drivers differ in whether an error says its causes itself.
+pub fn said(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+        "" => cause,
+        before if before.contains(&cause) => said,
+        before => format!("{before}: {cause}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        assert_eq!(
+            said(&anyhow!("no table").context("server error: no table").context("MySQL")),
+            "MySQL: server error: no table"
+        );
+        assert_eq!(said(&anyhow!("no table")), "no table");
+    }
+}

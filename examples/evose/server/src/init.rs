@@ -1,7 +1,7 @@
 //! `evose-init`: brings both databases to the release's schema, each migration once, and ends.
 
 use crate::access;
-use crate::database::Databases;
+use crate::database::{Databases, said};
 use crate::release::{Catalogue, Database, Migration, Release};
 use crate::settings::Settings;
 use anyhow::{Context, Result, bail};
@@ -35,11 +35,12 @@ pub async fn run(settings: &Settings, release: &Release) -> Result<()> {
         }
         println!("[init] applying migration {}", migration.name);
         if let Err(error) = apply(&mut target, migration).await {
-            bail!("migration failed: {}: {error:#}", migration.name);
+            bail!("migration failed: {}: {}", migration.name, said(&error));
         }
     }
     access::create_admin(&mut mysql, &settings.admin_password, &settings.secret).await?;
     access::seal_models(&mut mysql, &settings.secret).await?;
+    mysql.disconnect().await?;
     println!("[init] migrations complete");
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
+use evose::database::said;
 use evose::release::{Catalogue, Release};
 use evose::settings::Settings;
 use evose::{api, index, init, probe, worker};
@@ -48,7 +49,7 @@ async fn main() -> ExitCode {
     match until_told_to_end(service).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let text = format!("{error:#}");
+            let text = said(&error);
             let said = if text.starts_with("migration failed") { text } else { format!("error: {text}") };
             println!("[{name}] {said}");
             ExitCode::FAILURE

@@ -1,6 +1,6 @@
 //! `evose-worker`: works queued runs off in the background.
 
-use crate::database::Databases;
+use crate::database::{Databases, said};
 use crate::release::{Release, Tables};
 use crate::runs;
 use crate::settings::Settings;
@@ -18,7 +18,7 @@ pub async fn run(settings: &Settings, release: &Release) -> Result<()> {
             Ok(true) => {}
             Ok(false) => tokio::time::sleep(IDLE).await,
             Err(error) => {
-                println!("[worker] {error:#}");
+                println!("[worker] {}", said(&error));
                 tokio::time::sleep(AFTER_FAILURE).await;
             }
         }
