@@ -22,7 +22,7 @@ const STEPS: [(&str, Step); 6] = [
     ("health", |client, release| client.is_running(release)),
     ("login", |client, _| client.log_in()),
     ("workbench", |client, _| client.trigger("/api/workbench/agents", "run", 1).map(drop)),
-    ("workflow", |client, _| Ok(client.run = client.trigger("/api/workflows", "run", 1)?["run"].take())),
+    ("workflow", |client, _| client.run_a_workflow()),
     ("observability", |client, _| client.find_the_run()),
     ("models", |client, _| client.trigger("/api/models", "test", usize::MAX).map(drop)),
 ];
@@ -59,6 +59,11 @@ impl Client<'_> {
             .body(json!({ "user": self.settings.user }).to_string());
         let token = self.send(&login)?["token"].as_str().map(str::to_owned);
         self.token = token.ok_or_else(|| Error::conflict("a login is answered without a token"))?;
+        Ok(())
+    }
+
+    fn run_a_workflow(&mut self) -> Result<()> {
+        self.run = self.trigger("/api/workflows", "run", 1)?["run"].take();
         Ok(())
     }
 
