@@ -50,7 +50,7 @@ impl Settings {
         };
         let (secret, other) = if release.renamed_secret { (RENAMED_SECRET, SECRET) } else { (SECRET, RENAMED_SECRET) };
         if release.renamed_secret && variable(secret).is_none() && variable(other).is_some() {
-            bail!("`{SECRET}` is called `{RENAMED_SECRET}` since 2.0.0: rename it, and keep its value");
+            bail!("`{SECRET}` is called `{RENAMED_SECRET}` since 2.0.0: give it that name, and keep its value");
         }
         Ok(Self {
             mysql: server("EVOSE_MYSQL", 3306, "evose", "evose")?,
