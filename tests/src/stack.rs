@@ -196,7 +196,7 @@ impl Stack {
 
     /// A user writes a model through the gateway.
     pub fn append(&self, name: &str) {
-        let body = format!("{{\"name\":\"{name}\",\"rows\":[\"a\",\"b\"]}}");
+        let body = format!("{{\"name\":\"{name}\",\"rows\":[{{\"key\":\"a\",\"amount\":1}}]}}");
         let url = format!("{}/api/models", self.gateway);
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--show-error", "--fail", "--max-time", "20", "--header"]);
