@@ -17,6 +17,16 @@ CONF
   export APT_CONFIG=$root/apt.conf
 }
 
+# With its index of packages kept, which a container's own settings may forbid: each call would make it again.
+apt() {
+  apt-get -o Dir::Cache::pkgcache=pkgcache.bin -o Dir::Cache::srcpkgcache=srcpkgcache.bin "$@"
+}
+
+update() { # SUITE
+  apt update -qq
+  touch "$KEEP/apt/$1/updated"
+}
+
 # Where the machine itself gets Debian's packages from.
 mirror() {
   local found

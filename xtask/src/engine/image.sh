@@ -1,19 +1,18 @@
 # image.sh SUITE KIND REFERENCE RECIPE: a server's image out of Debian's packages, imported as REFERENCE.
 # Needs unpack.sh (busybox and setpriv in KEEP/base) and fetch.sh; ENTRY is the text of its entry script.
 suite=$1 kind=$2 reference=$3 recipe=$4
-# What containers have no use for: what configures packages, and what a server can do without.
-skip='^(perl|libperl|llvm|libllvm|libz3|systemd|libsystemd-shared|ssl-cert|adduser|debconf|init-system-helpers|dpkg|sysvinit|lsb-base|libicu-dev|python3|galera|rsync|socat|lsof|dbus|libdbi|libfcgi|libhtml|liburi-perl|libencode|libcgi|libclone|libterm|libtimedate|liblwp|libhttp|libio-html|libregexp)'
-apt_suite "$suite"
 R=$KEEP/trees/$kind
 trap 'rm -rf "$R"' EXIT
 rm -rf "$R"
 mkdir -p "$R"
 
-# shellcheck disable=SC2046
-apt-get -s install $(packages_of "$kind") | awk '/^Inst/ { print $2 }' | sort -u | { grep -vE "$skip" || true; } |
-  while read -r package; do ls "$KEEP/apt/$suite/cache/archives/${package%%:*}"_*.deb; done |
+archives=$KEEP/apt/$suite/cache/archives
+while read -r package; do ls "$archives/${package%%:*}"_*.deb; done < "$KEEP/apt/$suite/$kind.list" |
   xargs -P 2 -I{} dpkg -x {} "$R"
-rm -rf "$R"/usr/share/{doc,man,locale,info,lintian,bug} "$R"/usr/lib/postgresql/*/lib/{bitcode,llvmjit*}
+rm -rf "$R"/usr/share/{doc,man,locale,info,lintian,bug,i18n} "$R"/usr/lib/postgresql/*/lib/{bitcode,llvmjit*}
+# Each is 5 MB, for the repair of files and the like.
+rm -f "$R"/usr/bin/{aria,myisam}* \
+  "$R"/usr/bin/{innochecksum,perror,replace,resolve_stack_dump,mariadb-conv,mariadb-slap,mariadb-import,mariadb-show}
 mkdir -p "$R"/{tmp,proc,sys,dev,run,root,etc,var/lib,usr/bin,usr/sbin,usr/lib,usr/lib64}
 chmod 1777 "$R/tmp"
 for d in bin sbin lib lib64; do

@@ -9,7 +9,7 @@ use scratch_docker::{Engine, OWN_REGISTRY, Own, ping, ping_registry};
 use serde_json::json;
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::Path;
 use std::{env, thread};
 
 /// Has an engine of today.
@@ -37,11 +37,12 @@ fn recipe() -> String {
 pub fn up(own: &Own) -> Result<()> {
     fs::create_dir_all(own.folder()).with_context(|| format!("`{}`", own.folder().display()))?;
     let _lock = lock(own)?;
-    if !is_ready(own) {
+    let is_new = !is_ready(own);
+    if is_new {
         make(own)?;
     }
     launch(own)?;
-    images::converge(&Engine::own(own.clone()), own)?;
+    images::converge(&Engine::own(own.clone()), own, is_new)?;
     fs::write(own.folder().join("ready"), recipe())?;
     hand_over(own)
 }
@@ -87,7 +88,7 @@ fn link(own: &Own, folder: &str, name: &str, to: &str) -> Result<()> {
     let folder = own.folder().join(folder);
     fs::create_dir_all(&folder)?;
     let link = folder.join(name);
-    if fs::read_link(&link).is_ok_and(|there| there == PathBuf::from(to)) {
+    if fs::read_link(&link).is_ok_and(|there| there == Path::new(to)) {
         return Ok(());
     }
     let _ = fs::remove_file(&link);
