@@ -5,6 +5,7 @@
 mod images;
 mod lease;
 mod machine;
+mod network;
 mod own;
 mod process;
 mod scripts;

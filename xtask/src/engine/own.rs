@@ -1,9 +1,9 @@
-//! The engine of our own: unpacked, started, stopped. Everything lies in its folder; of the machine it takes a bridge, a
-//! port of 127.0.0.1 and one rule of the firewall, and gives them back. Needs root.
+//! The engine of our own: unpacked, started, stopped. Everything lies in its folder; of the machine it takes a port of
+//! 127.0.0.1 and what [`network`] says, and gives them back. Needs root.
 
-use super::process::{Network, Program, start, stop};
+use super::process::{Program, start, stop};
 use super::scripts::{UNPACK, succeed};
-use super::{images, machine};
+use super::{images, machine, network};
 use anyhow::{Context, Result, bail};
 use scratch_docker::{Engine, OWN_REGISTRY, Own, ping, ping_registry};
 use serde_json::json;
@@ -102,7 +102,7 @@ fn launch(own: &Own) -> Result<()> {
         bail!("missing: {}; `cargo xtask setup` installs them", missing.join(", "));
     }
     settings(own)?;
-    Network::make()?;
+    network::make(own)?;
     for program in programs(own) {
         start(own, &program)?;
     }
@@ -148,8 +148,8 @@ fn settings(own: &Own) -> Result<()> {
         "exec-root": at("run"),
         "data-root": at("data"),
         "init-path": at("engine/usr/bin/tini-static"),
-        "bridge": Network::BRIDGE,
-        "default-address-pools": [{ "base": Network::POOL, "size": 24 }],
+        "bridge": network::BRIDGE,
+        "default-address-pools": [{ "base": network::POOL, "size": 24 }],
         // All engines of a machine write to chains of the same names and would erase each other's rules. Ports are
         // published by a process for each instead.
         "iptables": false,
@@ -203,7 +203,7 @@ fn halt(own: &Own) -> Result<()> {
         stop(&program.file)?;
     }
     stop(&own.folder().join("engine/usr/bin/containerd-shim-runc-v2"))?;
-    Network::remove()
+    network::remove(own)
 }
 
 /// All that is not a base image. The registry is down.

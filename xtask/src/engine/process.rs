@@ -1,7 +1,5 @@
-//! Programs that go on running after us, known by the file that they run; and what they need of the machine's network.
+//! Programs that go on running after us, known by the file that they run.
 
-use super::machine::administration;
-use super::scripts::succeed;
 use crate::interrupt::pause;
 use anyhow::{Context, Result, bail};
 use scratch_docker::Own;
@@ -95,55 +93,4 @@ fn tail(log: &Path) -> String {
     let log = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = log.lines().collect();
     lines[lines.len().saturating_sub(12)..].join("\n")
-}
-
-/// A bridge of its own, and addresses that no other engine gives by itself.
-pub struct Network;
-
-impl Network {
-    pub const BRIDGE: &str = "upgraded0";
-    pub const POOL: &str = "10.199.0.0/16";
-    const ADDRESS: &str = "10.199.0.1/24";
-
-    pub fn make() -> Result<()> {
-        if !Path::new("/sys/class/net").join(Self::BRIDGE).exists() {
-            ip(&["link", "add", Self::BRIDGE, "type", "bridge"])?;
-        }
-        ip(&["address", "replace", Self::ADDRESS, "dev", Self::BRIDGE])?;
-        ip(&["link", "set", Self::BRIDGE, "up"])?;
-        // Where bridges pass the firewall, another engine drops what it doesn't know.
-        if Self::rule("--check").is_err() { Self::rule("--insert") } else { Ok(()) }
-    }
-
-    pub fn remove() -> Result<()> {
-        while Self::rule("--check").is_ok() {
-            Self::rule("--delete")?;
-        }
-        if Path::new("/sys/class/net").join(Self::BRIDGE).exists() {
-            ip(&["link", "delete", Self::BRIDGE])?;
-        }
-        Ok(())
-    }
-
-    fn rule(action: &str) -> Result<()> {
-        let Some(iptables) = administration("iptables") else { bail!("missing: iptables") };
-        let mut rule = Command::new(iptables);
-        rule.args([
-            "--wait",
-            action,
-            "FORWARD",
-            "--source",
-            Self::POOL,
-            "--destination",
-            Self::POOL,
-            "--jump",
-            "ACCEPT",
-        ]);
-        succeed(&mut rule, "the firewall's rule")
-    }
-}
-
-fn ip(arguments: &[&str]) -> Result<()> {
-    let Some(ip) = administration("ip") else { bail!("missing: ip") };
-    succeed(Command::new(ip).args(arguments), &format!("`ip {}`", arguments.join(" ")))
 }
