@@ -216,7 +216,7 @@ fn empty_registry(own: &Own) -> Result<()> {
     }
     let Some(collector) = programs(own).into_iter().next_back() else { return Ok(()) };
     let mut collect = std::process::Command::new(collector.file);
-    collect.arg("garbage-collect").arg(own.folder().join("registry.yml"));
+    collect.args(["garbage-collect", "--delete-untagged"]).arg(own.folder().join("registry.yml"));
     if registry.is_dir() { succeed(&mut collect, "the registry's garbage") } else { Ok(()) }
 }
 

@@ -94,3 +94,45 @@ fn tail(log: &Path) -> String {
     let lines: Vec<&str> = log.lines().collect();
     lines[lines.len().saturating_sub(12)..].join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder with a copy of a program, known by its file from every other that runs it.
+    fn with_copy(name: &str, arguments: &[&str], test: impl FnOnce(&Own, Program)) {
+        let folder = std::env::temp_dir().join(format!("upgraded-process-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.join(name);
+        fs::copy(Path::new("/bin").join(name), &file).unwrap();
+        let arguments = arguments.iter().map(OsString::from).collect();
+        let answering = file.clone();
+        let answers = Box::new(move || !running(&answering).is_empty());
+        test(&Own::at(folder.clone()).unwrap(), Program { name: "program", file, arguments, answers });
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_program_is_started_once_and_stopped() {
+        with_copy("sleep", &["60"], |own, program| {
+            start(own, &program).unwrap();
+            let first = running(&program.file);
+            start(own, &program).unwrap();
+            assert_eq!((first.len(), running(&program.file)), (1, first));
+            // An unpacked folder takes another one's place while its programs run.
+            fs::remove_file(&program.file).unwrap();
+            assert_eq!(running(&program.file).len(), 1);
+            stop(&program.file).unwrap();
+            assert!(running(&program.file).is_empty());
+        });
+    }
+
+    #[test]
+    fn a_program_that_ends_says_why() {
+        with_copy("ls", &["/nonexistent"], |own, program| {
+            let program = Program { answers: Box::new(|| false), ..program };
+            let why = start(own, &program).unwrap_err().to_string();
+            assert!(why.starts_with("program ended; ") && why.contains("/nonexistent"), "{why}");
+        });
+    }
+}
