@@ -23,7 +23,7 @@ pub fn start(own: &Own, program: &Program) -> Result<()> {
     let name = program.name;
     let log = own.folder().join(format!("{name}.log"));
     let mut child = None;
-    if running(&program.file).is_empty() {
+    if !is_running(&program.file) {
         let file = File::create(&log).with_context(|| format!("`{}`", log.display()))?;
         // A session of its own: it outlives the terminal.
         let mut command = Command::new("setsid");
@@ -35,7 +35,7 @@ pub fn start(own: &Own, program: &Program) -> Result<()> {
     while !(program.answers)() {
         let ended = match &mut child {
             Some(child) => child.try_wait()?.is_some(),
-            None => running(&program.file).is_empty(),
+            None => !is_running(&program.file),
         };
         if ended || began.elapsed() > PATIENCE {
             let why = if ended { "ended" } else { "does not answer" };
@@ -71,11 +71,15 @@ pub fn stop(file: &Path) -> Result<()> {
         }
         // One that ended meanwhile is no failure.
         Command::new("kill").arg(signal).args(&pids).stderr(Stdio::null()).status().context("`kill`")?;
-        while !running(file).is_empty() && began.elapsed() < PATIENCE {
+        while is_running(file) && began.elapsed() < PATIENCE {
             pause();
         }
     }
-    if running(file).is_empty() { Ok(()) } else { bail!("`{}` does not end", file.display()) }
+    if !is_running(file) { Ok(()) } else { bail!("`{}` does not end", file.display()) }
+}
+
+pub fn is_running(file: &Path) -> bool {
+    !running(file).is_empty()
 }
 
 /// Processes that run this file, also one that was replaced since.
@@ -107,7 +111,7 @@ mod tests {
         fs::copy(Path::new("/bin").join(name), &file).unwrap();
         let arguments = arguments.iter().map(OsString::from).collect();
         let answering = file.clone();
-        let answers = Box::new(move || !running(&answering).is_empty());
+        let answers = Box::new(move || is_running(&answering));
         test(&Own::at(folder.clone()).unwrap(), Program { name: "program", file, arguments, answers });
         fs::remove_dir_all(&folder).unwrap();
     }
@@ -123,7 +127,7 @@ mod tests {
             fs::remove_file(&program.file).unwrap();
             assert_eq!(running(&program.file).len(), 1);
             stop(&program.file).unwrap();
-            assert!(running(&program.file).is_empty());
+            assert!(!is_running(&program.file));
         });
     }
 
