@@ -217,7 +217,8 @@ fn halt(own: &Own) -> Result<()> {
 fn unmount(own: &Own) -> Result<()> {
     let mounts = fs::read_to_string("/proc/self/mounts")?;
     let mounted = mounts.lines().rev().filter_map(|line| line.split(' ').nth(1));
-    for path in mounted.filter(|path| Path::new(path).starts_with(own.folder())) {
+    let folder = own.folder().canonicalize()?;
+    for path in mounted.filter(|path| Path::new(path).starts_with(&folder)) {
         succeed(Command::new("umount").arg(path), &format!("`umount {path}`"))?;
     }
     Ok(())

@@ -84,11 +84,14 @@ pub fn is_running(file: &Path) -> bool {
 
 /// Processes that run this file, also one that was replaced since.
 fn running(file: &Path) -> Vec<String> {
+    // The system names it without links.
+    let folder = file.parent().and_then(|folder| folder.canonicalize().ok());
+    let file = &folder.zip(file.file_name()).map_or_else(|| file.to_owned(), |(folder, name)| folder.join(name));
     let mut replaced = file.as_os_str().to_owned();
     replaced.push(" (deleted)");
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let ours = processes.filter(|process| {
-        fs::read_link(process.path().join("exe")).is_ok_and(|exe| exe == file || exe.as_os_str() == replaced)
+        fs::read_link(process.path().join("exe")).is_ok_and(|exe| exe == *file || exe.as_os_str() == replaced)
     });
     ours.filter_map(|process| process.file_name().into_string().ok()).collect()
 }
@@ -103,17 +106,19 @@ fn tail(log: &Path) -> String {
 mod tests {
     use super::*;
 
-    /// A folder with a copy of a program, known by its file from every other that runs it.
+    /// A folder, reached by a link, with a copy of a program, known by its file from every other that runs it.
     fn with_copy(name: &str, arguments: &[&str], test: impl FnOnce(&Own, Program)) {
-        let folder = std::env::temp_dir().join(format!("upgraded-process-{name}-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
+        let whole = std::env::temp_dir().join(format!("upgraded-process-{name}-{}", std::process::id()));
+        fs::create_dir_all(whole.join("real")).unwrap();
+        let folder = whole.join("link");
+        std::os::unix::fs::symlink("real", &folder).unwrap();
         let file = folder.join(name);
         fs::copy(Path::new("/bin").join(name), &file).unwrap();
         let arguments = arguments.iter().map(OsString::from).collect();
         let answering = file.clone();
         let answers = Box::new(move || is_running(&answering));
-        test(&Own::at(folder.clone()).unwrap(), Program { name: "program", file, arguments, answers });
-        fs::remove_dir_all(&folder).unwrap();
+        test(&Own::at(folder).unwrap(), Program { name: "program", file, arguments, answers });
+        fs::remove_dir_all(&whole).unwrap();
     }
 
     #[test]
