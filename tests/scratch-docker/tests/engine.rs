@@ -135,7 +135,7 @@ struct Pair {
 
 impl Pair {
     fn up(engine: &Engine) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("compose.yaml");
         let image = engine.base("busybox:1");
         let text = format!(
@@ -143,10 +143,10 @@ impl Pair {
              command: sh -c 'echo served > /data/index.html && exec httpd -f -h /data'\n  neighbour:\n    image: {image}\n    \
              init: true\n    command: sleep 1000\nvolumes:\n  data:\n"
         );
-        fs::write(&file, text).unwrap();
+        fs::write(&file, text).expect("the folder is there");
         let project = engine.project("scratch-pair");
         let mut up = project.compose();
-        let output = up.arg("--file").arg(&file).args(["up", "--detach"]).output().unwrap();
+        let output = up.arg("--file").arg(&file).args(["up", "--detach"]).output().expect("it starts");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         Self { project, _folder: folder }
     }
@@ -178,7 +178,7 @@ impl Name {
         Self(format!("{}/scratch/{what}-{}:1", engine.registry(), std::process::id()))
     }
     fn repository(&self) -> String {
-        let path = self.0.strip_prefix(Engine::shared().registry()).unwrap().trim_start_matches('/');
+        let path = self.0.strip_prefix(Engine::shared().registry()).expect("it begins so").trim_start_matches('/');
         path.trim_end_matches(":1").to_owned()
     }
 }
@@ -203,7 +203,7 @@ fn exec(engine: &Engine, container: &str, arguments: &[&str]) -> Result<String, 
 }
 
 fn output(command: &mut Command) -> Result<String, String> {
-    let output = command.output().unwrap();
+    let output = command.output().expect("it starts");
     let [out, error] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
     if output.status.success() { Ok(out) } else { Err(error) }
 }
@@ -220,7 +220,7 @@ fn eventually(mut ask: impl FnMut() -> Result<String, String>) -> String {
 }
 
 fn is_local(reference: &str) -> bool {
-    Engine::shared().docker().args(["image", "inspect", reference]).output().unwrap().status.success()
+    Engine::shared().docker().args(["image", "inspect", reference]).output().expect("it starts").status.success()
 }
 
 fn words(words: &[&str]) -> Vec<String> {

@@ -17,6 +17,22 @@ CONF
   export APT_CONFIG=$root/apt.conf
 }
 
+# With its index of packages kept, which a container's own settings may forbid: each call would make it again.
+apt() {
+  apt-get -o Dir::Cache::pkgcache=pkgcache.bin -o Dir::Cache::srcpkgcache=srcpkgcache.bin "$@"
+}
+
+update() { # SUITE
+  apt update -qq
+  touch "$KEEP/apt/$1/updated"
+}
+
+# Each package whose file is named on the input, without what only people read. A folder that is a link stays one.
+unpack_into() { # FOLDER
+  xargs -P 2 -I{} bash -o pipefail -c 'dpkg --fsys-tarfile "$1" | tar -x -C "$2" --keep-directory-symlink \
+    --exclude=./usr/share/{doc,man,locale,info,lintian,bug,i18n}' unpack {} "$1"
+}
+
 # Where the machine itself gets Debian's packages from.
 mirror() {
   local found

@@ -47,8 +47,8 @@ pub fn are_there(engine: &Engine) -> bool {
         .all(|base| registry_has(engine.registry(), &base.repository(), base.tag()) && label(engine, base).is_some())
 }
 
-/// Makes those that are missing, or that would come out otherwise by now.
-pub fn converge(engine: &Engine, own: &Own) -> Result<()> {
+/// Makes those that are missing, or that would come out otherwise by now; after [`fetch`], or with it.
+pub fn converge(engine: &Engine, own: &Own, is_fetched: bool) -> Result<()> {
     let mut missing = Vec::new();
     for base in &BASES {
         if label(engine, base).as_deref() != Some(&base.recipe()) {
@@ -60,8 +60,10 @@ pub fn converge(engine: &Engine, own: &Own) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    super::own::unpack_base(own)?;
-    fetch(own)?;
+    if !is_fetched {
+        super::own::unpack_base(own)?;
+        fetch(own)?;
+    }
     let next = Mutex::new(missing.into_iter());
     let work = || -> Result<()> {
         loop {
@@ -149,4 +151,18 @@ fn remove(engine: &Engine, how: &[&str], what: &[String]) -> Result<()> {
         return Ok(());
     }
     succeed(engine.docker().args(how).args(what), &format!("`docker {}`", how.join(" ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_base_image_has_a_repository_a_tag_and_a_recipe() {
+        for base in &BASES {
+            assert_eq!(format!("{}:{}", base.repository(), base.tag()), format!("base/{}", base.name));
+            let other = Base { entry: "#!/bin/false", ..*base };
+            assert_ne!(base.recipe(), other.recipe(), "another entry script is another image");
+        }
+    }
 }

@@ -5,6 +5,7 @@
 mod images;
 mod lease;
 mod machine;
+mod network;
 mod own;
 mod process;
 mod scripts;
@@ -72,7 +73,7 @@ fn up() -> Result<Engine> {
     if is_given && images::are_there(&engine) {
         return Ok(engine);
     }
-    as_root(&own, &["up"], || if is_given { images::converge(&engine, &own) } else { own::up(&own) })?;
+    as_root(&own, &["up"], || if is_given { images::converge(&engine, &own, false) } else { own::up(&own) })?;
     Ok(engine)
 }
 

@@ -2,12 +2,12 @@
 suite=$1 folder=$KEEP/$2
 shift 2
 apt_suite "$suite"
-apt-get update -qq
+update "$suite"
 debs=$(mktemp -d -p "$KEEP")
 trap 'rm -rf "$debs" "$folder.new"' EXIT
 rm -rf "$folder.new"
 mkdir "$folder.new"
-(cd "$debs" && apt-get download -qq "$@")
-find "$debs" -name '*.deb' -print0 | xargs -0 -P 2 -I{} dpkg -x {} "$folder.new"
+(cd "$debs" && apt download -qq "$@")
+find "$debs" -name '*.deb' | unpack_into "$folder.new"
 rm -rf "$folder"
 mv "$folder.new" "$folder"
