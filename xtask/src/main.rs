@@ -4,7 +4,9 @@ mod bench;
 mod check;
 mod components;
 mod demo;
+mod engine;
 mod imports;
+mod interrupt;
 mod setup;
 mod stages;
 mod test;
@@ -21,6 +23,11 @@ enum Task {
     Components,
     /// Prepare this machine: install what the tests need, or say what is missing
     Setup,
+    /// The Docker engine of the tests, of its own folder: $UPGRADED_ENGINE_DIR, else ~/.cache/upgraded/engine
+    Engine {
+        #[command(subcommand)]
+        action: engine::Action,
+    },
     /// Formatting, lints, licences, direction of imports, wording
     Check,
     /// Show it: an upgrade, a rollback, a refusal, with the real daemon and a real product, in a minute
@@ -65,6 +72,7 @@ fn main() -> ExitCode {
     let outcome = match Task::parse() {
         Task::Components => components::run(),
         Task::Setup => setup::run(),
+        Task::Engine { action } => engine::run(&action),
         Task::Check => check::run(),
         Task::Demo { stay, generic } => demo::run(stay, generic),
         Task::Bench { filter, megabytes, rounds, json, markdown, strict, dev } => {

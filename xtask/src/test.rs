@@ -1,15 +1,20 @@
 //! `cargo xtask test`: everything that a change must pass, in stages, with one plain line at the end.
 
+use crate::engine::Lease;
+use crate::interrupt::Interrupt;
 use crate::stages::Stages;
 use crate::workspace::{Workspace, cargo};
 use crate::{check, components, setup};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 pub fn run(filter: Option<&str>) -> Result<()> {
     let mut workspace = Workspace::read()?;
     let mut stages = Stages::default();
+    let engine = Lease::default();
+    engine.end_when(Interrupt::listen()?);
     if filter.is_none() {
         stages.run("setup", setup::run);
     }
@@ -19,10 +24,15 @@ pub fn run(filter: Option<&str>) -> Result<()> {
     if built {
         // The lock file is settled now; tests that a new package brings are seen.
         workspace = Workspace::read()?;
+        // Tests that need no engine run without one too.
+        stages.run("engine", || engine.begin());
         stages.run("tests", || {
-            tally = run_tests(&workspace, filter)?;
+            tally = run_tests(&workspace, filter, &engine)?;
             tally.verdict()
         });
+        if engine.is_ours() {
+            stages.run("engine down", || engine.end());
+        }
     }
     if filter.is_none() {
         check::stages_of(&mut stages, &workspace);
@@ -43,7 +53,7 @@ fn build(workspace: &Workspace) -> Result<()> {
     if build.status().context("`cargo build`")?.success() { Ok(()) } else { bail!("the workspace doesn't build") }
 }
 
-fn run_tests(workspace: &Workspace, filter: Option<&str>) -> Result<Tally> {
+fn run_tests(workspace: &Workspace, filter: Option<&str>, engine: &Lease) -> Result<Tally> {
     let mut test = cargo();
     test.current_dir(&workspace.root).args(["test", "--no-fail-fast"]);
     test.args(workspace.native_selection()).args(check::features(workspace)).args(filter);
@@ -53,12 +63,16 @@ fn run_tests(workspace: &Workspace, filter: Option<&str>) -> Result<Tally> {
     test.env("RUST_TEST_THREADS", (2 * cores).to_string());
     // A snapshot that changed is a failure, not a file to look at later.
     test.env("INSTA_UPDATE", "no");
-    count(&mut test)
+    test.envs(engine.environment().unwrap_or_default());
+    count(&mut test, engine)
 }
 
 /// Passes the output on line by line and counts what the test programs say of themselves.
-fn count(test: &mut Command) -> Result<Tally> {
+fn count(test: &mut Command, engine: &Lease) -> Result<Tally> {
+    // A group of its own, which an interruption ends as one before the engine goes.
+    test.process_group(0).stdin(Stdio::null());
     let mut child = test.stdout(Stdio::piped()).spawn().context("`cargo test`")?;
+    engine.used_by(child.id());
     let output = child.stdout.take().context("the output was piped")?;
     let mut tally = Tally::default();
     for line in BufReader::new(output).lines() {
@@ -68,6 +82,7 @@ fn count(test: &mut Command) -> Result<Tally> {
         let _ = writeln!(std::io::stdout(), "{line}");
     }
     tally.succeeded = child.wait().context("`cargo test`")?.success();
+    engine.is_free();
     Ok(tally)
 }
 

@@ -12,7 +12,8 @@ mod site;
 
 pub use report::Form;
 
-use crate::demo::{Interrupt, Programs, build};
+use crate::demo::{Programs, build};
+use crate::interrupt::Interrupt;
 use crate::workspace::Workspace;
 use crate::{check, components, setup};
 use anyhow::{Context, Result, bail};

@@ -1,7 +1,8 @@
 //! The daemon at rest: what it weighs, how soon it answers, and how soon a saved file is written down.
 
 use super::figure::Samples;
-use crate::demo::{Daemon, Interrupt, Load, Product, Programs, Site, Socket, pause};
+use crate::demo::{Daemon, Load, Product, Programs, Site, Socket};
+use crate::interrupt::{Interrupt, pause};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::fs;

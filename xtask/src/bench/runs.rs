@@ -3,7 +3,8 @@
 use super::database::{Server, run};
 use super::figure::Samples;
 use super::site::{NEXT, Site};
-use crate::demo::{Daemon, Interrupt, Programs, Socket, pause};
+use crate::demo::{Daemon, Programs, Socket};
+use crate::interrupt::{Interrupt, pause};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::path::Path;

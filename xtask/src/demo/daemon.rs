@@ -1,8 +1,8 @@
 //! The daemon as a child: started, waited for, ended, whatever happens.
 
 use super::Programs;
-use super::interrupt::{self, Interrupt};
 use super::socket::Socket;
+use crate::interrupt::{self, Interrupt};
 use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::os::unix::process::CommandExt;

@@ -2,7 +2,6 @@
 //! that it does to them is what an operator does: it edits the `version` line of one file.
 
 mod daemon;
-mod interrupt;
 mod paint;
 mod scenes;
 mod site;
@@ -10,10 +9,10 @@ mod socket;
 mod view;
 
 use crate::components;
+use crate::interrupt::{self, Interrupt};
 use crate::workspace::{Workspace, cargo};
 use anyhow::{Context, Result, bail};
 pub use daemon::Daemon;
-pub use interrupt::{Interrupt, pause};
 use scenes::Stage;
 pub use site::{Load, Product, Site};
 pub use socket::Socket;

@@ -2,10 +2,10 @@
 
 use super::Programs;
 use super::daemon::Daemon;
-use super::interrupt::{self, Interrupt};
 use super::paint;
 use super::site::Site;
 use super::socket::Socket;
+use crate::interrupt::{self, Interrupt};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::process::Command;

@@ -1,0 +1,63 @@
+# image.sh SUITE KIND REFERENCE RECIPE: a server's image out of Debian's packages, imported as REFERENCE.
+# Needs unpack.sh (busybox and setpriv in KEEP/base) and fetch.sh; ENTRY is the text of its entry script.
+suite=$1 kind=$2 reference=$3 recipe=$4
+R=$KEEP/trees/$kind
+trap 'rm -rf "$R"' EXIT
+rm -rf "$R"
+mkdir -p "$R"
+
+archives=$KEEP/apt/$suite/cache/archives
+while read -r package; do ls "$archives/${package%%:*}"_*.deb; done < "$KEEP/apt/$suite/$kind.list" |
+  xargs -P 2 -I{} dpkg -x {} "$R"
+rm -rf "$R"/usr/share/{doc,man,locale,info,lintian,bug,i18n} "$R"/usr/lib/postgresql/*/lib/{bitcode,llvmjit*}
+# Each is 5 MB, for the repair of files and the like.
+rm -f "$R"/usr/bin/{aria,myisam}* \
+  "$R"/usr/bin/{innochecksum,perror,replace,resolve_stack_dump,mariadb-conv,mariadb-slap,mariadb-import,mariadb-show}
+mkdir -p "$R"/{tmp,proc,sys,dev,run,root,etc,var/lib,usr/bin,usr/sbin,usr/lib,usr/lib64}
+chmod 1777 "$R/tmp"
+for d in bin sbin lib lib64; do
+  if [ -d "$R/$d" ] && [ ! -L "$R/$d" ]; then cp -a "$R/$d/." "$R/usr/$d/"; rm -rf "${R:?}/$d"; fi
+  [ -L "$R/$d" ] || ln -s "usr/$d" "$R/$d"
+done
+rm -rf "$R/var/run"
+ln -s /run "$R/var/run"
+
+[ -e "$R/usr/bin/busybox" ] || cp "$KEEP/base/bin/busybox" "$R/usr/bin/"
+for a in $("$R/usr/bin/busybox" --list); do
+  [ -e "$R/usr/bin/$a" ] || [ -e "$R/usr/sbin/$a" ] || ln -s busybox "$R/usr/bin/$a"
+done
+if [ "$kind" = postgres ]; then # busybox's own can't change the user
+  rm -f "$R/usr/bin/setpriv"
+  cp "$KEEP/base/usr/bin/setpriv" "$R/usr/bin/"
+  (cd "$KEEP/base" && find . -name 'libcap-ng.so*' | tar -c -T -) | tar -x -C "$R/usr" --transform 's,^\./usr/,./,'
+fi
+
+printf '%s\n' root:x:0:0:root:/root:/bin/sh nobody:x:65534:65534::/:/bin/sh www-data:x:33:33::/:/bin/sh \
+  postgres:x:999:999::/var/lib/postgresql:/bin/sh mysql:x:998:998::/var/lib/mysql:/bin/sh > "$R/etc/passwd"
+printf '%s\n' root:x:0: nogroup:x:65534: www-data:x:33: postgres:x:999: mysql:x:998: > "$R/etc/group"
+
+set -- --change 'ENV PATH=/usr/lib/postgresql/15/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+case $kind in
+  postgres) set -- "$@" --change 'CMD ["postgres"]' --change 'VOLUME /var/lib/postgresql/data' --change 'EXPOSE 5432' ;;
+  mariadb) set -- "$@" --change 'CMD ["mariadbd"]' --change 'VOLUME /var/lib/mysql' --change 'EXPOSE 3306' ;;
+  nginx)
+    mkdir -p "$R"/var/log/nginx "$R"/var/lib/nginx "$R"/etc/nginx/conf.d
+    cat > "$R/etc/nginx/nginx.conf" <<'CONF'
+user www-data; worker_processes 1; error_log /dev/stderr; pid /run/nginx.pid;
+events {}
+http {
+  include mime.types; access_log /dev/stdout;
+  include conf.d/*.conf;
+  server { listen 80 default_server; root /usr/share/nginx/html; }
+}
+CONF
+    set -- "$@" --change 'CMD ["nginx","-g","daemon off;"]' --change 'EXPOSE 80' ;;
+  busybox) set -- "$@" --change 'CMD ["sh"]' ;;
+esac
+if [ -n "$ENTRY" ]; then
+  printf '%s' "$ENTRY" > "$R/entry.sh"
+  chmod 755 "$R/entry.sh"
+  set -- --change 'ENTRYPOINT ["/entry.sh"]' "$@"
+fi
+tar -C "$R" -c --numeric-owner --sort=name . |
+  docker import "$@" --change "LABEL upgraded.recipe=$recipe" - "$reference" >/dev/null
