@@ -16,6 +16,7 @@ mod grants;
 mod guest;
 mod http;
 mod images;
+mod mysql;
 mod post;
 mod postgres;
 mod process;
@@ -44,6 +45,6 @@ pub fn offered(role: Role) -> &'static [&'static str] {
         Role::Platform => &[
             "types", "run", "files", "services", "control", "images", "compose", "checkout", "process", "http",
         ],
-        Role::Datastore => &["types", "run", "services", "trees", "sqlite", "postgres", "http"],
+        Role::Datastore => &["types", "run", "services", "trees", "sqlite", "postgres", "mysql", "http"],
     }
 }

@@ -5,7 +5,7 @@
 
 use super::connect::{self, Connection};
 use super::failure::statement_failure;
-use super::names::Reach;
+use super::reach::Reach;
 use super::pulse::Pulse;
 use super::statement::{self, Kind};
 use crate::config::ServerConfig;
