@@ -25,6 +25,7 @@ pub use bindings::datastore::{BackupRef, Origin};
 pub use bindings::http::{Request, Response, SecretHeader};
 pub use bindings::images::{Image, Registered};
 pub use bindings::meta::Need;
+pub use bindings::mysql::VersionsFound;
 pub use bindings::postgres::MajorVersions;
 pub use bindings::process::{Command, Exit};
 pub use bindings::run::Level;
@@ -35,7 +36,7 @@ pub use bindings::types::{
 };
 pub use call::{Call, NoSettings, Paths, Secret};
 pub use host::{
-    Checkout, Compose, Control, DatastoreHost, Files, Http, Images, PlatformHost, Postgres, Process, ProductHost, Services, Session,
+    Checkout, Compose, Control, DatastoreHost, Files, Http, Images, Mysql, PlatformHost, Postgres, Process, ProductHost, Services, Session,
     Sqlite, Trees,
 };
 pub use hop_services::HopServices;

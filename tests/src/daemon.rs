@@ -28,6 +28,7 @@ impl<'a> Daemon<'a> {
             .arg("--config")
             .arg(site.settings_file())
             .env("UPGRADED_FAILPOINT_FILE", site.cut_file())
+            .envs(site.environment.iter().map(|(name, value)| (name, value)))
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the daemon's log"))

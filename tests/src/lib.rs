@@ -1,5 +1,5 @@
 //! What the end-to-end tests are told with: a machine in a folder ([`Machine`]) with one of the example products on it
-//! ([`Site`], [`Graph`]), the real daemon ([`Daemon`]), and what a user and an operator see of both. Nothing here knows the
+//! ([`Site`], [`Graph`], [`Stack`]), the real daemon ([`Daemon`]), and what a user and an operator see of both. Nothing here knows the
 //! daemon's code: it edits files, asks the socket, calls `upgradectl`, and reads what lies on the disk. Everything that
 //! goes wrong is a panic that names it.
 
@@ -13,6 +13,7 @@ mod programs;
 mod release;
 mod site;
 mod socket;
+mod stack;
 mod tinker;
 
 pub use cut::Cut;
@@ -24,6 +25,7 @@ pub use programs::Programs;
 pub use release::Release;
 pub use site::{Setup, Site};
 pub use socket::ask;
+pub use stack::{SERVICES, Stack, StackInstall};
 pub use tinker::{SmallDisk, exchange};
 
 use serde_json::Value;

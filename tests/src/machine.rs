@@ -19,6 +19,8 @@ pub struct Machine {
     /// Of this process.
     pub number: u32,
     pub address: String,
+    /// Of the daemon, beside its own.
+    pub environment: Vec<(&'static str, String)>,
     product: &'static str,
     folder: TempDir,
 }
@@ -29,7 +31,8 @@ impl Machine {
         let folder = tempfile::Builder::new().prefix("upgraded-").tempdir().expect("a folder for the machine");
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{product}-{}-{number}", std::process::id());
-        let machine = Self { programs: Programs::find(), name, number, address: own_address(number), product, folder };
+        let (programs, address) = (Programs::find(), own_address(number));
+        let machine = Self { programs, name, number, address, environment: Vec::new(), product, folder };
         for folder in [product, "deployments", "state", "vault", "etc"] {
             fs::create_dir(machine.path(folder)).expect("a folder of the machine");
         }
@@ -131,6 +134,11 @@ impl Machine {
     pub fn is_tidy(&self, version: &str) {
         let current = fs::read_link(self.current()).expect("the link to the release");
         assert!(current.ends_with(self.commit(version)), "`current` leads to `{}`", current.display());
+        self.nothing_is_left();
+    }
+
+    /// Of runs, but for what policy keeps.
+    pub fn nothing_is_left(&self) {
         assert_eq!(files_beneath(&self.path("state/hold")), Vec::<PathBuf>::new(), "services are held down");
         assert_eq!(files_beneath(&self.path("state/scratch")), Vec::<PathBuf>::new(), "a drill was left");
         assert_eq!(self.jobs(), Vec::<String>::new(), "commands of a run still run");

@@ -8,6 +8,7 @@ pub struct Programs {
     pub notes: PathBuf,
     /// Of `decisiongraph`.
     pub mix: PathBuf,
+    pub tessallite: PathBuf,
     pub components: PathBuf,
 }
 
@@ -26,7 +27,9 @@ impl Programs {
             Some(folder) => folder.into(),
             None => built.parent().expect("`debug` lies in the target folder").join("components"),
         };
-        for name in ["notes", "decisiongraph", "generic", "source", "sqlite", "files", "postgres"] {
+        for name in
+            ["notes", "decisiongraph", "tessallite", "generic", "source", "compose", "sqlite", "files", "postgres"]
+        {
             let path = components.join(format!("{name}.wasm"));
             assert!(path.is_file(), "`{}` is missing; `cargo xtask components` makes it", path.display());
         }
@@ -35,6 +38,7 @@ impl Programs {
             upgradectl: program("upgradectl"),
             notes: program("notes"),
             mix: program("mix"),
+            tessallite: program("tessallite"),
             components,
         }
     }

@@ -27,6 +27,12 @@ update() { # SUITE
   touch "$KEEP/apt/$1/updated"
 }
 
+# Each package whose file is named on the input, without what only people read. A folder that is a link stays one.
+unpack_into() { # FOLDER
+  xargs -P 2 -I{} bash -o pipefail -c 'dpkg --fsys-tarfile "$1" | tar -x -C "$2" --keep-directory-symlink \
+    --exclude=./usr/share/{doc,man,locale,info,lintian,bug,i18n}' unpack {} "$1"
+}
+
 # Where the machine itself gets Debian's packages from.
 mirror() {
   local found

@@ -4,28 +4,23 @@ suite=$1 kind=$2 reference=$3 recipe=$4
 R=$KEEP/trees/$kind
 trap 'rm -rf "$R"' EXIT
 rm -rf "$R"
-mkdir -p "$R"
-
-archives=$KEEP/apt/$suite/cache/archives
-while read -r package; do ls "$archives/${package%%:*}"_*.deb; done < "$KEEP/apt/$suite/$kind.list" |
-  xargs -P 2 -I{} dpkg -x {} "$R"
-rm -rf "$R"/usr/share/{doc,man,locale,info,lintian,bug,i18n} "$R"/usr/lib/postgresql/*/lib/{bitcode,llvmjit*}
-# Each is 5 MB, for the repair of files and the like.
-rm -f "$R"/usr/bin/{aria,myisam}* \
-  "$R"/usr/bin/{innochecksum,perror,replace,resolve_stack_dump,mariadb-conv,mariadb-slap,mariadb-import,mariadb-show}
 mkdir -p "$R"/{tmp,proc,sys,dev,run,root,etc,var/lib,usr/bin,usr/sbin,usr/lib,usr/lib64}
 chmod 1777 "$R/tmp"
-for d in bin sbin lib lib64; do
-  if [ -d "$R/$d" ] && [ ! -L "$R/$d" ]; then cp -a "$R/$d/." "$R/usr/$d/"; rm -rf "${R:?}/$d"; fi
-  [ -L "$R/$d" ] || ln -s "usr/$d" "$R/$d"
-done
-rm -rf "$R/var/run"
+for d in bin sbin lib lib64; do ln -s "usr/$d" "$R/$d"; done
 ln -s /run "$R/var/run"
 
+archives=$KEEP/apt/$suite/cache/archives
+while read -r package; do ls "$archives/${package%%:*}"_*.deb; done < "$KEEP/apt/$suite/$kind.list" | unpack_into "$R"
+rm -rf "$R"/usr/lib/postgresql/*/lib/{bitcode,llvmjit*}
+# Each is 5 MB, for the repair of files and the like.
+rm -f "$R"/usr/bin/{aria,myisam}* \
+  "$R"/usr/bin/{innochecksum,perror,replace,resolve_stack_dump} \
+  "$R"/usr/bin/mariadb{-conv,-slap,-import,-show,-plugin,-waitpid,d-safe-helper}
+
 [ -e "$R/usr/bin/busybox" ] || cp "$KEEP/base/bin/busybox" "$R/usr/bin/"
-for a in $("$R/usr/bin/busybox" --list); do
-  [ -e "$R/usr/bin/$a" ] || [ -e "$R/usr/sbin/$a" ] || ln -s busybox "$R/usr/bin/$a"
-done
+# What is there stays, which it says of each.
+chroot "$R" /usr/bin/busybox --install -s /usr/bin 2>/dev/null || true
+[ -L "$R/usr/bin/wc" ] || [ -e "$R/usr/bin/wc" ] || { echo "busybox has no programs" >&2; exit 1; }
 if [ "$kind" = postgres ]; then # busybox's own can't change the user
   rm -f "$R/usr/bin/setpriv"
   cp "$KEEP/base/usr/bin/setpriv" "$R/usr/bin/"

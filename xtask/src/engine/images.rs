@@ -152,3 +152,17 @@ fn remove(engine: &Engine, how: &[&str], what: &[String]) -> Result<()> {
     }
     succeed(engine.docker().args(how).args(what), &format!("`docker {}`", how.join(" ")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_base_image_has_a_repository_a_tag_and_a_recipe() {
+        for base in &BASES {
+            assert_eq!(format!("{}:{}", base.repository(), base.tag()), format!("base/{}", base.name));
+            let other = Base { entry: "#!/bin/false", ..*base };
+            assert_ne!(base.recipe(), other.recipe(), "another entry script is another image");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use crate::setup;
 use anyhow::{Context, Result, bail};
 use scratch_docker::{GIVEN_ENGINE, GIVEN_REGISTRY, Own};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -17,6 +18,8 @@ pub fn as_root(own: &Own, arguments: &[&str], here: impl FnOnce() -> Result<()>)
     if setup::find("sudo").is_none() {
         bail!("a Docker engine needs root, and `sudo` is not on this machine; {}", instead());
     }
+    // Root would make the folders above it root's own.
+    fs::create_dir_all(own.folder()).with_context(|| format!("`{}`", own.folder().display()))?;
     let mut sudo = Command::new("sudo");
     sudo.arg("--non-interactive").arg(assignment("UPGRADED_ENGINE_DIR", &own.folder().display().to_string()));
     for name in [GIVEN_ENGINE, GIVEN_REGISTRY, "DOCKER_CONFIG"] {

@@ -1,7 +1,7 @@
 //! The engine of our own: unpacked, started, stopped. Everything lies in its folder; of the machine it takes a port of
 //! 127.0.0.1 and what [`network`] says, and gives them back. Needs root.
 
-use super::process::{Program, start, stop};
+use super::process::{Program, is_running, start, stop};
 use super::scripts::{UNPACK, succeed};
 use super::{images, machine, network};
 use anyhow::{Context, Result, bail};
@@ -10,6 +10,7 @@ use serde_json::json;
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 use std::{env, thread};
 
 /// Has an engine of today.
@@ -104,6 +105,10 @@ fn launch(own: &Own) -> Result<()> {
     settings(own)?;
     network::make(own)?;
     for program in programs(own) {
+        if program.name == "dockerd" && !is_running(&program.file) {
+            // One that was killed left its number, which another process may have by now.
+            let _ = fs::remove_file(own.folder().join(PID_FILE));
+        }
         start(own, &program)?;
     }
     Ok(())
@@ -136,6 +141,7 @@ fn programs(own: &Own) -> [Program; 3] {
 }
 
 const CONTAINERD_SOCKET: &str = "containerd.sock";
+const PID_FILE: &str = "dockerd.pid";
 
 /// Files of settings: nothing of `/etc` is read, and nothing of another engine used.
 fn settings(own: &Own) -> Result<()> {
@@ -144,7 +150,7 @@ fn settings(own: &Own) -> Result<()> {
     let daemon = json!({
         "hosts": [format!("unix://{}", own.socket().display())],
         "containerd": at(CONTAINERD_SOCKET),
-        "pidfile": at("dockerd.pid"),
+        "pidfile": at(PID_FILE),
         "exec-root": at("run"),
         "data-root": at("data"),
         "init-path": at("engine/usr/bin/tini-static"),
@@ -165,7 +171,7 @@ fn settings(own: &Own) -> Result<()> {
     fs::write(at("containerd.toml"), containerd)?;
     let registry = format!(
         "version: 0.1\nstorage: {{filesystem: {{rootdirectory: '{folder}/registry'}}, delete: {{enabled: true}}}}\n\
-         http: {{addr: '{OWN_REGISTRY}'}}\nlog: {{level: error}}\n"
+         http: {{addr: '{OWN_REGISTRY}'}}\nlog: {{level: error, accesslog: {{disabled: true}}}}\n"
     );
     Ok(fs::write(at("registry.yml"), registry)?)
 }
@@ -203,7 +209,19 @@ fn halt(own: &Own) -> Result<()> {
         stop(&program.file)?;
     }
     stop(&own.folder().join("engine/usr/bin/containerd-shim-runc-v2"))?;
+    unmount(own)?;
     network::remove(own)
+}
+
+/// What a program that was killed left mounted.
+fn unmount(own: &Own) -> Result<()> {
+    let mounts = fs::read_to_string("/proc/self/mounts")?;
+    let mounted = mounts.lines().rev().filter_map(|line| line.split(' ').nth(1));
+    let folder = own.folder().canonicalize()?;
+    for path in mounted.filter(|path| Path::new(path).starts_with(&folder)) {
+        succeed(Command::new("umount").arg(path), &format!("`umount {path}`"))?;
+    }
+    Ok(())
 }
 
 /// All that is not a base image. The registry is down.
@@ -215,8 +233,8 @@ fn empty_registry(own: &Own) -> Result<()> {
         }
     }
     let Some(collector) = programs(own).into_iter().next_back() else { return Ok(()) };
-    let mut collect = std::process::Command::new(collector.file);
-    collect.arg("garbage-collect").arg(own.folder().join("registry.yml"));
+    let mut collect = Command::new(collector.file);
+    collect.args(["garbage-collect", "--delete-untagged"]).arg(own.folder().join("registry.yml"));
     if registry.is_dir() { succeed(&mut collect, "the registry's garbage") } else { Ok(()) }
 }
 

@@ -8,6 +8,6 @@ trap 'rm -rf "$debs" "$folder.new"' EXIT
 rm -rf "$folder.new"
 mkdir "$folder.new"
 (cd "$debs" && apt download -qq "$@")
-find "$debs" -name '*.deb' -print0 | xargs -0 -P 2 -I{} dpkg -x {} "$folder.new"
+find "$debs" -name '*.deb' | unpack_into "$folder.new"
 rm -rf "$folder"
 mv "$folder.new" "$folder"

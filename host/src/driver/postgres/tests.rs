@@ -394,8 +394,15 @@ async fn what_an_interrupted_step_left_running_is_ended() {
     std::fs::write(bench.folder.path().join("scratch/postgres.r1-lost.x"), "half").expect("written");
     std::fs::write(bench.folder.path().join("scratch/postgres.r1-lost2.x"), "another's").expect("written");
     let server = bench.driver.server().expect("granted");
-    let mut tool =
-        tools::command(&bench.cluster.programs().join("pg_dump"), server, "interrupted", "r1-lost").expect("built");
+    let program = bench.cluster.programs().join("pg_dump");
+    let found = Tools {
+        pg_dump: program.clone(),
+        pg_restore: program.clone(),
+        dump_version: 15,
+        restore_version: 15,
+        container: None,
+    };
+    let mut tool = tools::command(&found, &program, server, "interrupted", "r1-lost").expect("built");
     // It waits for the lock until somebody ends it.
     let blocker = bench.cluster.psql(SUPERUSER, "interrupted").args(["-c", "CREATE TABLE t (x int)"]).status();
     assert!(blocker.is_ok_and(|status| status.success()));

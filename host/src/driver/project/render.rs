@@ -19,7 +19,7 @@ pub fn render(path: &str, old: Option<&[u8]>, change: &Change) -> Result<Vec<u8>
         return Ok(set_toml(path, old, values)?.into_bytes());
     }
     if Path::new(path).extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
-        return yaml::set(path, old, values);
+        return Ok(yaml::set(path, old, values)?.into_bytes());
     }
     Err(VerbError::Invalid(format!(
         "keys can be set in `.env`, `.toml` and `.yaml` files, and `{path}` is none of them; its whole content would be \

@@ -1,0 +1,5 @@
+CREATE TABLE models (
+    id bigserial PRIMARY KEY,
+    name text NOT NULL,
+    added_at timestamptz NOT NULL DEFAULT now()
+);

@@ -1,0 +1,5 @@
+CREATE TABLE heartbeats (
+    service text PRIMARY KEY,
+    beats bigint NOT NULL,
+    last_at timestamptz NOT NULL
+);

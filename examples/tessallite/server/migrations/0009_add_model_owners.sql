@@ -1,0 +1,1 @@
+ALTER TABLE models ADD COLUMN owner text NOT NULL DEFAULT 'everybody';

@@ -1,0 +1,2 @@
+ALTER TABLE query_plans ADD COLUMN hint text;
+UPDATE query_plans SET hint = 'none';

@@ -1,0 +1,1 @@
+ALTER TABLE models ADD COLUMN link text GENERATED ALWAYS AS ('/models/' || id::text) STORED;

@@ -1,0 +1,22 @@
+//! The published procedure of Tessallite on a real Docker engine, from one edited line: up, and back in each way.
+//! `examples/tessallite/README.md` says which test stands for which of its steps.
+
+mod back;
+mod up;
+
+use serde_json::Value;
+use upgraded_tests::{Daemon, last_run, outcome};
+
+/// One edited line, and the run that comes of it, as `upgradectl show` has it.
+fn run_to(daemon: &mut Daemon, version: &str, ends_as: &str) -> Value {
+    daemon.site.edit_version(version);
+    let now = daemon.end_of_run_to(version);
+    assert_eq!(outcome(&now), ends_as, "{now:#}\n{}", daemon.site.log());
+    daemon.told(&["show", &last_run(&now).to_string()])
+}
+
+/// Where and why the run turned round.
+fn failure(run: &Value) -> (&str, &str) {
+    let text = |field: &str| run["failure"][field].as_str().unwrap_or_default();
+    (text("step"), text("message"))
+}
