@@ -4,7 +4,7 @@ use super::Work;
 use super::fence;
 use super::names::matches;
 use super::session::{Flavour, Session, name, quoted};
-use super::shape::Shape;
+use super::shape::{Kind, Shape};
 use crate::driver::server::names::SCRATCH_PREFIX;
 use crate::model::VerbError;
 use std::collections::BTreeSet;
@@ -44,6 +44,7 @@ pub async fn check(work: &Work<'_>) -> Result<Vec<String>, VerbError> {
     found.extend(shape.tables.iter().filter(|table| table.versioned).map(|table| {
         format!("`{}` is system-versioned: a dump has its rows of now alone, and their history would be lost", table.name)
     }));
+    found.extend(untrusted(&mut session, &shape).await?);
     found.extend(invalid_views(&mut session, &shape).await?);
     found.extend(strangers(&mut session, work).await?);
     Ok(found)
@@ -122,10 +123,26 @@ fn privileges(rows: super::session::Rows) -> BTreeSet<String> {
     found
 }
 
+/// A server that writes a binary log makes functions and triggers only for whom it trusts.
+async fn untrusted(session: &mut Session, shape: &Shape) -> Result<Vec<String>, VerbError> {
+    let logged = session.text("SELECT @@log_bin AND NOT @@log_bin_trust_function_creators").await? == "1";
+    let needs = shape.objects.iter().find(|object| matches!(object.kind, Kind::Function | Kind::Trigger));
+    let account = quoted(&session.account);
+    let sql = "SELECT 1 FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE IN ('SUPER', 'BINLOG ADMIN') \
+               AND GRANTEE = ";
+    let (true, Some(object)) = (logged, needs) else { return Ok(Vec::new()) };
+    if !session.rows(&format!("{sql}{account}")).await?.is_empty() {
+        return Ok(Vec::new());
+    }
+    let kind = object.kind.sql().to_lowercase();
+    let would = "`SET GLOBAL log_bin_trust_function_creators = 1`, or the right SUPER, would let it";
+    Ok(vec![format!("{} can't make the {kind} `{}` again on a server with a binary log; {would}", session.account, object.name)])
+}
+
 /// A view over what is gone can be saved, but never be made again.
 async fn invalid_views(session: &mut Session, shape: &Shape) -> Result<Vec<String>, VerbError> {
     let mut found = Vec::new();
-    for view in shape.objects.iter().filter(|object| object.kind == super::shape::Kind::View) {
+    for view in shape.objects.iter().filter(|object| object.kind == Kind::View) {
         match session.rows(&format!("SHOW FIELDS FROM {}", name(&view.name))).await {
             Err(VerbError::Unavailable(why)) => return Err(VerbError::Unavailable(why)),
             Err(error) => found.push(format!("the view `{}` can't be used: {error}; drop or mend it", view.name)),

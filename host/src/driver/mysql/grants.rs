@@ -87,7 +87,7 @@ pub async fn accounts(session: &mut Session, database: &str) -> Result<BTreeSet<
         }
     }
     let global = "SELECT GRANTEE FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE IN ('SELECT', 'INSERT', \
-                  'UPDATE', 'DELETE', 'CREATE', 'DROP', 'ALTER', 'INDEX', 'TRIGGER', 'EVENT', 'EXECUTE', 'SUPER')";
+                  'UPDATE', 'DELETE', 'CREATE', 'DROP', 'ALTER', 'INDEX', 'TRIGGER', 'EVENT', 'EXECUTE')";
     found.extend(session.list(global).await?);
     let members = match session.flavour {
         Flavour::MariaDb => "SELECT Role, '', User, Host FROM mysql.roles_mapping",
