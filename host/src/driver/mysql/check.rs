@@ -96,7 +96,7 @@ async fn rights(session: &mut Session, work: &Work<'_>) -> Result<Vec<String>, V
     Ok(found)
 }
 
-/// Any one of each: to lock accounts, to see and end their connections, to make what others own.
+/// Any one of each: to lock accounts, to see and end their connections, to make what others own, to read it.
 fn globals(flavour: Flavour) -> Vec<Vec<&'static str>> {
     match flavour {
         Flavour::MariaDb => {
@@ -107,6 +107,7 @@ fn globals(flavour: Flavour) -> Vec<Vec<&'static str>> {
             vec!["PROCESS"],
             vec!["CONNECTION_ADMIN", "SUPER"],
             vec!["SET_ANY_DEFINER", "SET_USER_ID", "SUPER"],
+            vec!["SHOW_ROUTINE", "SELECT"],
         ],
     }
 }
@@ -152,17 +153,26 @@ async fn invalid_views(session: &mut Session, shape: &Shape) -> Result<Vec<Strin
     Ok(found)
 }
 
-/// A foreign key of another database would follow the tables that are set aside.
+/// A foreign key of another database would follow the tables that are set aside. The engine knows them all, whoever may
+/// see the tables.
 async fn strangers(session: &mut Session, work: &Work<'_>) -> Result<Vec<String>, VerbError> {
-    let literal = quoted(&work.names.live);
-    let sql = format!(
-        "SELECT DISTINCT TABLE_SCHEMA, TABLE_NAME, REFERENCED_TABLE_SCHEMA, REFERENCED_TABLE_NAME \
-         FROM information_schema.KEY_COLUMN_USAGE WHERE REFERENCED_TABLE_SCHEMA IS NOT NULL \
-         AND (REFERENCED_TABLE_SCHEMA = {literal}) <> (TABLE_SCHEMA = {literal})"
-    );
-    let rows = super::grants::texts(session.rows(&sql).await?);
-    let of = |row: &Vec<String>| {
-        format!("a foreign key of `{}`.`{}` refers to `{}`.`{}`, of another database", row[0], row[1], row[2], row[3])
+    let keys = match session.flavour {
+        Flavour::MariaDb => "INNODB_SYS_FOREIGN",
+        Flavour::MySql => "INNODB_FOREIGN",
     };
-    Ok(rows.iter().filter(|row| row[0] == work.names.live || row[2] == work.names.live).map(of).collect())
+    let rows = session.rows(&format!("SELECT FOR_NAME, REF_NAME FROM information_schema.{keys}")).await?;
+    let own = format!("{}/", in_the_engine(&work.names.live));
+    let mut found = Vec::new();
+    for row in super::grants::texts(rows) {
+        if row[0].starts_with(&own) != row[1].starts_with(&own) {
+            found.push(format!("a foreign key of `{}` refers to `{}`, of another database", row[0], row[1]));
+        }
+    }
+    Ok(found)
+}
+
+/// As the engine writes a name.
+fn in_the_engine(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii();
+    name.chars().map(|c| if plain(c) { c.to_string() } else { format!("@{:04x}", c as u32) }).collect()
 }

@@ -115,7 +115,12 @@ pub async fn apply(
     let known: BTreeSet<String> =
         texts(session.rows("SELECT User, Host FROM mysql.user").await?).iter().map(|row| of(&row[0], &row[1])).collect();
     let mut missing = BTreeSet::new();
-    for (key, privileges) in grouped(present.difference(wanted)) {
+    for (key, mut privileges) in grouped(present.difference(wanted)) {
+        // It goes with the last privilege that is to have it, of an account on one thing.
+        let kept = |grant: &Grant| grant.grantable && grant.account == key.account && grant.on == *key.on;
+        if key.grantable && !wanted.iter().any(kept) {
+            privileges.push_str(", GRANT OPTION");
+        }
         let sql = format!("REVOKE {privileges} ON {} FROM {}", target(session, database, key.on).await?, plain(key.account));
         session.change(&sql).await?;
     }

@@ -195,7 +195,7 @@ impl Mysql {
     ) -> Result<T, VerbError> {
         let ready = self.work(cx).await?;
         let way = ready.way.clone();
-        cx.activity.watch(self.idle, pulse::beside(&way, &cx.activity, work(ready))).await
+        cx.activity.watch(self.idle, pulse::beside(&way, &cx.activity, Box::pin(work(ready)))).await
     }
 
     /// Journaled; every verb converges.
@@ -205,7 +205,7 @@ impl Mysql {
         cx.effects.may_change(verb)?;
         let ready = self.work(cx).await?;
         let (way, handle) = (ready.way.clone(), ready.names.live.clone());
-        let watched = cx.activity.watch(self.idle, pulse::beside(&way, &cx.activity, work(ready)));
+        let watched = cx.activity.watch(self.idle, pulse::beside(&way, &cx.activity, Box::pin(work(ready))));
         cx.effects.perform(verb, arguments, &handle, true, self.or_clear(cx, watched)).await
     }
 

@@ -167,7 +167,7 @@ impl Session {
     async fn send(&mut self, sql: &str) -> Result<Vec<Row>, VerbError> {
         self.busy = true;
         let conn = self.conn.as_mut().expect("it is there until the drop");
-        let answer = conn.query::<Row, _>(sql).await;
+        let answer = Box::pin(conn.query::<Row, _>(sql)).await;
         self.busy = false;
         answer.map_err(|error| failure::of_statement(&error))
     }

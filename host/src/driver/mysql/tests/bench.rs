@@ -26,12 +26,11 @@ pub const PASSWORD: &str = "s'cret \"of\" \\ours";
 /// What `docs/OPERATING.md` asks for, beside the rights in the databases themselves.
 const RIGHTS: [(Flavour, &str); 2] = [
     (Flavour::MariaDb, "CREATE USER, PROCESS, RELOAD, CONNECTION ADMIN, SET USER"),
-    (Flavour::MySql, "CREATE USER, PROCESS, RELOAD, CONNECTION_ADMIN, SET_ANY_DEFINER, SYSTEM_USER, SUPER"),
+    (Flavour::MySql, "CREATE USER, PROCESS, RELOAD, CONNECTION_ADMIN, SET_ANY_DEFINER, SYSTEM_USER, SHOW_ROUTINE, SUPER"),
 ];
 
 /// Removed with the last test that uses it.
 pub struct Machine {
-    flavour: Flavour,
     folder: TempDir,
     project: Arc<Compose>,
     ready: tokio::sync::OnceCell<()>,
@@ -84,7 +83,7 @@ impl Machine {
             machine,
             idle: Duration::from_secs(60),
         });
-        Self { flavour, folder, project: Arc::new(project), ready: Default::default(), _containers: containers }
+        Self { folder, project: Arc::new(project), ready: Default::default(), _containers: containers }
     }
 
     async fn wait(&self) {
