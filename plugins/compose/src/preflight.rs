@@ -1,6 +1,6 @@
 //! What would go wrong later, found while the old version serves. Nothing is changed and nothing is pulled.
 
-use crate::Settings;
+use crate::{Settings, services};
 use upgraded_sdk::prelude::*;
 use upgraded_sdk::{Act, Declared, nearest};
 
@@ -40,8 +40,7 @@ fn named_services(call: &Call<Settings>, hop: &Hop, now: &[Declared], planned: &
 fn moved(host: &PlatformHost) -> Result<Vec<Finding>> {
     let mut findings: Vec<Finding> = Vec::new();
     for container in host.compose().containers()? {
-        let here = host.images().find(&container.image)?;
-        if here.is_none_or(|image| image.id == container.image_id) {
+        if !services::was_moved(host, &container)? {
             continue;
         }
         let message = format!("`{}` runs another image than `{}` stands for now", container.service, container.image);

@@ -2,7 +2,7 @@
 
 use crate::Settings;
 use upgraded_sdk::prelude::*;
-use upgraded_sdk::{Act, ContainerState, HopServices};
+use upgraded_sdk::{Act, Container, ContainerState, HopServices};
 
 pub fn act(hop: &Hop, number: u32) -> Result<&Act> {
     hop.acts.get(number as usize).ok_or_else(|| Error::invalid(format!("the hop has no act {number}")))
@@ -80,6 +80,11 @@ pub fn findings(call: &Call<Settings>, host: &PlatformHost, services: &[ServiceR
     Ok(findings)
 }
 
+/// The name that it was made by stands for another image now.
+pub fn was_moved(host: &PlatformHost, container: &Container) -> Result<bool> {
+    Ok(host.images().find(&container.image)?.is_some_and(|image| image.id != container.image_id))
+}
+
 /// What is wrong with containers of services that no hop names, and with what anything was made from.
 pub fn others(host: &PlatformHost, named: &HopServices) -> Result<Vec<Finding>> {
     let behind = named.behind_the_gate();
@@ -98,7 +103,9 @@ pub fn others(host: &PlatformHost, named: &HopServices) -> Result<Vec<Finding>> 
             let message = format!("`{name}` does not stand: `docker compose ps` and `docker compose logs {name}` say why");
             findings.push(Finding::blocker(format!("service-{name}"), message));
         }
-        if own.iter().any(|container| !container.current) {
+        let mut drifted = own.iter().filter(|container| !container.current);
+        // Where only the name was moved, the rest is what the files say.
+        if drifted.try_fold(false, |found, container| Ok::<_, Error>(found || !was_moved(host, container)?))? {
             let message = format!("`{name}` runs something else than the files say");
             let hint = "the files were edited since it was made: `docker compose up -d` would apply them";
             findings.push(Finding::blocker(format!("drift-{name}"), message).hint(hint));

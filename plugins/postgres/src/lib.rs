@@ -39,8 +39,12 @@ pub struct Settings {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ServerSettings {
-    /// A Unix socket's folder, or an address of this machine.
-    pub host: String,
+    /// A Unix socket's folder, or an address of this machine; not where `service` names its container.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// The service of a platform with an `engine` in whose container the server runs.
+    #[serde(default)]
+    pub service: Option<String>,
     #[serde(default)]
     pub port: Option<u16>,
     /// The role that the host connects as.

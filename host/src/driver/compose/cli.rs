@@ -8,7 +8,7 @@ use crate::context::StepContext;
 use crate::driver::process::{self, MARK_VARIABLE, end_marked as end_processes, mark};
 use crate::model::VerbError;
 use std::collections::BTreeMap;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
@@ -69,6 +69,10 @@ impl Compose {
 
     /// The standard output of a question.
     pub(super) async fn asked(&self, shadow: Option<&Shadow>, question: &[&str]) -> Result<Vec<u8>, VerbError> {
+        Ok(self.answer(shadow, question).await?.stdout)
+    }
+
+    pub(super) async fn answer(&self, shadow: Option<&Shadow>, question: &[&str]) -> Result<Output, VerbError> {
         let mut argv = self.argv(shadow);
         argv.extend(question.iter().map(|word| (*word).to_owned()));
         let mut command = self.process(&argv, None);
@@ -77,7 +81,7 @@ impl Compose {
         let output = output.map_err(|_| VerbError::Unavailable("`docker compose` does not answer".into()))?;
         let output = output.map_err(|error| not_there(&error))?;
         if output.status.success() {
-            return Ok(output.stdout);
+            return Ok(output);
         }
         let said = String::from_utf8_lossy(&output.stderr);
         Err(VerbError::Invalid(format!("`docker compose {}` refuses: {}", question.join(" "), refusal(&said, shadow))))

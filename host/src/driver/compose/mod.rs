@@ -22,7 +22,7 @@ use crate::model::*;
 use crate::plan::event::{Effect, Verdict};
 use bollard::query_parameters::{ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveVolumeOptions};
 use declared::Declaration;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,12 +112,11 @@ impl Compose {
     /// Every container of the project, with those of services that the files no longer have.
     pub async fn containers(&self, cx: &StepContext) -> Result<Vec<Standing>, VerbError> {
         let declaration = self.declaration().await?;
-        let hashes = self.hashes().await?;
+        let replaced = self.replaced().await?;
         cx.activity.touch();
         let containers = self.engine.containers(&declaration.name).await?;
-        let current = |container: &Container| {
-            container.config_hash.is_some() && container.config_hash.as_ref() == hashes.get(&container.service)
-        };
+        let declared = |container: &Container| declaration.services.iter().any(|s| s.name == container.service);
+        let current = |container: &Container| declared(container) && !replaced.contains(&container.name);
         Ok(containers.into_iter().map(|container| Standing { current: current(&container), container }).collect())
     }
 
@@ -267,12 +266,18 @@ impl Compose {
         Declaration::read(&text)
     }
 
-    /// What each service's containers would be labelled with.
-    async fn hashes(&self) -> Result<BTreeMap<String, String>, VerbError> {
-        let text = self.asked(None, &["config", "--hash", "*"]).await?;
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let pairs = text.lines().filter_map(|line| line.split_once(' '));
-        Ok(pairs.map(|(service, hash)| (service.to_owned(), hash.trim().to_owned())).collect())
+    /// The names of containers that `docker compose up` would make anew. Its own word is asked for, since how it compares
+    /// is nobody else's to know.
+    async fn replaced(&self) -> Result<BTreeSet<String>, VerbError> {
+        let output = self.answer(None, &["--dry-run", "create", "--no-build", "--pull", "never"]).await?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let names = said.lines().filter_map(|line| {
+            let (_, rest) = line.split_once(" Container ")?;
+            let mut words = rest.split_whitespace();
+            let (name, what) = (words.next()?, words.next()?);
+            (what == "Recreate").then(|| name.to_owned())
+        });
+        Ok(names.collect())
     }
 }
 

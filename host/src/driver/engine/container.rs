@@ -50,8 +50,6 @@ pub struct Container {
     /// The ID of the image that it was made from, and the name by which.
     pub image_id: String,
     pub image: String,
-    /// Of the configuration that Compose made it from.
-    pub config_hash: Option<String>,
     pub state: State,
     pub exit_code: i64,
     /// None: it has no health check.
@@ -93,7 +91,6 @@ impl From<ContainerInspectResponse> for Container {
             created: answer.created.map(|date| date.to_string()).unwrap_or_default(),
             image_id: answer.image.unwrap_or_default(),
             image: config.image.unwrap_or_default(),
-            config_hash: label("com.docker.compose.config-hash"),
             state: match state.status {
                 Some(ContainerStateStatusEnum::RUNNING) => State::Running,
                 Some(ContainerStateStatusEnum::PAUSED) => State::Paused,

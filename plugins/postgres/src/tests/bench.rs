@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use upgraded::activity::Activity;
 use upgraded::config::ServerConfig;
 use upgraded::context::{Site, StepContext};
-use upgraded::driver::postgres::{Postgres, Server, Session};
+use upgraded::driver::postgres::{self, Postgres, Session};
 use upgraded::effect::{Effects, Ledger, LedgerError};
 use upgraded::model::{Binding, Role, VerbError};
 use upgraded::plan::event::Event;
@@ -83,7 +83,7 @@ impl Bench {
             tools: None,
         };
         let scratch = self.folder.path().join("scratch");
-        let driver = Postgres::new(Some(Server::at(server)), self.vault.clone(), scratch, Duration::from_secs(120));
+        let driver = Postgres::new(Some(postgres::Server::at(server)), self.vault.clone(), scratch, Duration::from_secs(120));
         let context = StepContext {
             deployment: "shop".into(),
             binding: Binding { name: "main".into(), role: Role::Datastore, plugin: "postgres".into() },
