@@ -12,9 +12,9 @@ mod bindings;
 mod call;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fake;
+mod hop_services;
 mod host;
 pub mod joined;
-mod hop_services;
 mod nearest;
 mod role;
 pub mod rules;
@@ -35,11 +35,11 @@ pub use bindings::types::{
     ServiceRef, Severity, Undo, Watch, Wave,
 };
 pub use call::{Call, NoSettings, Paths, Secret};
-pub use host::{
-    Checkout, Compose, Control, DatastoreHost, Files, Http, Images, Mysql, PlatformHost, Postgres, Process, ProductHost, Services, Session,
-    Sqlite, Trees,
-};
 pub use hop_services::HopServices;
+pub use host::{
+    Checkout, Compose, Control, DatastoreHost, Files, Http, Images, Mysql, PlatformHost, Postgres, Process,
+    ProductHost, Services, Session, Sqlite, Trees,
+};
 pub use nearest::nearest;
 pub use role::{Datastore, Platform, Product, schema};
 pub use {schemars, serde, serde_json};

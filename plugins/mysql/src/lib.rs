@@ -59,10 +59,11 @@ impl Datastore for MysqlStore {
         match host.mysql().versions() {
             Ok(_) => Ok(Vec::new()),
             Err(Error::Cancelled) => Err(Error::Cancelled),
-            Err(error) => Ok(vec![
-                Finding::blocker("tools", error.text())
-                    .hint("the server's own dump tool and client save and restore; install them, or name their folder"),
-            ]),
+            Err(error) => {
+                Ok(vec![Finding::blocker("tools", error.text()).hint(
+                    "the server's own dump tool and client save and restore; install them, or name their folder",
+                )])
+            }
         }
     }
 

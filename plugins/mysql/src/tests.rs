@@ -10,9 +10,7 @@ const FULL: &str = "rows notes\t2\t7-9\n";
 
 fn call(fake: &FakeHost) -> Call<Settings> {
     let password = json!({ "secret": "server.password" });
-    fake.call(
-        json!({ "server": { "service": "mysql", "user": "upgraded", "password": password, "database": "shop" } }),
-    )
+    fake.call(json!({ "server": { "service": "mysql", "user": "upgraded", "password": password, "database": "shop" } }))
 }
 
 fn findings(fake: &FakeHost) -> Result<Vec<Finding>> {

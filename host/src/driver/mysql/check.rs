@@ -11,8 +11,24 @@ use std::collections::BTreeSet;
 
 /// In the bound database and in those beside it.
 const IN_DATABASES: [&str; 18] = [
-    "SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "LOCK TABLES",
-    "CREATE VIEW", "SHOW VIEW", "CREATE ROUTINE", "ALTER ROUTINE", "EXECUTE", "TRIGGER", "EVENT", "GRANT OPTION",
+    "SELECT",
+    "INSERT",
+    "UPDATE",
+    "DELETE",
+    "CREATE",
+    "DROP",
+    "ALTER",
+    "INDEX",
+    "REFERENCES",
+    "LOCK TABLES",
+    "CREATE VIEW",
+    "SHOW VIEW",
+    "CREATE ROUTINE",
+    "ALTER ROUTINE",
+    "EXECUTE",
+    "TRIGGER",
+    "EVENT",
+    "GRANT OPTION",
 ];
 /// Databases of the server itself.
 const SYSTEM: [&str; 5] = ["mysql", "information_schema", "performance_schema", "sys", "ndbinfo"];
@@ -21,7 +37,9 @@ pub async fn check(work: &Work<'_>) -> Result<Vec<String>, VerbError> {
     let database = work.names.live.as_str();
     let mut session = match work.session().await {
         Ok(session) => session,
-        Err(VerbError::Denied(why)) => return Ok(vec![format!("the server refuses `{}`: {why}", work.located.config.user)]),
+        Err(VerbError::Denied(why)) => {
+            return Ok(vec![format!("the server refuses `{}`: {why}", work.located.config.user)]);
+        }
         Err(error) => return Err(error),
     };
     if SYSTEM.contains(&database) {
@@ -42,7 +60,10 @@ pub async fn check(work: &Work<'_>) -> Result<Vec<String>, VerbError> {
         Err(error) => return Err(error),
     };
     found.extend(shape.tables.iter().filter(|table| table.versioned).map(|table| {
-        format!("`{}` is system-versioned: a dump has its rows of now alone, and their history would be lost", table.name)
+        format!(
+            "`{}` is system-versioned: a dump has its rows of now alone, and their history would be lost",
+            table.name
+        )
     }));
     found.extend(untrusted(&mut session, &shape).await?);
     found.extend(invalid_views(&mut session, &shape).await?);
@@ -71,7 +92,8 @@ async fn rights(session: &mut Session, work: &Work<'_>) -> Result<Vec<String>, V
         (SCRATCH_PREFIX, SCRATCH_PREFIX),
     ];
     for (database, shown) in places {
-        let there = by_database.iter().filter(|row| row[2].as_deref().is_some_and(|pattern| matches(pattern, database)));
+        let there =
+            by_database.iter().filter(|row| row[2].as_deref().is_some_and(|pattern| matches(pattern, database)));
         let there = privileges(there.cloned().collect());
         let missing: Vec<&str> =
             IN_DATABASES.into_iter().filter(|right| !global.contains(*right) && !there.contains(*right)).collect();
@@ -137,7 +159,10 @@ async fn untrusted(session: &mut Session, shape: &Shape) -> Result<Vec<String>, 
     }
     let kind = object.kind.sql().to_lowercase();
     let would = "`SET GLOBAL log_bin_trust_function_creators = 1`, or the right SUPER, would let it";
-    Ok(vec![format!("{} can't make the {kind} `{}` again on a server with a binary log; {would}", session.account, object.name)])
+    Ok(vec![format!(
+        "{} can't make the {kind} `{}` again on a server with a binary log; {would}",
+        session.account, object.name
+    )])
 }
 
 /// A view over what is gone can be saved, but never be made again.

@@ -46,6 +46,7 @@ impl Definitions {
         head(&Head::Database { charset, collation }, &mut text)?;
         for object in &self.objects {
             head(&Head::Object { object: object.clone(), bytes: object.statement.len() }, &mut text)?;
+            text.extend(object.settings().map(|settings| format!("{settings};\n")));
             text.push_str(&format!("{OPEN}{}{CLOSE}", object.statement));
         }
         for grant in &self.grants {
@@ -71,7 +72,8 @@ impl Definitions {
                     read.grants.insert(grant);
                 }
                 Head::Object { object, bytes } => {
-                    let after = rest.strip_prefix(OPEN)?;
+                    let settings = object.settings().map(|settings| format!("{settings};\n")).unwrap_or_default();
+                    let after = rest.strip_prefix(&*settings)?.strip_prefix(OPEN)?;
                     read.objects.push(Object { statement: after.get(..bytes)?.to_owned(), ..object });
                     rest = after.get(bytes..)?.strip_prefix(CLOSE)?;
                 }

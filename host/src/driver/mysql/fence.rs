@@ -8,7 +8,7 @@
 use super::Work;
 use super::definitions::Definitions;
 use super::failure::is_gone;
-use super::grants::{self, accounts};
+use super::grants::{self, EVERYBODY, accounts};
 use super::names::Names;
 use super::restore::drop_database;
 use super::session::{Flavour, LOCKS, Session, Way, name, quoted};
@@ -64,7 +64,8 @@ pub async fn unfence(work: &Work<'_>) -> Result<(), VerbError> {
         }
     }
     if session.has_table(&fence, EVENTS).await? {
-        for row in grants::texts(session.rows(&format!("SELECT event, definer FROM {}.{EVENTS}", name(&fence))).await?) {
+        for row in grants::texts(session.rows(&format!("SELECT event, definer FROM {}.{EVENTS}", name(&fence))).await?)
+        {
             match shape::enable(&mut session, &work.names.live, &row[0], &row[1]).await {
                 Err(error) if !is_gone(&error) => return Err(error),
                 _ => {}
@@ -127,7 +128,8 @@ async fn to_lock(session: &mut Session, database: &str) -> Result<BTreeSet<Strin
     let open = grants::texts(session.rows(open).await?);
     let with_rights = accounts(session, database).await?;
     let names = open.iter().filter(|row| !is_the_servers(&row[0])).map(|row| format!("'{}'@'{}'", row[0], row[1]));
-    Ok(names.filter(|account| *account != session.account && with_rights.contains(account)).collect())
+    let may = |account: &String| with_rights.contains(account) || with_rights.contains(EVERYBODY);
+    Ok(names.filter(|account| *account != session.account && may(account)).collect())
 }
 
 fn is_the_servers(user: &str) -> bool {

@@ -6,6 +6,9 @@ use crate::model::VerbError;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// MariaDB's role that every account has.
+pub const EVERYBODY: &str = "'PUBLIC'@''";
+
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Grant {
     /// `'app'@'%'`
@@ -112,8 +115,10 @@ pub async fn apply(
     session: &mut Session, database: &str, wanted: &BTreeSet<Grant>,
 ) -> Result<BTreeSet<String>, VerbError> {
     let present = read(session, database).await?;
-    let known: BTreeSet<String> =
-        texts(session.rows("SELECT User, Host FROM mysql.user").await?).iter().map(|row| of(&row[0], &row[1])).collect();
+    let known: BTreeSet<String> = texts(session.rows("SELECT User, Host FROM mysql.user").await?)
+        .iter()
+        .map(|row| of(&row[0], &row[1]))
+        .collect();
     let mut missing = BTreeSet::new();
     for (key, mut privileges) in grouped(present.difference(wanted)) {
         // It goes with the last privilege that is to have it, of an account on one thing.
@@ -121,7 +126,8 @@ pub async fn apply(
         if key.grantable && !wanted.iter().any(kept) {
             privileges.push_str(", GRANT OPTION");
         }
-        let sql = format!("REVOKE {privileges} ON {} FROM {}", target(session, database, key.on).await?, plain(key.account));
+        let sql =
+            format!("REVOKE {privileges} ON {} FROM {}", target(session, database, key.on).await?, plain(key.account));
         session.change(&sql).await?;
     }
     for (key, privileges) in grouped(wanted.difference(&present)) {
@@ -177,7 +183,10 @@ fn is_exactly(written: &str, database: &str) -> bool {
 
 /// A role of MariaDB has no host.
 fn plain(account: &str) -> &str {
-    account.strip_suffix("@''").unwrap_or(account)
+    match account {
+        EVERYBODY => "PUBLIC",
+        account => account.strip_suffix("@''").unwrap_or(account),
+    }
 }
 
 fn of(user: &str, host: &str) -> String {

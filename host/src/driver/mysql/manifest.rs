@@ -131,6 +131,9 @@ mod tests {
 
     #[test]
     fn grants_are_left_out_where_the_database_is_another() {
-        assert_eq!(without_grants("database\t1\ta\ngrants 'a'@'%'\t1\tb\ntable t\t1\tc\n"), "database\t1\ta\ntable t\t1\tc\n");
+        assert_eq!(
+            without_grants("database\t1\ta\ngrants 'a'@'%'\t1\tb\ntable t\t1\tc\n"),
+            "database\t1\ta\ntable t\t1\tc\n"
+        );
     }
 }

@@ -15,9 +15,9 @@ mod restore;
 mod save;
 mod session;
 mod shape;
-mod tools;
 #[cfg(test)]
 mod tests;
+mod tools;
 
 use super::server::names::SCRATCH_PREFIX;
 use super::server::{Located, Place, Server, on_the_machine, processes};

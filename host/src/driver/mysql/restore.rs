@@ -121,7 +121,9 @@ async fn flip(work: &Work<'_>, session: &mut Session, source: &str, wanted: &Def
     session.change(&format!("ALTER DATABASE {} CHARACTER SET {charset} COLLATE {collation}", name(live))).await?;
     shape::create(session, live, &wanted.objects).await?;
     for account in grants::apply(session, live, &wanted.grants).await? {
-        work.cx.activity.line(Level::Warn, format!("the account {account} is gone, and its grants on `{live}` with it"));
+        work.cx
+            .activity
+            .line(Level::Warn, format!("the account {account} is gone, and its grants on `{live}` with it"));
     }
     fence::expect_events(work, session, wanted).await?;
     session.change(&format!("REPLACE INTO {}.{NOTES} VALUES ('done', '1')", name(&aside))).await?;

@@ -104,7 +104,11 @@ async fn wait(begun: oneshot::Receiver<()>) -> bool {
 
 fn say_what_is_rounded(work: &Work<'_>, shape: &Shape) {
     let floats = shape.tables.iter().flat_map(|table| {
-        table.columns.iter().filter(|(_, kind)| kind == "float").map(|(column, _)| format!("`{}`.`{column}`", table.name))
+        table
+            .columns
+            .iter()
+            .filter(|(_, kind)| kind == "float")
+            .map(|(column, _)| format!("`{}`.`{column}`", table.name))
     });
     let floats: Vec<String> = floats.collect();
     if !floats.is_empty() {

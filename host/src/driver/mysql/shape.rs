@@ -125,9 +125,7 @@ async fn tables(session: &mut Session, database: &str) -> Result<Vec<Table>, Ver
     Ok(tables)
 }
 
-async fn objects(
-    session: &mut Session, database: &str, enabled: &BTreeSet<String>,
-) -> Result<Vec<Object>, VerbError> {
+async fn objects(session: &mut Session, database: &str, enabled: &BTreeSet<String>) -> Result<Vec<Object>, VerbError> {
     let literal = quoted(database);
     let mut objects = Vec::new();
     let sql = format!(
@@ -143,9 +141,8 @@ async fn objects(
             ..Object::new(kind, &row[1], column(said, 2, &row[1])?)
         });
     }
-    let sql = format!(
-        "SELECT TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = {literal} ORDER BY TABLE_NAME"
-    );
+    let sql =
+        format!("SELECT TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = {literal} ORDER BY TABLE_NAME");
     for view in session.list(&sql).await? {
         let said = session.row(&format!("SHOW CREATE VIEW {}", name(&view))).await?;
         let collation = said.get(3).cloned().flatten();
@@ -184,6 +181,17 @@ async fn objects(
 }
 
 impl Object {
+    /// What its statement needs of the connection.
+    pub fn settings(&self) -> Option<String> {
+        let parts = [
+            self.collation.as_ref().map(|collation| format!("collation_connection = {}", quoted(collation))),
+            self.time_zone.as_ref().map(|zone| format!("time_zone = {}", quoted(zone))),
+            self.sql_mode.as_ref().map(|mode| format!("sql_mode = {}", quoted(mode))),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| format!("SET SESSION {}", parts.join(", ")))
+    }
+
     fn new(kind: Kind, name: &str, statement: String) -> Self {
         let name = name.to_owned();
         Self { kind, name, definer: None, sql_mode: None, collation: None, time_zone: None, enabled: false, statement }
@@ -225,7 +233,8 @@ fn disabled(statement: &str) -> String {
     for state in [" PRESERVE ENABLE", " PRESERVE DISABLE"] {
         if let Some(at) = statement[from..].find(state).filter(|at| *at <= " ON COMPLETION NOT".len()) {
             let (before, after) = (&statement[..from + at], &statement[from + at + state.len()..]);
-            let after = ["ON SLAVE", "ON REPLICA"].iter().find_map(|on| after.trim_start().strip_prefix(on)).unwrap_or(after);
+            let after =
+                ["ON SLAVE", "ON REPLICA"].iter().find_map(|on| after.trim_start().strip_prefix(on)).unwrap_or(after);
             return format!("{before} PRESERVE DISABLE{after}");
         }
     }
@@ -237,7 +246,10 @@ pub async fn drop_objects(session: &mut Session, database: &str) -> Result<(), V
     let literal = quoted(database);
     let queries = [
         (Kind::Event, format!("SELECT EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = {literal}")),
-        (Kind::Trigger, format!("SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = {literal}")),
+        (
+            Kind::Trigger,
+            format!("SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = {literal}"),
+        ),
         (Kind::View, format!("SELECT TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = {literal}")),
     ];
     for (kind, query) in queries {
@@ -245,7 +257,8 @@ pub async fn drop_objects(session: &mut Session, database: &str) -> Result<(), V
             session.change(&format!("DROP {} IF EXISTS {}.{}", kind.sql(), name(database), name(&object))).await?;
         }
     }
-    let query = format!("SELECT ROUTINE_TYPE, ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = {literal}");
+    let query =
+        format!("SELECT ROUTINE_TYPE, ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = {literal}");
     for row in grants::texts(session.rows(&query).await?) {
         let kind = routine(&row[0])?.sql();
         session.change(&format!("DROP {kind} IF EXISTS {}.{}", name(database), name(&row[1]))).await?;
@@ -286,17 +299,16 @@ async fn create_all(session: &mut Session, objects: &[Object]) -> Result<(), Ver
 }
 
 fn of(object: &Object, error: &VerbError) -> VerbError {
-    VerbError::other("definition", format!("the {} `{}` can't be made: {error}", object.kind.sql().to_lowercase(), object.name))
+    VerbError::other(
+        "definition",
+        format!("the {} `{}` can't be made: {error}", object.kind.sql().to_lowercase(), object.name),
+    )
 }
 
 async fn create_one(session: &mut Session, object: &Object) -> Result<(), VerbError> {
     session.own_mode().await?;
-    let mut settings = Vec::new();
-    settings.extend(object.collation.as_ref().map(|collation| format!("collation_connection = {}", quoted(collation))));
-    settings.extend(object.time_zone.as_ref().map(|zone| format!("time_zone = {}", quoted(zone))));
-    settings.extend(object.sql_mode.as_ref().map(|mode| format!("sql_mode = {}", quoted(mode))));
-    if !settings.is_empty() {
-        session.set(&format!("SET SESSION {}", settings.join(", "))).await?;
+    if let Some(settings) = object.settings() {
+        session.set(&settings).await?;
     }
     session.change(&object.statement).await
 }
@@ -331,7 +343,10 @@ mod tests {
         let tail = "COMMENT ' PRESERVE ENABLE' DO SELECT 1";
         for state in ["ENABLE", "DISABLE", "DISABLE ON SLAVE", "DISABLE ON REPLICA"] {
             for keeping in ["PRESERVE", "NOT PRESERVE"] {
-                assert_eq!(disabled(&format!("{head} {keeping} {state} {tail}")), format!("{head} {keeping} DISABLE {tail}"));
+                assert_eq!(
+                    disabled(&format!("{head} {keeping} {state} {tail}")),
+                    format!("{head} {keeping} DISABLE {tail}")
+                );
             }
         }
     }

@@ -33,7 +33,8 @@ pub async fn in_container(project: &Compose, container: &Container, flavour: Fla
     let mut ask = project.client(&["exec", &container.id, "sh", "-c", &script]);
     let output = ask.output().await.map_err(|error| VerbError::other("tool", format!("`docker`: {error}")))?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let found = said.lines().filter_map(|line| line.split_once('|')).map(|(tool, said)| (PathBuf::from(tool), said.into()));
+    let found =
+        said.lines().filter_map(|line| line.split_once('|')).map(|(tool, said)| (PathBuf::from(tool), said.into()));
     let place = format!("in the image `{}` of the server's container", container.image);
     choose(found.collect(), flavour, &place, Some(InContainer::new(project, container, None)))
 }
@@ -68,7 +69,9 @@ fn choose(
     };
     let pick = |names: &[&str]| {
         let mut fitting = names.iter().flat_map(|name| found.iter().filter(move |(path, _)| path.ends_with(name)));
-        fitting.find_map(|(path, said)| Some((path.clone(), version(said)?))).filter(|(_, version)| version.starts_with(of))
+        fitting
+            .find_map(|(path, said)| Some((path.clone(), version(said)?)))
+            .filter(|(_, version)| version.starts_with(of))
     };
     let missing = |name: &str| VerbError::NotFound(format!("`{name}` of {of}, as the server is, is not {place}"));
     let (dump, dump_version) = pick(dumps).ok_or_else(|| missing(dumps[0]))?;
@@ -110,9 +113,7 @@ impl Tools {
     }
 
     /// Its own group, no environment of ours, the password where only the process sees it.
-    fn command(
-        &self, program: &Path, server: &ServerConfig, step: &str, input: bool,
-    ) -> Result<Command, VerbError> {
+    fn command(&self, program: &Path, server: &ServerConfig, step: &str, input: bool) -> Result<Command, VerbError> {
         let mut command = match &self.container {
             None => {
                 let mut command = Command::new(program);
@@ -134,12 +135,7 @@ impl Tools {
             Flavour::MariaDb => "--skip-ssl",
             Flavour::MySql => "--get-server-public-key",
         });
-        command
-            .env("LC_ALL", "C")
-            .env(MARK_VARIABLE, step)
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
+        command.env("LC_ALL", "C").env(MARK_VARIABLE, step).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
         if let Some(password) = &server.password {
             let secret = password.resolve().map_err(|error| VerbError::Denied(error.to_string()))?;
             command.env("MYSQL_PWD", secret.reveal());

@@ -16,9 +16,9 @@ mod settings;
 mod statement;
 mod tools;
 
-pub use archive::RESTORE_OPTIONS;
 pub use super::server::Server;
 pub use super::server::names::{SCRATCH_PREFIX, derived_prefix, scratch_name};
+pub use archive::RESTORE_OPTIONS;
 pub use session::{Rows, Session};
 
 use super::server::{Located, names, processes};
@@ -28,8 +28,8 @@ use crate::model::*;
 use crate::plan::event::{Effect, Verdict};
 use crate::vault::Vault;
 use archive::Archives;
-use reach::Reach;
 use pulse::Pulse;
+use reach::Reach;
 use session::Opening;
 use std::future::Future;
 use std::path::PathBuf;

@@ -2,10 +2,10 @@
 //! promised.
 
 use super::Postgres;
-use crate::driver::server::{Place, on_the_machine};
 use super::session::Rows;
 use crate::config::ServerConfig;
 use crate::context::StepContext;
+use crate::driver::server::{Place, on_the_machine};
 use crate::model::VerbError;
 use std::path::{Path, PathBuf};
 

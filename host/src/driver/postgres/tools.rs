@@ -165,7 +165,15 @@ pub fn command(
 
 /// Handed on by name: a value on the client's command line would be for everybody to see.
 const HANDED_ON: [&str; 10] = [
-    "LC_ALL", "PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGAPPNAME", "PGCONNECT_TIMEOUT", "PGPASSFILE", "PGPASSWORD",
+    "LC_ALL",
+    "PGHOST",
+    "PGPORT",
+    "PGUSER",
+    "PGDATABASE",
+    "PGAPPNAME",
+    "PGCONNECT_TIMEOUT",
+    "PGPASSFILE",
+    "PGPASSWORD",
     "PGOPTIONS",
 ];
 

@@ -66,7 +66,10 @@ impl Server {
         let address = container.addresses.first().ok_or_else(|| {
             VerbError::Invalid(format!("the container of `{service}` has no address of its own on this machine"))
         })?;
-        Ok(Located { config: ServerConfig { host: address.to_string(), ..self.config.clone() }, container: Some(container) })
+        Ok(Located {
+            config: ServerConfig { host: address.to_string(), ..self.config.clone() },
+            container: Some(container),
+        })
     }
 
     /// The engine's client with what it needs, for a tool in a container.

@@ -3,8 +3,8 @@
 use super::super::session::{Session, Way, name};
 use super::super::*;
 use crate::activity::Activity;
-use crate::context::Site;
 use crate::config::{ComposeConfig, EngineConfig, SecretSource, ServerConfig};
+use crate::context::Site;
 use crate::driver::compose::{Compose, Parts};
 use crate::driver::engine::Engine;
 use crate::driver::process::Processes;
@@ -26,7 +26,10 @@ pub const PASSWORD: &str = "s'cret \"of\" \\ours";
 /// What `docs/OPERATING.md` asks for, beside the rights in the databases themselves.
 const RIGHTS: [(Flavour, &str); 2] = [
     (Flavour::MariaDb, "CREATE USER, PROCESS, RELOAD, CONNECTION ADMIN, SET USER"),
-    (Flavour::MySql, "CREATE USER, PROCESS, RELOAD, CONNECTION_ADMIN, SET_ANY_DEFINER, SYSTEM_USER, SHOW_ROUTINE, SUPER"),
+    (
+        Flavour::MySql,
+        "CREATE USER, PROCESS, RELOAD, CONNECTION_ADMIN, SET_ANY_DEFINER, SYSTEM_USER, SHOW_ROUTINE, SUPER",
+    ),
 ];
 
 /// Removed with the last test that uses it.
@@ -144,8 +147,14 @@ impl Bench {
         let folder = tempfile::tempdir().expect("a folder");
         let account = format!("up_{database}");
         let driver = machine.driver(&account, PASSWORD, database, folder.path());
-        let bench =
-            Self { machine, folder, database: database.into(), account, driver, journal: Arc::new(Recorder::default()) };
+        let bench = Self {
+            machine,
+            folder,
+            database: database.into(),
+            account,
+            driver,
+            journal: Arc::new(Recorder::default()),
+        };
         let who = format!("'{}'@'%'", bench.account);
         let literal = quoted(PASSWORD);
         let (_, global) = RIGHTS.into_iter().find(|(of, _)| *of == flavour).expect("each has some");

@@ -23,13 +23,21 @@ async fn events(bench: &Bench) -> String {
 async fn locks_and_gives_back(flavour: Flavour, database: &str) {
     let bench = Bench::shop(flavour, database).await;
     let app = format!("app_{database}");
-    let [barred, late, stranger] = ["barred", "late", "stranger"].map(|who| format!("{who}_{database}"));
-    bench.root(&[
-        &format!("CREATE USER '{barred}'@'%' IDENTIFIED BY 'x' ACCOUNT LOCK"),
-        &format!("GRANT SELECT ON {database}.* TO '{barred}'@'%'"),
-        &format!("CREATE USER '{stranger}'@'%' IDENTIFIED BY 'x'"),
-        &format!("CREATE USER '{late}'@'%' IDENTIFIED BY 'x'"),
-    ]).await;
+    let [barred, late, stranger, member] =
+        ["barred", "late", "stranger", "member"].map(|who| format!("{who}_{database}"));
+    bench
+        .root(&[
+            &format!("CREATE USER '{barred}'@'%' IDENTIFIED BY 'x' ACCOUNT LOCK"),
+            &format!("GRANT SELECT ON {database}.* TO '{barred}'@'%'"),
+            &format!("CREATE USER '{stranger}'@'%' IDENTIFIED BY 'x'"),
+            &format!("CREATE USER '{late}'@'%' IDENTIFIED BY 'x'"),
+            &format!("CREATE USER '{member}'@'%' IDENTIFIED BY 'x'"),
+            "CREATE ROLE writers, chiefs",
+            &format!("GRANT INSERT ON {database}.* TO writers"),
+            "GRANT writers TO chiefs",
+            &format!("GRANT chiefs TO '{member}'@'%'"),
+        ])
+        .await;
     let before = events(&bench).await;
     assert!(before.contains("nightly ENABLED mysql.tests@"), "{before}");
     let mut writer = bench.session(&app, "app").await;
@@ -40,6 +48,7 @@ async fn locks_and_gives_back(flavour: Flavour, database: &str) {
     assert!(writer.set("INSERT INTO log VALUES ('late')").await.is_err(), "its connection is ended");
     assert!(same.set("INSERT INTO log VALUES ('late')").await.is_err(), "also one of the host's own account");
     assert!(is_locked(&bench, &app, "app").await);
+    assert!(is_locked(&bench, &member, "x").await, "its rights are those of a role's role");
     assert!(!is_locked(&bench, &stranger, "x").await, "who has no rights is none of our business");
     assert!(events(&bench).await.contains("nightly DISABLED mysql.tests@"));
 
@@ -52,6 +61,7 @@ async fn locks_and_gives_back(flavour: Flavour, database: &str) {
     for _ in 0..2 {
         bench.driver.unfence(&bench.changing("r1-unfence")).await.expect("unfenced");
         assert!(!is_locked(&bench, &app, "app").await && !is_locked(&bench, &late, "x").await);
+        assert!(!is_locked(&bench, &member, "x").await);
         assert!(is_locked(&bench, &barred, "x").await, "whom the operator locked stays locked");
         assert_eq!(events(&bench).await, before);
         assert_eq!(bench.made().await, Vec::<String>::new());
@@ -115,7 +125,8 @@ async fn an_interrupted_step_is_ended() {
     let (ours, others) = (bench.way(&located, "r1-backup"), bench.way(&located, "r2-backup"));
     let mut session = Session::open(&ours).await.expect("a connection");
     let mut other = Session::open(&others).await.expect("a connection");
-    let tools = Work { driver: &bench.driver, cx: &bench.reading(), located, way: ours.clone(), names: Names::new("ended") };
+    let tools =
+        Work { driver: &bench.driver, cx: &bench.reading(), located, way: ours.clone(), names: Names::new("ended") };
     let tools = tools.tools(Flavour::MariaDb).await.expect("tools");
     let mut client = tools.client(&ours.server, "ended", "r1-backup").expect("a command");
     let mut client = client.spawn().expect("it starts");

@@ -12,9 +12,14 @@ async fn wrong_is_named(flavour: Flavour, database: &str) {
     let account = bench.account.clone();
     assert_eq!(problems(&bench, &bench.driver).await, Vec::<String>::new(), "the documented rights are enough");
 
+    assert_eq!(
+        problems(&bench, &bench.as_user(ADMIN, "root", database)).await,
+        Vec::<String>::new(),
+        "all rights are too"
+    );
+
     let found = problems(&bench, &bench.as_user(&account, "wrong", database)).await;
     assert!(found.len() == 1 && found[0].contains("refuses") && found[0].contains("Access denied"), "{found:?}");
-    bench.as_user(&account, PASSWORD, database);
     let found = problems(&bench, &bench.as_user(&account, PASSWORD, &format!("{database}_up_none"))).await;
     assert!(found.len() == 1 && found[0].contains("no database"), "{found:?}");
     let found = problems(&bench, &bench.as_user(ADMIN, "root", "mysql")).await;
@@ -25,7 +30,12 @@ async fn wrong_is_named(flavour: Flavour, database: &str) {
     assert!(of("LOCK TABLES") && of("SHOW VIEW") && of("TRIGGER") && of("EVENT"), "{found:?}");
     assert!(of(&format!("{}\\_up\\_%", database.replace('_', "\\_"))) && of("upgraded\\_drill\\_%"), "{found:?}");
     assert!(of("CREATE USER") && of("PROCESS") && of("mysql.*"), "{found:?}");
-    assert!(!found.iter().any(|line| line.contains("lacks SELECT, INSERT") && line.contains(&format!("databases `{database}`"))), "{found:?}");
+    assert!(
+        !found
+            .iter()
+            .any(|line| line.contains("lacks SELECT, INSERT") && line.contains(&format!("databases `{database}`"))),
+        "{found:?}"
+    );
 
     bench.root(&["DROP FUNCTION doubled"]).await;
     let found = problems(&bench, &bench.driver).await;
@@ -46,12 +56,14 @@ async fn what_is_wrong_is_named_on_mysql() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_would_be_lost_is_named() {
     let bench = Bench::new(Flavour::MariaDb, "lost").await;
-    bench.root(&[
-        "CREATE TABLE kept (id INT PRIMARY KEY) WITH SYSTEM VERSIONING",
-        "CREATE TABLE here (id INT PRIMARY KEY)",
-        "CREATE DATABASE lost_neighbour",
-        "CREATE TABLE lost_neighbour.there (id INT PRIMARY KEY, FOREIGN KEY (id) REFERENCES lost.here (id))",
-    ]).await;
+    bench
+        .root(&[
+            "CREATE TABLE kept (id INT PRIMARY KEY) WITH SYSTEM VERSIONING",
+            "CREATE TABLE here (id INT PRIMARY KEY)",
+            "CREATE DATABASE lost_neighbour",
+            "CREATE TABLE lost_neighbour.there (id INT PRIMARY KEY, FOREIGN KEY (id) REFERENCES lost.here (id))",
+        ])
+        .await;
     let found = problems(&bench, &bench.driver).await;
     assert!(found.iter().any(|line| line.contains("`kept` is system-versioned")), "{found:?}");
     assert!(found.iter().any(|line| line.contains("`lost_neighbour/there`")), "{found:?}");

@@ -42,7 +42,10 @@ async fn there_and_back(flavour: Flavour, database: &str) {
     bench.driver.discard(&bench.changing("r3-discard"), "r2-restore").await.expect("discarded");
     bench.driver.discard(&bench.changing("r3-discard"), "r2-restore").await.expect("again");
     assert_eq!(bench.made().await, Vec::<String>::new());
-    assert_eq!(bench.ask(&format!("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = '{other}'")).await, "1");
+    assert_eq!(
+        bench.ask(&format!("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = '{other}'")).await,
+        "1"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,7 +68,8 @@ async fn a_drill_restores_beside_and_leaves_nothing() {
     assert_eq!(bench.driver.manifest(&cx).await.expect("a manifest"), saved);
     assert_eq!(bench.manifest().await, saved);
     let Site::Drill { name, .. } = &cx.site else { panic!("it is a drill") };
-    let running = format!("SELECT COUNT(*) FROM information_schema.EVENTS WHERE STATUS = 'ENABLED' AND EVENT_SCHEMA = '{name}'");
+    let running =
+        format!("SELECT COUNT(*) FROM information_schema.EVENTS WHERE STATUS = 'ENABLED' AND EVENT_SCHEMA = '{name}'");
     assert_eq!(bench.ask(&running).await, "0", "no event of a drill runs");
     let app = bench.session("app_drilled", "app").await.text(&format!("SELECT COUNT(*) FROM {name}.customers")).await;
     assert_eq!(app.as_deref(), Ok("3"), "who has rights on the database has them in the drill");
@@ -73,7 +77,10 @@ async fn a_drill_restores_beside_and_leaves_nothing() {
     for _ in 0..2 {
         bench.driver.discard_scratch(&cx, name).await.expect("discarded");
         assert_eq!(bench.made().await, Vec::<String>::new());
-        assert_eq!(bench.ask(&format!("SELECT COUNT(*) FROM mysql.db WHERE REPLACE(Db, '\\\\', '') = '{name}'")).await, "0");
+        assert_eq!(
+            bench.ask(&format!("SELECT COUNT(*) FROM mysql.db WHERE REPLACE(Db, '\\\\', '') = '{name}'")).await,
+            "0"
+        );
     }
     assert_eq!(bench.manifest().await, saved);
     let refused = bench.driver.discard_scratch(&cx, "drilled").await.expect_err("it is no drill's");
@@ -83,18 +90,27 @@ async fn a_drill_restores_beside_and_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restore_that_is_cut_off_anywhere_goes_on() {
     let bench = Bench::new(Flavour::MariaDb, "cut").await;
-    bench.root(&[
-        "CREATE TABLE parents (id INT PRIMARY KEY)",
-        "CREATE TABLE children (id INT PRIMARY KEY, FOREIGN KEY (id) REFERENCES parents (id))",
-        "INSERT INTO parents VALUES (1), (2)",
-        "INSERT INTO children VALUES (2)",
-        "CREATE VIEW seen AS SELECT id FROM parents",
-        "CREATE TRIGGER kept BEFORE INSERT ON children FOR EACH ROW SET NEW.id = NEW.id + 0",
-        "CREATE EVENT nightly ON SCHEDULE EVERY 1 DAY STARTS '2030-01-01 00:00:00' DO DO 1",
-    ]).await;
+    bench
+        .root(&[
+            "CREATE TABLE parents (id INT PRIMARY KEY)",
+            "CREATE TABLE children (id INT PRIMARY KEY, FOREIGN KEY (id) REFERENCES parents (id))",
+            "INSERT INTO parents VALUES (1), (2)",
+            "INSERT INTO children VALUES (2)",
+            "CREATE VIEW seen AS SELECT id FROM parents",
+            "CREATE TRIGGER kept BEFORE INSERT ON children FOR EACH ROW SET NEW.id = NEW.id + 0",
+            "CREATE EVENT nightly ON SCHEDULE EVERY 1 DAY STARTS '2030-01-01 00:00:00' DO DO 1",
+        ])
+        .await;
     let wanted = bench.manifest().await;
     let (artifacts, _) = bench.driver.save(&bench.changing("r1-backup")).await.expect("saved");
-    bench.root(&["DROP VIEW seen", "CREATE TABLE newer (id INT)", "DELETE FROM children", "CREATE VIEW other AS SELECT 1 AS one"]).await;
+    bench
+        .root(&[
+            "DROP VIEW seen",
+            "CREATE TABLE newer (id INT)",
+            "DELETE FROM children",
+            "CREATE VIEW other AS SELECT 1 AS one",
+        ])
+        .await;
     let migrated = bench.manifest().await;
     let mut cuts = 0;
     loop {

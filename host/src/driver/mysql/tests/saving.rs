@@ -5,8 +5,10 @@ use super::bench::{ADMIN, Bench};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-const PAIR: &[&str] =
-    &["CREATE TABLE a (id INT PRIMARY KEY AUTO_INCREMENT, x INT)", "CREATE TABLE b (id INT PRIMARY KEY AUTO_INCREMENT, x INT)"];
+const PAIR: &[&str] = &[
+    "CREATE TABLE a (id INT PRIMARY KEY AUTO_INCREMENT, x INT)",
+    "CREATE TABLE b (id INT PRIMARY KEY AUTO_INCREMENT, x INT)",
+];
 
 /// Writes to both tables in one transaction, again and again, until it is told to stop.
 async fn writing(bench: &Bench) -> (Arc<AtomicBool>, tokio::task::JoinHandle<u64>) {
@@ -27,7 +29,13 @@ async fn writing(bench: &Bench) -> (Arc<AtomicBool>, tokio::task::JoinHandle<u64
 
 fn rows<'a>(manifest: &'a str, table: &str) -> &'a str {
     let of = format!("rows {table}\t");
-    manifest.lines().find_map(|line| line.strip_prefix(&of)).expect("the table's line").split('\t').next().expect("a count")
+    manifest
+        .lines()
+        .find_map(|line| line.strip_prefix(&of))
+        .expect("the table's line")
+        .split('\t')
+        .next()
+        .expect("a count")
 }
 
 async fn saved_while_written(flavour: Flavour, database: &str) {
@@ -77,7 +85,14 @@ async fn without_the_right_to_lock_nothing_is_saved_that_changed_meanwhile() {
 async fn an_empty_database_and_tables_without_transactions_are_saved_too() {
     let bench = Bench::new(Flavour::MariaDb, "plainer").await;
     let (artifacts, manifest) = bench.driver.save(&bench.changing("r1-backup")).await.expect("saved");
-    bench.root(&["CREATE TABLE t (x FLOAT) ENGINE=MyISAM", "CREATE SEQUENCE s START WITH 5", "DO NEXTVAL(s)", "INSERT INTO t VALUES (1.23456789)"]).await;
+    bench
+        .root(&[
+            "CREATE TABLE t (x FLOAT) ENGINE=MyISAM",
+            "CREATE SEQUENCE s START WITH 5",
+            "DO NEXTVAL(s)",
+            "INSERT INTO t VALUES (1.23456789)",
+        ])
+        .await;
     let cx = bench.changing("r2-backup");
     let (filled, full) = bench.driver.save(&cx).await.expect("saved");
     assert!(cx.activity.tail().iter().any(|line| line.contains("six digits")), "{:?}", cx.activity.tail());
