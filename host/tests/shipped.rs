@@ -15,6 +15,7 @@ fn shipped_plugins_describe_themselves() {
         ("generic", Role::Product),
         ("source", Role::Platform),
         ("sqlite", Role::Datastore),
+        ("mysql", Role::Datastore),
     ];
     for (name, role) in shipped {
         let described = plugins

@@ -21,6 +21,7 @@ mod imports {
                 import upgraded:plugin/trees@0.1.0;
                 import upgraded:plugin/sqlite@0.1.0;
                 import upgraded:plugin/postgres@0.1.0;
+                import upgraded:plugin/mysql@0.1.0;
                 import upgraded:plugin/http@0.1.0;
             }
         ",
@@ -84,7 +85,7 @@ pub mod raw {
 
 #[cfg(target_arch = "wasm32")]
 pub use imports::upgraded::plugin::{checkout, control, files, sqlite, trees};
-pub use imports::upgraded::plugin::{compose, http, images, postgres, process, run, services, types};
+pub use imports::upgraded::plugin::{compose, http, images, mysql, postgres, process, run, services, types};
 pub use raw::datastore::exports::upgraded::plugin::datastore;
 pub use raw::meta::exports::upgraded::plugin::meta;
 pub use raw::platform::exports::upgraded::plugin::platform;

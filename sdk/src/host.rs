@@ -5,7 +5,10 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 use crate::fake::State;
-use crate::{Command, Container, Declared, Error, Exit, Image, Level, MajorVersions, OneOff, Registered, Request, Response, Result, Service, ServiceRef, Watch};
+use crate::{
+    Command, Container, Declared, Error, Exit, Image, Level, MajorVersions, OneOff, Registered, Request, Response,
+    Result, Service, ServiceRef, VersionsFound, Watch,
+};
 
 /// What stands behind a host: nothing in a component, a script in a test.
 #[derive(Clone)]
@@ -82,7 +85,7 @@ hosts! {
     /// What a platform may ask for.
     PlatformHost: files Files, services Services, control Control, images Images, compose Compose, checkout Checkout, process Process, http Http;
     /// What a datastore may ask for.
-    DatastoreHost: services Services, trees Trees, sqlite Sqlite, postgres Postgres, http Http;
+    DatastoreHost: services Services, trees Trees, sqlite Sqlite, postgres Postgres, mysql Mysql, http Http;
 }
 
 macro_rules! interfaces {
@@ -206,6 +209,24 @@ interfaces! {
         dump(database: &str, snapshot: Option<&str>) -> String;
         /// Into an existing, empty database.
         restore(database: &str, artifact: &str) -> ();
+    }
+    /// The database of a MySQL or MariaDB server that the operator named in `server`.
+    Mysql in mysql {
+        versions() -> VersionsFound;
+        /// Empty, or what is wrong.
+        check() -> Vec<String>;
+        manifest() -> String;
+        /// Locks every account that has rights on the database, but the host's own; the mark.
+        fence() -> String;
+        mark() -> String;
+        unfence() -> ();
+        /// The artifacts' keys, and the manifest of the same snapshot.
+        save() -> (Vec<String>, String);
+        put_back(artifacts: &[String]) -> ();
+        /// False: it has no copy that is made in moments.
+        freeze() -> bool;
+        swap(step: &str) -> ();
+        discard(step: &str) -> ();
     }
     /// Requests to addresses that the operator granted.
     Http in http {

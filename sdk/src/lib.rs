@@ -12,9 +12,9 @@ mod bindings;
 mod call;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fake;
+mod hop_services;
 mod host;
 pub mod joined;
-mod hop_services;
 mod nearest;
 mod role;
 pub mod rules;
@@ -25,6 +25,7 @@ pub use bindings::datastore::{BackupRef, Origin};
 pub use bindings::http::{Request, Response, SecretHeader};
 pub use bindings::images::{Image, Registered};
 pub use bindings::meta::Need;
+pub use bindings::mysql::VersionsFound;
 pub use bindings::postgres::MajorVersions;
 pub use bindings::process::{Command, Exit};
 pub use bindings::run::Level;
@@ -34,11 +35,11 @@ pub use bindings::types::{
     ServiceRef, Severity, Undo, Watch, Wave,
 };
 pub use call::{Call, NoSettings, Paths, Secret};
-pub use host::{
-    Checkout, Compose, Control, DatastoreHost, Files, Http, Images, PlatformHost, Postgres, Process, ProductHost, Services, Session,
-    Sqlite, Trees,
-};
 pub use hop_services::HopServices;
+pub use host::{
+    Checkout, Compose, Control, DatastoreHost, Files, Http, Images, Mysql, PlatformHost, Postgres, Process,
+    ProductHost, Services, Session, Sqlite, Trees,
+};
 pub use nearest::nearest;
 pub use role::{Datastore, Platform, Product, schema};
 pub use {schemars, serde, serde_json};

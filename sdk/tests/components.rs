@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use wasmparser::{Parser, Payload};
 
 /// Beside `types`, which has no verbs.
-const USED: [(&str, &[&str]); 4] = [
+const USED: [(&str, &[&str]); 5] = [
     ("files", &["run", "trees"]),
     ("generic", &["checkout", "files", "http", "run"]),
     ("source", &["checkout", "control", "process", "run", "services"]),
     ("sqlite", &["sqlite"]),
+    ("mysql", &["mysql"]),
 ];
 
 fn imports(component: &str) -> BTreeSet<String> {

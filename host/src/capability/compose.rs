@@ -17,18 +17,15 @@ impl Host for Guest {
     async fn services(&mut self, planned: bool) -> Result<Vec<Declared>, Error> {
         let granted = self.granted.engine("compose.services");
         let services = self
-            .verb(granted, move |cx, drivers| {
-                Box::pin(async move { project(drivers)?.declared(cx, planned).await })
-            })
+            .verb(granted, move |cx, drivers| Box::pin(async move { project(drivers)?.declared(cx, planned).await }))
             .await?;
         Ok(services.into_iter().map(Declared::from).collect())
     }
 
     async fn containers(&mut self) -> Result<Vec<Container>, Error> {
         let granted = self.granted.engine("compose.containers");
-        let standing = self
-            .verb(granted, |cx, drivers| Box::pin(async move { project(drivers)?.containers(cx).await }))
-            .await?;
+        let standing =
+            self.verb(granted, |cx, drivers| Box::pin(async move { project(drivers)?.containers(cx).await })).await?;
         Ok(standing.into_iter().map(Container::from).collect())
     }
 
@@ -46,7 +43,8 @@ impl Host for Guest {
 
     async fn build(&mut self, services: Vec<String>) -> Result<(), Error> {
         let granted = self.granted.engine("compose.build");
-        self.verb(granted, move |cx, drivers| Box::pin(async move { project(drivers)?.build(cx, &services).await })).await
+        self.verb(granted, move |cx, drivers| Box::pin(async move { project(drivers)?.build(cx, &services).await }))
+            .await
     }
 
     async fn resources(&mut self) -> Result<Vec<String>, Error> {

@@ -16,6 +16,7 @@ mod grants;
 mod guest;
 mod http;
 mod images;
+mod mysql;
 mod post;
 mod postgres;
 mod process;
@@ -41,9 +42,9 @@ use crate::model::Role;
 pub fn offered(role: Role) -> &'static [&'static str] {
     match role {
         Role::Product => &["types", "run", "files", "services", "checkout", "process", "http"],
-        Role::Platform => &[
-            "types", "run", "files", "services", "control", "images", "compose", "checkout", "process", "http",
-        ],
-        Role::Datastore => &["types", "run", "services", "trees", "sqlite", "postgres", "http"],
+        Role::Platform => {
+            &["types", "run", "files", "services", "control", "images", "compose", "checkout", "process", "http"]
+        }
+        Role::Datastore => &["types", "run", "services", "trees", "sqlite", "postgres", "mysql", "http"],
     }
 }

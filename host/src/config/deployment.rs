@@ -69,7 +69,7 @@ pub struct Grants {
     pub compose: ComposeConfig,
     /// `http`: origins, for example `http://127.0.0.1:8080`.
     pub http: Vec<String>,
-    /// `server`: the PostgreSQL server and the database bound to it.
+    /// `server`: the database server and the database bound to it.
     pub server: Option<ServerConfig>,
     /// By dotted key within the binding's table.
     pub secrets: BTreeMap<String, SecretSource>,
@@ -135,6 +135,9 @@ pub struct ComposeConfig {
     pub project: Option<String>,
 }
 
+/// The plugin whose `server` is one of MySQL or MariaDB; any other plugin's is a PostgreSQL server.
+pub const MYSQL_PLUGIN: &str = "mysql";
+
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
     /// A service of a platform with a container engine, in which the server runs; its address and tools are then those
@@ -146,9 +149,9 @@ pub struct ServerConfig {
     pub user: String,
     pub password: Option<SecretSource>,
     pub database: String,
-    /// Where to connect to create and rename databases: `postgres`.
+    /// Where to connect to create and rename databases: `postgres`; of MySQL its own database, which is never bound.
     pub maintenance: String,
-    /// The folder of `pg_dump` and the others; found where none is named.
+    /// The folder of the server's own tools, for example `pg_dump`; found where none is named.
     pub tools: Option<PathBuf>,
 }
 

@@ -4,7 +4,7 @@ use super::host::Host;
 use super::looks::Ready;
 use crate::activity::Activity;
 use crate::config::Drill;
-use crate::driver::postgres::Place;
+use crate::driver::server::Place;
 use crate::driver::services::OpenFile;
 use crate::model::Finding;
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,8 +76,11 @@ async fn on_servers(ready: &Ready, activity: &Activity, findings: &mut Vec<Findi
     let mut stores = Vec::new();
     for (binding, _) in &ready.bound.datastores {
         let Some(drivers) = ready.drivers.get(&(binding.role, binding.name.clone())) else { continue };
-        let place = drivers.postgres.place(&ready.context(binding, activity)).await;
-        match place.ok().flatten() {
+        let cx = ready.context(binding, activity);
+        if let Ok(Some(Place { folder: Some(place), bytes })) = drivers.mysql.place(&cx).await {
+            stores.push(Store { place, bytes, state_bytes: 0 });
+        }
+        match drivers.postgres.place(&cx).await.ok().flatten() {
             // An archive that is restored lies in the state folder as a file.
             Some(Place { folder: Some(place), bytes }) => stores.push(Store { place, bytes, state_bytes: bytes }),
             Some(Place { folder: None, .. }) => {

@@ -8,7 +8,10 @@ impl Drivers {
     /// Leaves nothing of a drill on the servers. Converges.
     pub async fn clear_drill(&self, cx: &StepContext) -> Result<(), VerbError> {
         match &cx.site {
-            Site::Drill { name, .. } => self.postgres.discard_scratch(cx, name).await,
+            Site::Drill { name, .. } => {
+                self.mysql.discard_scratch(cx, name).await?;
+                self.postgres.discard_scratch(cx, name).await
+            }
             Site::Live => Err(VerbError::Denied("the live site is no drill".into())),
         }
     }

@@ -8,10 +8,12 @@ mod durable;
 pub mod engine;
 pub mod git;
 pub mod http;
+pub mod mysql;
 pub mod postgres;
 pub mod process;
 pub mod project;
 pub mod release;
+pub mod server;
 pub mod services;
 pub mod sqlite;
 pub mod trees;
@@ -19,7 +21,7 @@ pub mod trees;
 #[cfg(test)]
 mod testing;
 
-use crate::config::{BindingConfig, Deployment, Grants};
+use crate::config::{BindingConfig, Deployment, Grants, MYSQL_PLUGIN};
 use crate::model::Role;
 use crate::plan::event::{Effect, Verdict};
 use crate::vault::Vault;
@@ -28,10 +30,12 @@ use engine::Engine;
 use engine::images::Images;
 use git::Checkout;
 use http::Http;
-use postgres::{Postgres, Server};
+use mysql::Mysql;
+use postgres::Postgres;
 use process::Processes;
 use project::Project;
 use release::Layout;
+use server::Server;
 use services::Services;
 use sqlite::Sqlite;
 use std::collections::BTreeMap;
@@ -71,10 +75,11 @@ pub struct Drivers {
     pub trees: Trees,
     pub sqlite: Sqlite,
     pub postgres: Postgres,
+    pub mysql: Mysql,
     pub http: Http,
 }
 
-pub use postgres::scratch_name;
+pub use server::names::scratch_name;
 
 impl Drivers {
     /// For `binding`, one of the deployment's. The product and the datastores have the first platform's folder, commands
@@ -97,6 +102,10 @@ impl Drivers {
         let project = Arc::new(Project::new(directory));
         let projects = projects(deployment, &project, &processes, machine);
         let compose = platform.and_then(|platform| projects.get(&platform.binding.name)).cloned();
+        let server = |plugin: fn(&str) -> bool| {
+            let server = grants.server.clone().filter(|_| plugin(&binding.binding.plugin));
+            server.map(|server| Server::of(server, &projects))
+        };
         let engine = compose.as_ref().map(|compose| compose.engine().clone());
         Self {
             services: Services::new(deployment, own, projects.clone(), machine.clone()),
@@ -108,11 +117,12 @@ impl Drivers {
             trees: Trees::new(grants.paths.clone(), volumes(grants, &projects), vault.clone()),
             sqlite: Sqlite::new(grants.paths.clone(), vault.clone()),
             postgres: Postgres::new(
-                grants.server.clone().map(|server| Server::of(server, &projects)),
+                server(|plugin| plugin != MYSQL_PLUGIN),
                 vault.clone(),
                 machine.state.join("scratch"),
                 idle,
             ),
+            mysql: Mysql::new(server(|plugin| plugin == MYSQL_PLUGIN), vault.clone(), idle),
             http: Http::new(grants.http.clone(), grants.secrets.clone()),
         }
     }
@@ -132,6 +142,7 @@ impl Drivers {
             Some("checkout") => self.git.fence_and_probe(effect).await,
             Some("trees") => self.trees.fence_and_probe(effect).await,
             Some("sqlite") => self.sqlite.fence_and_probe(effect).await,
+            Some("mysql") => self.mysql.fence_and_probe(effect).await,
             Some("postgres") => self.postgres.fence_and_probe(effect).await,
             _ => Verdict::Unknown,
         }

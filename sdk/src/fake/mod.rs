@@ -17,6 +17,7 @@ mod copies;
 mod deployment;
 pub mod http;
 pub mod images;
+pub mod mysql;
 pub mod postgres;
 pub mod process;
 pub mod services;
@@ -59,6 +60,7 @@ struct Inner {
     trees: RefCell<Copies>,
     sqlite: RefCell<Copies>,
     postgres: RefCell<postgres::Server>,
+    mysql: RefCell<mysql::Server>,
     http: RefCell<http::Answers>,
 }
 

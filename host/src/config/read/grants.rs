@@ -3,7 +3,7 @@
 use super::binding::{ReadBinding, Spot};
 use super::places::{is_secret, secret};
 use super::{Directory, Reading};
-use crate::config::deployment::{ComposeConfig, EngineConfig, ServerConfig};
+use crate::config::deployment::{ComposeConfig, EngineConfig, MYSQL_PLUGIN, ServerConfig};
 use crate::config::document::{Item, Table};
 use crate::config::secret::SecretSource;
 use crate::model::{Role, ServiceRef};
@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use toml::de::DeValue;
 
-const POSTGRES_PORT: u64 = 5432;
+/// Where a server listens, and the database that is always there, by plugin.
+const POSTGRES: (u64, &str) = (5432, "postgres");
+const MYSQL: (u64, &str) = (3306, "mysql");
 
 impl Reading<'_, '_> {
     /// Takes the grants that a role can have. What it can't have is the plugin's, or a mistake.
@@ -49,7 +51,8 @@ impl Reading<'_, '_> {
                     (grants.paths, read.paths) = self.paths(&item, &mut grants.volumes);
                 }
                 if let Some(item) = table.take("server") {
-                    (grants.server, read.database) = self.server(&item);
+                    let usual = if read.config.binding.plugin == MYSQL_PLUGIN { MYSQL } else { POSTGRES };
+                    (grants.server, read.database) = self.server(&item, usual);
                 }
             }
         }
@@ -224,7 +227,7 @@ impl Reading<'_, '_> {
         origins
     }
 
-    fn server(&mut self, item: &Item) -> (Option<ServerConfig>, Option<Spot>) {
+    fn server(&mut self, item: &Item, usual: (u64, &'static str)) -> (Option<ServerConfig>, Option<Spot>) {
         let Some(mut table) = item.table(self.report) else { return (None, None) };
         let service = table.take("service").map(|item| self.server_service(&item));
         let host = match &service {
@@ -235,7 +238,7 @@ impl Reading<'_, '_> {
             }
         };
         let port = match table.take("port") {
-            None => Some(POSTGRES_PORT),
+            None => Some(usual.0),
             Some(item) => item.integer(1..=65535, self.report),
         };
         let user = table.require("user", "the role that the host connects as", self.report);
@@ -244,7 +247,7 @@ impl Reading<'_, '_> {
         let named = table.require("database", "the database that belongs to this datastore", self.report);
         let database = named.as_ref().and_then(|item| item.text(self.report));
         let maintenance = match table.take("maintenance") {
-            None => Some("postgres"),
+            None => Some(usual.1),
             Some(item) => item.text(self.report),
         };
         if let (Some(named), Some(database)) = (&named, database)

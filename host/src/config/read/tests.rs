@@ -173,6 +173,23 @@ idle = "90s"
 }
 
 #[test]
+fn a_server_is_where_its_kind_usually_is() {
+    let mut catalog = catalog();
+    catalog.extend([plugin("mysql", Role::Datastore, json!({ "properties": {} }))]);
+    let server = |database: &str| {
+        let table = "server = { service = \"db\", user = \"u\"";
+        let text = with(&format!("[datastores.a]\nplugin = \"mysql\"\n{table}, database = \"{database}\" }}\n"));
+        Deployment::parse("shop", Path::new("shop.toml"), &text, &catalog, SecretCheck::Resolve)
+    };
+    let deployment = server("shop").expect("valid");
+    let found = deployment.datastores[0].grants.server.clone().expect("granted");
+    let service = found.service.expect("named");
+    assert_eq!((found.port, service.platform.as_str(), service.name.as_str()), (3306, "main", "db"));
+    let mistakes = server("mysql").expect_err("the server's own database").to_string();
+    assert!(mistakes.contains("is the maintenance database"), "{mistakes}");
+}
+
+#[test]
 fn the_examples_are_sound() {
     let any = json!({ "additionalProperties": true });
     let catalog = BTreeMap::from([

@@ -4,28 +4,21 @@
 //! never becomes an artifact. Restoring in parallel needs a file that can be sought in, which lies in the scratch folder,
 //! for the daemon alone, while the tool reads it.
 
-use super::child::Running;
 use super::tools::{self, Tools};
 use crate::activity::Activity;
 use crate::config::ServerConfig;
 use crate::context::StepContext;
+use crate::driver::server::child::Running;
+use crate::driver::server::stream::{self, COPY_BYTES, Progress, plain};
 use crate::model::VerbError;
 use crate::vault::Vault;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-/// Progress is shown once in so many bytes.
-const PROGRESS_BYTES: u64 = 4 << 20;
-/// Of the pipe from the tool: fewer switches between the two.
-const PIPE_BYTES: usize = 1 << 20;
-const COPY_BYTES: usize = 1 << 20;
 /// Left free on the file system of the scratch folder.
 const SPARE_BYTES: u64 = 64 << 20;
 
@@ -54,31 +47,7 @@ impl Archives<'_> {
         if let Some(snapshot) = snapshot {
             command.arg(format!("--snapshot={snapshot}"));
         }
-        let mut running = Running::start(command)?;
-        let stdout = running.stdout().ok_or_else(|| VerbError::other("tool", "`pg_dump` has no standard output"))?;
-        let stdout = stdout.into_owned_fd().map_err(|error| VerbError::other("tool", error.to_string()))?;
-        let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_BYTES);
-
-        let (tell, exit) = mpsc::channel();
-        let reached_end = Arc::new(AtomicBool::new(false));
-        let bytes = Checked {
-            bytes: File::from(stdout),
-            exit: Some(exit),
-            reached_end: reached_end.clone(),
-            progress: Progress::new(&cx.activity, None, "saved"),
-        };
-        let (vault, key) = (self.vault.clone(), key(cx, database));
-        let saving = self.tasks.spawn_blocking(move || vault.save(&key, bytes));
-        let finished = running.finish(&cx.activity, false).await;
-        // Nobody listens where the vault gave up first.
-        let _ = tell.send(finished.is_ok());
-        let saved = saving.await.map_err(|error| VerbError::other("vault", format!("saving broke: {error}")))?;
-        match (finished, saved) {
-            (Ok(()), Ok(artifact)) => Ok(artifact.key),
-            (Err(tool), Err(_)) if reached_end.load(Ordering::Acquire) => Err(tool),
-            (_, Err(vault)) => Err(VerbError::other("vault", vault.to_string())),
-            (Err(tool), Ok(_)) => Err(tool),
-        }
+        stream::save(Running::start(command)?, &cx.activity, self.vault, key(cx, database), self.tasks, None).await
     }
 
     /// Into an existing, empty database; the archive's file, for what else is in it.
@@ -158,10 +127,6 @@ fn file_prefix(step: &str) -> String {
     format!("postgres.{}.", plain(step))
 }
 
-fn plain(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
-}
-
 fn write_out(vault: &Vault, artifact: &str, folder: &Path, path: &Path, activity: &Activity) -> Result<(), VerbError> {
     let failed = |error: io::Error| VerbError::other("scratch", format!("`{}`: {error}", path.display()));
     let size = vault.find(artifact).map_err(|error| VerbError::NotFound(error.to_string()))?.size_bytes;
@@ -196,56 +161,6 @@ fn write_out(vault: &Vault, artifact: &str, folder: &Path, path: &Path, activity
     }
 }
 
-/// A tool's output that ends well only if the tool did.
-struct Checked {
-    bytes: File,
-    exit: Option<mpsc::Receiver<bool>>,
-    reached_end: Arc<AtomicBool>,
-    progress: Progress,
-}
-
-impl Read for Checked {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.bytes.read(buffer)?;
-        if count > 0 {
-            self.progress.add(count as u64);
-            return Ok(count);
-        }
-        self.reached_end.store(true, Ordering::Release);
-        match self.exit.take().map(|exit| exit.recv()) {
-            None | Some(Ok(true)) => Ok(0),
-            Some(Ok(false) | Err(_)) => {
-                // A second read must not look like the end.
-                let (_, never) = mpsc::channel();
-                self.exit = Some(never);
-                Err(io::Error::other("the tool that wrote these bytes failed"))
-            }
-        }
-    }
-}
-
-struct Progress {
-    activity: Activity,
-    total: Option<u64>,
-    message: &'static str,
-    done: u64,
-    shown: u64,
-}
-
-impl Progress {
-    fn new(activity: &Activity, total: Option<u64>, message: &'static str) -> Self {
-        Self { activity: activity.clone(), total, message, done: 0, shown: 0 }
-    }
-    fn add(&mut self, bytes: u64) {
-        self.done += bytes;
-        self.activity.touch();
-        if self.done - self.shown >= PROGRESS_BYTES {
-            self.shown = self.done;
-            self.activity.progress(self.done, self.total, "bytes", self.message);
-        }
-    }
-}
-
 /// Names may hold what a connection string reads as its own.
 fn connection_string(database: &str) -> String {
     format!("dbname='{}'", database.replace('\\', "\\\\").replace('\'', "\\'"))
@@ -254,34 +169,6 @@ fn connection_string(database: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn checked(exit: Option<bool>) -> Checked {
-        let (tell, receiver) = mpsc::channel();
-        if let Some(exit) = exit {
-            tell.send(exit).expect("the receiver is there");
-        }
-        let mut file = tempfile::tempfile().expect("a file");
-        file.write_all(b"bytes").expect("written");
-        io::Seek::rewind(&mut file).expect("rewound");
-        Checked {
-            bytes: file,
-            exit: Some(receiver),
-            reached_end: Arc::default(),
-            progress: Progress::new(&Activity::silent(), None, "saved"),
-        }
-    }
-
-    #[test]
-    fn bytes_of_a_failed_tool_never_end_well() {
-        let mut text = String::new();
-        assert!(checked(Some(true)).read_to_string(&mut text).is_ok());
-        assert_eq!(text, "bytes");
-        for exit in [Some(false), None] {
-            let mut bytes = checked(exit);
-            assert!(bytes.read_to_string(&mut String::new()).is_err());
-            assert!(bytes.read(&mut [0]).is_err());
-        }
-    }
 
     #[test]
     fn names_stay_within_their_quotes() {

@@ -2,8 +2,8 @@
 
 use super::failure::connection_failure;
 use crate::config::ServerConfig;
+use crate::driver::server::check_transport;
 use crate::model::VerbError;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -61,21 +61,4 @@ pub async fn open(
         }
     });
     Ok(Connection { client, busy, _end: end.drop_guard() })
-}
-
-/// Passwords and data cross no network in the clear.
-fn check_transport(server: &ServerConfig) -> Result<(), VerbError> {
-    // A container of this machine is reached over the machine's own bridge.
-    let local = server.service.is_some()
-        || server.host.starts_with('/')
-        || server.host == "localhost"
-        || server.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    match local {
-        true => Ok(()),
-        false => Err(VerbError::Invalid(format!(
-            "the server `{}` is not on this machine, and connections over a network are not encrypted yet; a Unix \
-             socket's folder, `127.0.0.1` or the local end of a tunnel would be right",
-            server.host
-        ))),
-    }
 }

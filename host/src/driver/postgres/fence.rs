@@ -1,22 +1,17 @@
 //! Ends what an interrupted step left running, and drops what a drill left lying.
 
 use super::connect;
-use super::names::derived_prefix;
-use super::server::Server;
 use super::session::Session;
 use super::settings::quote;
-use super::tools::MARK_VARIABLE;
+use crate::driver::server::Server;
+use crate::driver::server::names::derived_prefix;
 use crate::model::VerbError;
-use rustix::process::{Pid, Signal, kill_process};
-use std::fs;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
 /// A server that comes up after a power cut recovers first.
 const SERVER_TRIES: u32 = 30;
 const BETWEEN_TRIES: Duration = Duration::from_secs(2);
-const PROCESS_TRIES: u32 = 100;
-const BETWEEN_PROCESSES: Duration = Duration::from_millis(50);
 
 /// Terminates the backends under the mark and waits until none is left.
 pub async fn end_backends(server: &Server, mark: &str, tasks: &TaskTracker) -> Result<(), VerbError> {
@@ -50,35 +45,6 @@ async fn end_once(server: &Server, mark: &str, tasks: &TaskTracker) -> Result<bo
         _ => None,
     });
     Ok(left == Some(0))
-}
-
-/// Kills the processes that carry the step in their environment, and waits until they are gone.
-pub async fn end_processes(step: &str) {
-    for _ in 0..PROCESS_TRIES {
-        let found = marked(step);
-        if found.is_empty() {
-            return;
-        }
-        for pid in found {
-            let _ = kill_process(pid, Signal::KILL);
-        }
-        tokio::time::sleep(BETWEEN_PROCESSES).await;
-    }
-}
-
-/// Tools of PostgreSQL alone: a command of the operator's that the same step started is another driver's.
-fn marked(step: &str) -> Vec<Pid> {
-    let wanted = format!("{MARK_VARIABLE}={step}").into_bytes();
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| {
-        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        name.starts_with("pg_")
-            && fs::read(format!("/proc/{pid}/environ"))
-                .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|entry| entry == wanted))
-    })
-    .filter_map(Pid::from_raw)
-    .collect()
 }
 
 /// The database of this name and those made from it.

@@ -4,35 +4,32 @@
 //! environment too. It decides nothing about fences, copies and restores: the plugin `postgres` writes that SQL.
 
 mod archive;
-mod child;
 mod connect;
 mod failure;
 mod fence;
 mod lexer;
-mod names;
 mod place;
 mod pulse;
-mod server;
+mod reach;
 mod session;
 mod settings;
 mod statement;
 mod tools;
 
+pub use super::server::Server;
+pub use super::server::names::{SCRATCH_PREFIX, derived_prefix, scratch_name};
 pub use archive::RESTORE_OPTIONS;
-pub use names::{SCRATCH_PREFIX, derived_prefix, scratch_name};
-pub use place::Place;
-pub use server::Server;
 pub use session::{Rows, Session};
 
+use super::server::{Located, names, processes};
 use crate::config::ServerConfig;
 use crate::context::StepContext;
 use crate::model::*;
 use crate::plan::event::{Effect, Verdict};
 use crate::vault::Vault;
 use archive::Archives;
-use names::Reach;
 use pulse::Pulse;
-use server::Located;
+use reach::Reach;
 use session::Opening;
 use std::future::Future;
 use std::path::PathBuf;
@@ -122,7 +119,7 @@ impl Postgres {
     /// effect then counts as not done.
     pub async fn fence_and_probe(&self, effect: &Effect) -> Verdict {
         archive::sweep(&self.scratch, &effect.step);
-        fence::end_processes(&effect.step).await;
+        processes::end(&effect.step, &["pg_"]).await;
         let Some(server) = &self.server else { return Verdict::Unknown };
         if server.clear(&effect.step).await.is_err() {
             return Verdict::Unknown;

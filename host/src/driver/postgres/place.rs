@@ -2,20 +2,12 @@
 //! promised.
 
 use super::Postgres;
-use super::server::on_the_machine;
 use super::session::Rows;
 use crate::config::ServerConfig;
 use crate::context::StepContext;
+use crate::driver::server::{Place, on_the_machine};
 use crate::model::VerbError;
 use std::path::{Path, PathBuf};
-
-/// One binding's database on its server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// None: neither the server nor its lock file says.
-    pub folder: Option<PathBuf>,
-    pub bytes: u64,
-}
 
 impl Postgres {
     /// None where no server is granted, or it has no such database.

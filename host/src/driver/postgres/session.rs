@@ -5,8 +5,8 @@
 
 use super::connect::{self, Connection};
 use super::failure::statement_failure;
-use super::names::Reach;
 use super::pulse::Pulse;
+use super::reach::Reach;
 use super::statement::{self, Kind};
 use crate::config::ServerConfig;
 use crate::context::StepContext;

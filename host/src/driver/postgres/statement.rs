@@ -4,7 +4,7 @@
 //! here is refused. Functions that a `SELECT` calls are beyond it; the role's own rights are their limit.
 
 use super::lexer::{Span, Token, split};
-use super::names::Reach;
+use super::reach::Reach;
 use crate::model::VerbError;
 
 /// What a statement does, as far as its words say.

@@ -57,7 +57,8 @@ impl Bench {
             tools: None,
         };
         change(&mut server);
-        let driver = Postgres::new(Some(Server::at(server)), vault, folder.path().join("scratch"), Duration::from_secs(60));
+        let driver =
+            Postgres::new(Some(Server::at(server)), vault, folder.path().join("scratch"), Duration::from_secs(60));
         Self {
             cluster,
             folder,

@@ -1,16 +1,14 @@
 //! Finds `pg_dump` and `pg_restore` of the right major version, and starts them with nothing but what they need.
 
-use super::server::STEP_LABEL;
 use crate::config::ServerConfig;
 use crate::driver::compose::Compose;
 use crate::driver::engine::Container;
+use crate::driver::process::MARK_VARIABLE;
+use crate::driver::server::container::InContainer;
 use crate::model::VerbError;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::process::Command;
-
-/// Environment variable that every process of a step carries.
-pub const MARK_VARIABLE: &str = "UPGRADED_MARK";
 
 /// Both tools of one folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,16 +20,6 @@ pub struct Tools {
     pub restore_version: u32,
     /// Where they don't run on the machine itself.
     pub container: Option<InContainer>,
-}
-
-/// A tool runs in a fresh container of the server's image, in the network of the server's container; it sees the folder
-/// of archives, to read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InContainer {
-    /// `docker run …` with where the engine is.
-    argv: Vec<String>,
-    environment: Vec<(String, String)>,
-    image: String,
 }
 
 /// Those of the server's own image.
@@ -49,25 +37,12 @@ pub async fn in_container(
             container.image
         )));
     };
-    let archives = archives.display();
-    let argv = [
-        "run".to_owned(),
-        "--rm".into(),
-        "--pull=never".into(),
-        "--user=0:0".into(),
-        format!("--network=container:{}", container.id),
-        format!("--volume={archives}:{archives}:ro"),
-    ];
     Ok(Tools {
         pg_dump: "pg_dump".into(),
         pg_restore: "pg_restore".into(),
         dump_version: dump,
         restore_version: restore,
-        container: Some(InContainer {
-            argv: argv.into(),
-            environment: project.client_environment(),
-            image: container.image_id.clone(),
-        }),
+        container: Some(InContainer::new(project, container, Some(archives))),
     })
 }
 
@@ -164,7 +139,7 @@ pub fn command(
             command.env_clear().env("PATH", "/usr/bin:/bin");
             command
         }
-        Some(inside) => inside.command(program, step),
+        Some(inside) => inside.command(program, step, &HANDED_ON),
     };
     command
         .env("LC_ALL", "C")
@@ -190,20 +165,17 @@ pub fn command(
 
 /// Handed on by name: a value on the client's command line would be for everybody to see.
 const HANDED_ON: [&str; 10] = [
-    "LC_ALL", "PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGAPPNAME", "PGCONNECT_TIMEOUT", "PGPASSFILE", "PGPASSWORD",
+    "LC_ALL",
+    "PGHOST",
+    "PGPORT",
+    "PGUSER",
+    "PGDATABASE",
+    "PGAPPNAME",
+    "PGCONNECT_TIMEOUT",
+    "PGPASSFILE",
+    "PGPASSWORD",
     "PGOPTIONS",
 ];
-
-impl InContainer {
-    fn command(&self, program: &Path, step: &str) -> Command {
-        let mut command = Command::new("docker");
-        command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.args(&self.argv).arg(format!("--label={STEP_LABEL}={step}"));
-        command.args(HANDED_ON.iter().map(|name| format!("--env={name}")));
-        command.arg(format!("--entrypoint={}", program.display())).arg(&self.image);
-        command
-    }
-}
 
 #[cfg(test)]
 mod tests {

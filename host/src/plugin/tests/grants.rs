@@ -34,4 +34,5 @@ async fn a_datastore_gets_nothing_that_was_not_granted() {
     insta::assert_snapshot!(denied("trees", "../etc", files()).await);
     insta::assert_snapshot!(denied("put-back", "shop/r1-backup/other/files", files()).await);
     insta::assert_snapshot!(denied("put-back", "other/r1-backup/main/files", files()).await);
+    insta::assert_snapshot!(denied("mysql", "", Grants::default()).await);
 }

@@ -5,7 +5,7 @@ wit_bindgen::generate!({ world: "datastore-plugin", path: "../../../wit", genera
 
 use exports::upgraded::plugin::{datastore, meta};
 use upgraded::plugin::types::{Call, Error, Finding, Hop, Role};
-use upgraded::plugin::{postgres, run, sqlite, trees};
+use upgraded::plugin::{mysql, postgres, run, sqlite, trees};
 
 struct Evil;
 export!(Evil);
@@ -49,6 +49,7 @@ impl datastore::Guest for Evil {
             "trees" => trees::mark(with),
             "put-back" => trees::put_back("files", with).map(|()| "put back".into()),
             "sqlite" => sqlite::mark(with),
+            "mysql" => mysql::mark(),
             "swap" => trees::swap("files", with).map(|()| "swapped".into()),
             "postgres" => postgres::versions().map(|v| v.server.to_string()),
             "query" => {

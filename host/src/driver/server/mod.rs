@@ -1,15 +1,32 @@
-//! The server that a binding was granted: by its address, or by the container that it runs in.
+//! What the drivers of database servers share: where the server is, its own tools, their bytes, names of databases.
+//!
+//! A server is granted by its address, or by the container that it runs in.
+
+pub mod child;
+pub mod container;
+pub mod names;
+pub mod processes;
+pub mod stream;
 
 use crate::config::ServerConfig;
 use crate::driver::compose::Compose;
 use crate::driver::engine::{Container, State};
 use crate::model::VerbError;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// On the containers in which tools run, by step.
-pub const STEP_LABEL: &str = "upgraded.postgres";
+pub const STEP_LABEL: &str = "upgraded.tool";
+
+/// One binding's database on its server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// None: neither the server nor its lock file says.
+    pub folder: Option<PathBuf>,
+    pub bytes: u64,
+}
 
 pub struct Server {
     pub config: ServerConfig,
@@ -49,7 +66,10 @@ impl Server {
         let address = container.addresses.first().ok_or_else(|| {
             VerbError::Invalid(format!("the container of `{service}` has no address of its own on this machine"))
         })?;
-        Ok(Located { config: ServerConfig { host: address.to_string(), ..self.config.clone() }, container: Some(container) })
+        Ok(Located {
+            config: ServerConfig { host: address.to_string(), ..self.config.clone() },
+            container: Some(container),
+        })
     }
 
     /// The engine's client with what it needs, for a tool in a container.
@@ -64,6 +84,23 @@ impl Server {
             project.engine().remove(&id).await?;
         }
         Ok(())
+    }
+}
+
+/// Passwords and data cross no network in the clear.
+pub fn check_transport(server: &ServerConfig) -> Result<(), VerbError> {
+    // A container of this machine is reached over the machine's own bridge.
+    let local = server.service.is_some()
+        || server.host.starts_with('/')
+        || server.host == "localhost"
+        || server.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    match local {
+        true => Ok(()),
+        false => Err(VerbError::Invalid(format!(
+            "the server `{}` is not on this machine, and connections over a network are not encrypted yet; a Unix \
+             socket's folder, `127.0.0.1` or the local end of a tunnel would be right",
+            server.host
+        ))),
     }
 }
 

@@ -1,0 +1,289 @@
+//! Behind `mysql`: one database of a MySQL or MariaDB server, through its own protocol and its own tools.
+//!
+//! The verbs do the whole work of a datastore. No database but the bound one and those whose names are made from it is
+//! ever changed.
+
+mod check;
+mod definitions;
+mod failure;
+mod fence;
+mod grants;
+mod manifest;
+mod names;
+mod pulse;
+mod restore;
+mod save;
+mod session;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod tools;
+
+use super::server::names::SCRATCH_PREFIX;
+use super::server::{Located, Place, Server, on_the_machine, processes};
+use crate::context::StepContext;
+use crate::model::VerbError;
+use crate::plan::event::{Effect, Verdict};
+use crate::vault::Vault;
+use names::Names;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use session::{Cut, Flavour, Session, Way, quoted};
+use shape::Shape;
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio_util::task::TaskTracker;
+use tools::Tools;
+
+/// One binding's database.
+pub struct Mysql {
+    server: Option<Server>,
+    vault: Vault,
+    idle: Duration,
+    tasks: TaskTracker,
+    cut: Cut,
+}
+
+/// Name and version of each, for example `MariaDB 10.11.6`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versions {
+    pub server: String,
+    pub dump: String,
+    pub client: String,
+}
+
+impl Mysql {
+    /// `idle`: how long a verb may be silent.
+    pub fn new(server: Option<Server>, vault: Vault, idle: Duration) -> Self {
+        Self { server, vault, idle, tasks: TaskTracker::new(), cut: Cut::default() }
+    }
+
+    pub async fn versions(&self, cx: &StepContext) -> Result<Versions, VerbError> {
+        self.reading(cx, |work| async move {
+            let session = work.session().await?;
+            let tools = work.tools(session.flavour).await?;
+            let server = match session.flavour {
+                Flavour::MariaDb => "MariaDB",
+                Flavour::MySql => "MySQL",
+            };
+            let server = format!("{server} {}", session.version);
+            Ok(Versions { server, dump: tools.dump_version, client: tools.client_version })
+        })
+        .await
+    }
+
+    /// What is wrong with the server, the database or the user's rights.
+    pub async fn check(&self, cx: &StepContext) -> Result<Vec<String>, VerbError> {
+        self.reading(cx, |work| async move { check::check(&work).await }).await
+    }
+
+    pub async fn manifest(&self, cx: &StepContext) -> Result<String, VerbError> {
+        self.reading(cx, |work| async move { work.live_manifest().await }).await
+    }
+
+    /// Changes with every write: a digest of the manifest.
+    pub async fn mark(&self, cx: &StepContext) -> Result<String, VerbError> {
+        self.reading(cx, async |work| Ok(manifest::mark(&work.live_manifest().await?))).await
+    }
+
+    /// Repeated, it locks who came since; returns the mark.
+    pub async fn fence(&self, cx: &StepContext) -> Result<String, VerbError> {
+        self.changing(cx, "mysql.fence", &(), |work| async move {
+            fence::fence(&work).await?;
+            Ok(manifest::mark(&work.live_manifest().await?))
+        })
+        .await
+    }
+
+    pub async fn unfence(&self, cx: &StepContext) -> Result<(), VerbError> {
+        self.changing(cx, "mysql.unfence", &(), |work| async move { fence::unfence(&work).await }).await
+    }
+
+    /// The artifacts' keys, and the manifest of the same snapshot.
+    pub async fn save(&self, cx: &StepContext) -> Result<(Vec<String>, String), VerbError> {
+        self.changing(cx, "mysql.save", &(), |work| async move { save::save(&work).await }).await
+    }
+
+    pub async fn put_back(&self, cx: &StepContext, artifacts: &[String]) -> Result<(), VerbError> {
+        let work = |work| async move { restore::put_back(&work, artifacts).await };
+        self.changing(cx, "mysql.put-back", &artifacts, work).await
+    }
+
+    /// No server of this kind copies a database in moments.
+    pub async fn freeze(&self, cx: &StepContext) -> Result<bool, VerbError> {
+        cx.effects.may_change("mysql.freeze")?;
+        Ok(false)
+    }
+
+    pub async fn swap(&self, cx: &StepContext, step: &str) -> Result<(), VerbError> {
+        self.changing(cx, "mysql.swap", &step, |work| async move { restore::swap(&work, step).await }).await
+    }
+
+    pub async fn discard(&self, cx: &StepContext, step: &str) -> Result<(), VerbError> {
+        self.changing(cx, "mysql.discard", &step, |work| async move { restore::discard(&work, step).await }).await
+    }
+
+    /// Ends what still runs of the effect's step: its tools, its connections. Every verb converges, so the effect then
+    /// counts as not done.
+    pub async fn fence_and_probe(&self, effect: &Effect) -> Verdict {
+        let Some(server) = &self.server else { return Verdict::Unknown };
+        processes::end(&effect.step, &["mysql", "mariadb"]).await;
+        let ended = async {
+            server.clear(&effect.step).await?;
+            let located = server.located().await?;
+            fence::end_step(&self.way(&located, &effect.step)).await
+        };
+        match ended.await {
+            Ok(()) => Verdict::NotDone,
+            Err(_) => Verdict::Unknown,
+        }
+    }
+
+    /// Drops a drill's databases: the one of this name and those made from it, and the grants on them. No name but a
+    /// drill's is taken. Converges.
+    pub async fn discard_scratch(&self, cx: &StepContext, name: &str) -> Result<(), VerbError> {
+        let Some(server) = self.server.as_ref().map(|server| &server.config) else { return Ok(()) };
+        if !name.starts_with(SCRATCH_PREFIX) || name == server.database {
+            return Err(VerbError::Denied(format!("`{name}` is no drill's database")));
+        }
+        self.changing(cx, "mysql.discard-scratch", &name, |work| async move {
+            let work = Work { names: Names::new(name), ..work };
+            let mut session = work.session().await?;
+            for database in session.list("SELECT SCHEMA_NAME FROM information_schema.SCHEMATA").await? {
+                if work.names.owns(&database) {
+                    restore::drop_database(&work, &mut session, &database).await?;
+                }
+            }
+            grants::clear(&mut session, name).await
+        })
+        .await
+    }
+
+    /// None where no server is granted, or it has no such database.
+    pub async fn place(&self, cx: &StepContext) -> Result<Option<Place>, VerbError> {
+        if self.server.is_none() {
+            return Ok(None);
+        }
+        self.reading(cx, |work| async move {
+            let mut session = work.session().await?;
+            if !session.exists(&work.names.live).await? {
+                return Ok(None);
+            }
+            let sql = "SELECT COALESCE(SUM(DATA_LENGTH + INDEX_LENGTH), 0) FROM information_schema.TABLES \
+                       WHERE TABLE_SCHEMA = ";
+            let bytes = session.text(&format!("{sql}{}", quoted(&work.names.live))).await?;
+            let folder = PathBuf::from(session.text("SELECT @@datadir").await?);
+            let folder = match &work.located.container {
+                Some(container) => on_the_machine(container, &folder),
+                None => Some(folder),
+            };
+            Ok(Some(Place { folder, bytes: bytes.parse().unwrap_or_default() }))
+        })
+        .await
+    }
+
+    /// Waits for connections that are being given up.
+    pub async fn close(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    async fn reading<'a, T, F: Future<Output = Result<T, VerbError>>>(
+        &'a self, cx: &'a StepContext, work: impl FnOnce(Work<'a>) -> F,
+    ) -> Result<T, VerbError> {
+        let ready = self.work(cx).await?;
+        let way = ready.way.clone();
+        cx.activity.watch(self.idle, pulse::beside(&way, &cx.activity, Box::pin(work(ready)))).await
+    }
+
+    /// Journaled; every verb converges.
+    async fn changing<'a, T: Serialize + DeserializeOwned, F: Future<Output = Result<T, VerbError>>>(
+        &'a self, cx: &'a StepContext, verb: &str, arguments: &impl Serialize, work: impl FnOnce(Work<'a>) -> F,
+    ) -> Result<T, VerbError> {
+        cx.effects.may_change(verb)?;
+        let ready = self.work(cx).await?;
+        let (way, handle) = (ready.way.clone(), ready.names.live.clone());
+        let watched = cx.activity.watch(self.idle, pulse::beside(&way, &cx.activity, Box::pin(work(ready))));
+        cx.effects.perform(verb, arguments, &handle, true, self.or_clear(cx, watched)).await
+    }
+
+    /// A tool in a container does not end with the client that is dropped.
+    async fn or_clear<T>(
+        &self, cx: &StepContext, work: impl Future<Output = Result<T, VerbError>>,
+    ) -> Result<T, VerbError> {
+        let outcome = work.await;
+        if outcome.is_err() {
+            self.granted()?.clear(&cx.step).await?;
+        }
+        outcome
+    }
+
+    async fn work<'a>(&'a self, cx: &'a StepContext) -> Result<Work<'a>, VerbError> {
+        let server = self.granted()?;
+        let located = server.located().await?;
+        let (way, names) = (self.way(&located, &cx.step), Names::of(&server.config, &cx.site));
+        Ok(Work { driver: self, cx, located, way, names })
+    }
+
+    fn way(&self, located: &Located, step: &str) -> Way {
+        let (server, tasks) = (located.config.clone(), self.tasks.clone());
+        Way { server, step: step.into(), tasks, cut: self.cut.clone() }
+    }
+
+    fn granted(&self) -> Result<&Server, VerbError> {
+        self.server.as_ref().ok_or_else(|| VerbError::Denied("no `server` is granted to this binding".into()))
+    }
+}
+
+/// One verb's work: where the server is, and what it may touch.
+struct Work<'a> {
+    driver: &'a Mysql,
+    cx: &'a StepContext,
+    located: Located,
+    way: Way,
+    names: Names,
+}
+
+impl Work<'_> {
+    async fn session(&self) -> Result<Session, VerbError> {
+        Session::open(&self.way).await
+    }
+
+    async fn tools(&self, flavour: Flavour) -> Result<Tools, VerbError> {
+        let server = self.driver.granted()?;
+        match (&self.located.container, server.client()) {
+            (Some(container), Some(project)) => tools::in_container(project, container, flavour).await,
+            _ => tools::find(server.config.tools.as_deref(), flavour).await,
+        }
+    }
+
+    async fn shape(
+        &self, session: &mut Session, database: &str, enabled: &BTreeSet<String>,
+    ) -> Result<Shape, VerbError> {
+        let shape = Shape::read(session, database, enabled).await?;
+        shape.ok_or_else(|| VerbError::NotFound(format!("the server has no database {}", quoted(database))))
+    }
+
+    async fn live_manifest(&self) -> Result<String, VerbError> {
+        let mut session = self.session().await?;
+        self.manifest(&mut session, &self.names.live).await
+    }
+
+    async fn manifest(&self, session: &mut Session, database: &str) -> Result<String, VerbError> {
+        let enabled = fence::enabled(session, &self.names).await?;
+        self.manifest_with(session, database, &enabled).await
+    }
+
+    /// In a snapshot of its own.
+    async fn manifest_with(
+        &self, session: &mut Session, database: &str, enabled: &BTreeSet<String>,
+    ) -> Result<String, VerbError> {
+        save::begin(session).await?;
+        let shape = self.shape(session, database, enabled).await?;
+        let contents = manifest::contents(session, database, &shape, &self.cx.activity).await?;
+        session.set("COMMIT").await?;
+        Ok(manifest::text(&shape, &contents))
+    }
+}

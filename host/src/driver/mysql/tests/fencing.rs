@@ -1,0 +1,156 @@
+//! The fence, and what an interrupted step leaves.
+
+use super::super::*;
+use super::bench::{Bench, PASSWORD, is_cut};
+use crate::plan::event::Effect;
+
+async fn is_locked(bench: &Bench, user: &str, password: &str) -> bool {
+    match bench.try_session(user, password).await {
+        Ok(_) => false,
+        Err(error) => {
+            assert!(error.to_string().contains("locked"), "{error}");
+            true
+        }
+    }
+}
+
+async fn events(bench: &Bench) -> String {
+    let sql = "SELECT GROUP_CONCAT(CONCAT(EVENT_NAME, ' ', STATUS, ' ', DEFINER) ORDER BY EVENT_NAME) \
+               FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE()";
+    bench.ask(sql).await
+}
+
+async fn locks_and_gives_back(flavour: Flavour, database: &str) {
+    let bench = Bench::shop(flavour, database).await;
+    let app = format!("app_{database}");
+    let [barred, late, stranger, member] =
+        ["barred", "late", "stranger", "member"].map(|who| format!("{who}_{database}"));
+    bench
+        .root(&[
+            &format!("CREATE USER '{barred}'@'%' IDENTIFIED BY 'x' ACCOUNT LOCK"),
+            &format!("GRANT SELECT ON {database}.* TO '{barred}'@'%'"),
+            &format!("CREATE USER '{stranger}'@'%' IDENTIFIED BY 'x'"),
+            &format!("CREATE USER '{late}'@'%' IDENTIFIED BY 'x'"),
+            &format!("CREATE USER '{member}'@'%' IDENTIFIED BY 'x'"),
+            "CREATE ROLE writers, chiefs",
+            &format!("GRANT INSERT ON {database}.* TO writers"),
+            "GRANT writers TO chiefs",
+            &format!("GRANT chiefs TO '{member}'@'%'"),
+        ])
+        .await;
+    let before = events(&bench).await;
+    assert!(before.contains("nightly ENABLED mysql.tests@"), "{before}");
+    let mut writer = bench.session(&app, "app").await;
+    let mut same = bench.session(&bench.account, PASSWORD).await;
+    assert_eq!(writer.text("SELECT COUNT(*) FROM customers").await.as_deref(), Ok("3"));
+
+    let mark = bench.driver.fence(&bench.changing("r1-fence")).await.expect("fenced");
+    assert!(writer.set("INSERT INTO log VALUES ('late')").await.is_err(), "its connection is ended");
+    assert!(same.set("INSERT INTO log VALUES ('late')").await.is_err(), "also one of the host's own account");
+    assert!(is_locked(&bench, &app, "app").await);
+    assert!(is_locked(&bench, &member, "x").await, "its rights are those of a role's role");
+    assert!(!is_locked(&bench, &stranger, "x").await, "who has no rights is none of our business");
+    assert!(events(&bench).await.contains("nightly DISABLED mysql.tests@"));
+
+    // Again, and who came since.
+    bench.root(&[&format!("GRANT SELECT ON {database}.log TO '{late}'@'%'")]).await;
+    let again = bench.driver.fence(&bench.changing("r1-fence")).await.expect("fenced");
+    assert_ne!(again, mark, "a grant is part of the manifest");
+    assert!(is_locked(&bench, &late, "x").await);
+
+    for _ in 0..2 {
+        bench.driver.unfence(&bench.changing("r1-unfence")).await.expect("unfenced");
+        assert!(!is_locked(&bench, &app, "app").await && !is_locked(&bench, &late, "x").await);
+        assert!(!is_locked(&bench, &member, "x").await);
+        assert!(is_locked(&bench, &barred, "x").await, "whom the operator locked stays locked");
+        assert_eq!(events(&bench).await, before);
+        assert_eq!(bench.made().await, Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_stays_locked_that_the_fence_locked() {
+    locks_and_gives_back(Flavour::MariaDb, "fenced").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the tests' engine has no image `base/mysql:9`"]
+async fn nothing_stays_locked_on_mysql() {
+    locks_and_gives_back(Flavour::MySql, "fenced").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fence_that_is_cut_off_anywhere_is_given_back() {
+    let bench = Bench::shop(Flavour::MariaDb, "fencecut").await;
+    let (before, manifest) = (events(&bench).await, bench.manifest().await);
+    let mut cuts = 0;
+    loop {
+        bench.cut_after(Some(cuts));
+        let first = bench.driver.fence(&bench.changing("r1-fence")).await;
+        assert!(first.is_ok() || is_cut(&first), "{first:?}");
+        bench.cut_after(Some(cuts));
+        let second = bench.driver.unfence(&bench.changing("r1-unfence")).await;
+        assert!(second.is_ok() || is_cut(&second), "{second:?}");
+        bench.cut_after(None);
+        bench.driver.fence(&bench.changing("r2-fence")).await.expect("fenced");
+        bench.driver.unfence(&bench.changing("r2-unfence")).await.expect("unfenced");
+        assert!(!is_locked(&bench, "app_fencecut", "app").await, "after {cuts} statements");
+        assert_eq!((events(&bench).await, bench.manifest().await), (before.clone(), manifest.clone()));
+        if first.is_ok() && second.is_ok() {
+            break;
+        }
+        cuts += 1;
+    }
+    assert!(cuts > 5, "{cuts} statements are fewer than a fence has");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_a_restore_under_the_fence_run_again_with_its_end() {
+    let bench = Bench::shop(Flavour::MariaDb, "fencedback").await;
+    let (before, manifest) = (events(&bench).await, bench.manifest().await);
+    let (artifacts, _) = bench.driver.save(&bench.changing("r1-backup")).await.expect("saved");
+    bench.migrate().await;
+    bench.driver.fence(&bench.changing("r1-fence")).await.expect("fenced");
+    bench.driver.put_back(&bench.changing("r1-restore"), &artifacts).await.expect("put back");
+    assert_eq!(bench.manifest().await, manifest);
+    assert!(!events(&bench).await.contains("ENABLED"));
+    bench.driver.unfence(&bench.changing("r1-unfence")).await.expect("unfenced");
+    assert_eq!((events(&bench).await, bench.manifest().await), (before, manifest));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_step_is_ended() {
+    let bench = Bench::new(Flavour::MariaDb, "ended").await;
+    let located = bench.driver.granted().expect("granted").located().await.expect("located");
+    let (ours, others) = (bench.way(&located, "r1-backup"), bench.way(&located, "r2-backup"));
+    let mut session = Session::open(&ours).await.expect("a connection");
+    let mut other = Session::open(&others).await.expect("a connection");
+    let tools =
+        Work { driver: &bench.driver, cx: &bench.reading(), located, way: ours.clone(), names: Names::new("ended") };
+    let tools = tools.tools(Flavour::MariaDb).await.expect("tools");
+    let mut client = tools.client(&ours.server, "ended", "r1-backup").expect("a command");
+    let mut client = client.spawn().expect("it starts");
+    let project = bench.driver.granted().expect("granted").client().expect("a project").clone();
+    let label = [format!("{}=r1-backup", crate::driver::server::STEP_LABEL)];
+    let began = std::time::Instant::now();
+    while project.engine().labelled(&label).await.expect("listed").is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(30), "the tool's container does not start");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let effect = Effect {
+        step: "r1-backup".into(),
+        attempt: 1,
+        number: 0,
+        verb: "mysql.save".into(),
+        arguments: String::new(),
+        handle: "ended".into(),
+        repeatable: true,
+    };
+    for _ in 0..2 {
+        assert_eq!(bench.driver.fence_and_probe(&effect).await, Verdict::NotDone);
+        assert!(session.text("SELECT 1").await.is_err(), "the step's connection is ended");
+        assert_eq!(other.text("SELECT 1").await.as_deref(), Ok("1"), "another step's goes on");
+        assert!(project.engine().labelled(&label).await.expect("listed").is_empty());
+    }
+    let _ = client.wait().await;
+}

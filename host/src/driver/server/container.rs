@@ -1,0 +1,43 @@
+//! Runs a tool of the server's own image.
+
+use super::STEP_LABEL;
+use crate::driver::compose::Compose;
+use crate::driver::engine::Container;
+use std::path::Path;
+use tokio::process::Command;
+
+/// A tool runs in a fresh container of the server's image, in the network of the server's container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InContainer {
+    /// `docker run …` with where the engine is.
+    argv: Vec<String>,
+    environment: Vec<(String, String)>,
+    image: String,
+}
+
+impl InContainer {
+    /// `folder`: of the machine, for the tool to read.
+    pub fn new(project: &Compose, container: &Container, folder: Option<&Path>) -> Self {
+        let mut argv: Vec<String> = ["run", "--rm", "--pull=never", "--user=0:0"].map(String::from).into();
+        argv.push(format!("--network=container:{}", container.id));
+        argv.extend(folder.map(|folder| format!("--volume={0}:{0}:ro", folder.display())));
+        Self { argv, environment: project.client_environment(), image: container.image_id.clone() }
+    }
+
+    /// It reads what the client is fed.
+    pub fn with_input(mut self) -> Self {
+        self.argv.push("--interactive".into());
+        self
+    }
+
+    /// `handed_on`: the variables of the client that the tool sees, by name: a value on the client's command line would
+    /// be for everybody to see.
+    pub fn command(&self, program: &Path, step: &str, handed_on: &[&str]) -> Command {
+        let mut command = Command::new("docker");
+        command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.args(&self.argv).arg(format!("--label={STEP_LABEL}={step}"));
+        command.args(handed_on.iter().map(|name| format!("--env={name}")));
+        command.arg(format!("--entrypoint={}", program.display())).arg(&self.image);
+        command
+    }
+}
