@@ -56,6 +56,15 @@ impl<'a> Daemon<'a> {
         daemon
     }
 
+    /// The same, where the wanted version may be in quarantine.
+    pub fn settled_or_quarantined(self) -> Self {
+        let mut daemon = self;
+        daemon.wait("the daemon has looked", |now| {
+            now["installed"].is_string() && matches!(kind(now), "idle" | "quarantined")
+        });
+        daemon
+    }
+
     pub fn get(&self, path: &str) -> io::Result<Value> {
         ask(&self.site.socket(), "GET", path)
     }

@@ -3,6 +3,7 @@
 //! daemon's code: it edits files, asks the socket, calls `upgradectl`, and reads what lies on the disk. Everything that
 //! goes wrong is a panic that names it.
 
+mod composed;
 mod cut;
 mod daemon;
 mod graph;
@@ -16,6 +17,7 @@ mod socket;
 mod stack;
 mod tinker;
 
+pub use composed::Composed;
 pub use cut::Cut;
 pub use daemon::Daemon;
 pub use graph::{Graph, Install, Role};

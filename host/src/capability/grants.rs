@@ -63,7 +63,7 @@ impl Granted {
             services: grants().any(|grants| !grants.services.is_empty() || grants.engine.is_some()),
             engine: grants().any(|grants| grants.engine.is_some() && grants.directory.is_some()),
             commands: grants().flat_map(|grants| grants.commands.keys().cloned()).collect(),
-            paths: config.grants.paths.keys().cloned().collect(),
+            paths: config.grants.paths.keys().chain(config.grants.volumes.keys()).cloned().collect(),
             http: !config.grants.http.is_empty(),
             server: config.grants.server.is_some(),
         }

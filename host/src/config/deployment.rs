@@ -56,6 +56,9 @@ pub struct Grants {
     pub repository: Option<String>,
     /// `paths`: folders and files for `trees` and `sqlite`, absolute after parsing, by the name the plugin uses.
     pub paths: BTreeMap<String, PathBuf>,
+    /// Those of `paths` that name a volume of the container engine, `volume:NAME`: the volume by the name that the plugin
+    /// uses.
+    pub volumes: BTreeMap<String, String>,
     /// `[….services.NAME]`
     pub services: BTreeMap<String, ServiceConfig>,
     /// `[….commands.NAME]`

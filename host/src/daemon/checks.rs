@@ -21,8 +21,8 @@ pub async fn host(host: &Host, ready: &Ready, activity: &Activity) -> Vec<Findin
     }
     let mut stores = on_servers(ready, activity, &mut findings).await;
     let (state, vault) = (host.settings.state.clone(), host.settings.vault.clone());
-    let paths: Vec<PathBuf> =
-        ready.deployment.datastores.iter().flat_map(|d| d.grants.paths.values().cloned()).collect();
+    let paths = on_this_machine(ready, &mut findings).await;
+    let bound = paths.clone();
     let drilled = ready.deployment.policy.drill != Drill::Off;
     let room = tokio::task::spawn_blocking(move || {
         stores.extend(paths.into_iter().map(|path| Store::of_path(path, drilled)));
@@ -31,7 +31,7 @@ pub async fn host(host: &Host, ready: &Ready, activity: &Activity) -> Vec<Findin
         findings
     });
     findings.extend(room.await.unwrap_or_default());
-    findings.extend(unbound_stores(ready).await);
+    findings.extend(unbound_stores(ready, &bound).await);
     findings
 }
 
@@ -53,6 +53,22 @@ impl Store {
         let bytes = size(&place);
         Self { place, bytes, state_bytes: if drilled { bytes.saturating_mul(2) } else { 0 } }
     }
+}
+
+/// The folders, files and volumes of all datastores.
+async fn on_this_machine(ready: &Ready, findings: &mut Vec<Finding>) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for (binding, _) in &ready.bound.datastores {
+        let Some(drivers) = ready.drivers.get(&(binding.role, binding.name.clone())) else { continue };
+        match drivers.trees.places().await {
+            Ok(places) => all.extend(places),
+            Err(error) => {
+                let message = format!("the data of `{}` isn't there: {error}", binding.name);
+                findings.push(Finding::blocker("host", &format!("paths-{}", binding.name), message));
+            }
+        }
+    }
+    all
 }
 
 /// The databases of servers on this machine. One that can't be asked is for its plugin to name.
@@ -133,9 +149,8 @@ fn size(path: &Path) -> u64 {
 }
 
 /// Whatever the services have open for writing belongs to a datastore or may be lost.
-async fn unbound_stores(ready: &Ready) -> Vec<Finding> {
+async fn unbound_stores(ready: &Ready, bound: &[PathBuf]) -> Vec<Finding> {
     let deployment = &ready.deployment;
-    let bound: Vec<&PathBuf> = deployment.datastores.iter().flat_map(|d| d.grants.paths.values()).collect();
     let directory = deployment.directory().cloned().unwrap_or_default();
     let disposable: Vec<PathBuf> = deployment
         .policy

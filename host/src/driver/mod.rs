@@ -21,7 +21,7 @@ pub mod trees;
 #[cfg(test)]
 mod testing;
 
-use crate::config::{BindingConfig, Deployment, MYSQL_PLUGIN};
+use crate::config::{BindingConfig, Deployment, Grants, MYSQL_PLUGIN};
 use crate::model::Role;
 use crate::plan::event::{Effect, Verdict};
 use crate::vault::Vault;
@@ -42,7 +42,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
-use trees::Trees;
+use trees::{Trees, Volume};
 
 /// What the drivers of the host's own processes need of the machine.
 #[derive(Debug, Clone)]
@@ -114,7 +114,7 @@ impl Drivers {
             project,
             git: Checkout::new(&deployment.name, layout, repository, processes.clone(), idle),
             process: processes,
-            trees: Trees::new(grants.paths.clone(), vault.clone()),
+            trees: Trees::new(grants.paths.clone(), volumes(grants, &projects), vault.clone()),
             sqlite: Sqlite::new(grants.paths.clone(), vault.clone()),
             postgres: Postgres::new(
                 server(|plugin| plugin != MYSQL_PLUGIN),
@@ -147,6 +147,14 @@ impl Drivers {
             _ => Verdict::Unknown,
         }
     }
+}
+
+/// Of the first platform that has an engine.
+fn volumes(grants: &Grants, projects: &BTreeMap<String, Arc<Compose>>) -> BTreeMap<String, Volume> {
+    let engine = projects.values().next().map(|project| project.engine().clone());
+    let volume =
+        |(name, volume): (&String, &String)| (name.clone(), Volume { name: volume.clone(), engine: engine.clone() });
+    grants.volumes.iter().map(volume).collect()
 }
 
 /// The Compose projects of the deployment's platforms that have an engine, by platform.

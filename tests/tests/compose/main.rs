@@ -2,6 +2,9 @@
 //! `examples/tessallite/README.md` says which test stands for which of its steps.
 
 mod back;
+mod machine;
+mod refused;
+mod sweep;
 mod up;
 
 use serde_json::Value;

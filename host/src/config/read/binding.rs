@@ -5,7 +5,7 @@ use super::{Directory, Reading, schema};
 use crate::config::deployment::{BindingConfig, Grants};
 use crate::config::diagnostic::{listed, nearest};
 use crate::config::document::{Item, Names, Table, unknown_key};
-use crate::model::{Binding, Info, Role};
+use crate::model::{Binding, Info, Role, ServiceRef};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -238,10 +238,20 @@ impl Reading<'_, '_> {
                 self.report.add_with_help(place.span.clone(), message, "name the data's own folders and files");
             }
         }
-        let mut databases: BTreeMap<(String, u16, String), &Spot> = BTreeMap::new();
+        let mut volumes = BTreeMap::new();
+        for read in datastores {
+            for volume in read.config.grants.volumes.values() {
+                let name = &read.config.binding.name;
+                if let Some(other) = volumes.insert(volume.clone(), name) {
+                    let message = format!("`{other}` and `{name}` both name the volume `{volume}`");
+                    self.report.add_with_help(read.key.clone(), message, "each volume belongs to one datastore");
+                }
+            }
+        }
+        let mut databases: BTreeMap<(Option<ServiceRef>, String, u16, String), &Spot> = BTreeMap::new();
         for read in datastores {
             let (Some(server), Some(place)) = (&read.config.grants.server, &read.database) else { continue };
-            let database = (server.host.clone(), server.port, server.database.clone());
+            let database = (server.service.clone(), server.host.clone(), server.port, server.database.clone());
             if let Some(other) = databases.insert(database, place) {
                 let message = format!("`{}` and `{}` are the same database", other.path, place.path);
                 self.report.add_with_help(place.span.clone(), message, "each database belongs to one datastore");

@@ -48,7 +48,7 @@ impl Reading<'_, '_> {
             Role::Datastore => {
                 table.take("plugin");
                 if let Some(item) = table.take("paths") {
-                    (grants.paths, read.paths) = self.paths(&item);
+                    (grants.paths, read.paths) = self.paths(&item, &mut grants.volumes);
                 }
                 if let Some(item) = table.take("server") {
                     let usual = if read.config.binding.plugin == MYSQL_PLUGIN { MYSQL } else { POSTGRES };
@@ -142,7 +142,9 @@ impl Reading<'_, '_> {
     }
 
     /// `["data/files"]`, named as they are written, or `{ uploads = "data/files" }`.
-    fn paths(&mut self, item: &Item) -> (BTreeMap<String, PathBuf>, Vec<(Spot, PathBuf)>) {
+    fn paths(
+        &mut self, item: &Item, volumes: &mut BTreeMap<String, String>,
+    ) -> (BTreeMap<String, PathBuf>, Vec<(Spot, PathBuf)>) {
         let (mut paths, mut spots) = (BTreeMap::new(), Vec::new());
         let named: Vec<(String, Item)> = match item.value {
             DeValue::Table(_) => {
@@ -159,11 +161,27 @@ impl Reading<'_, '_> {
             }
         };
         for (name, part) in named {
+            if let DeValue::String(text) = part.value
+                && let Some(volume) = text.strip_prefix("volume:")
+            {
+                volumes.extend(self.volume(&part, volume).map(|volume| (name, volume)));
+                continue;
+            }
             let Some(path) = self.path(&part) else { continue };
             spots.push((Spot::from(&part), path.clone()));
             paths.insert(name, path);
         }
         (paths, spots)
+    }
+
+    fn volume(&mut self, item: &Item, name: &str) -> Option<String> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+        if name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(fits) {
+            return Some(name.to_owned());
+        }
+        let message = format!("`{}` names no volume", item.path);
+        self.report.add_with_help(item.span.clone(), message, "as `docker volume ls` has it: `volume:shop_data`");
+        None
     }
 
     /// An absolute path; a relative one starts from the platform's `directory` and doesn't lead out of it.

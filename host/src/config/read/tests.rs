@@ -354,6 +354,13 @@ fn grants() {
 }
 
 #[test]
+fn engines_and_volumes() {
+    insta::assert_snapshot!(said(
+        "product = \"generic\"\nversion = \"1\"\n[platform]\nplugin = \"source\"\ndirectory = \"/opt/shop\"\nengine = \"tcp://10.0.0.1:2375\"\n[platform.compose]\nfiles = [\"../x.yaml\"]\nproject = \"Shop!\"\nprofile = \"a\"\n[datastores.a]\nplugin = \"files\"\npaths = { one = \"volume:shop data\", two = \"volume:shop_data\" }\n[datastores.b]\nplugin = \"files\"\npaths = [\"volume:shop_data\"]\n[datastores.c]\nplugin = \"postgres\"\nserver = { service = \"a/b/c\", user = \"u\", database = \"d\" }\n"
+    ));
+}
+
+#[test]
 fn relative_paths_need_a_directory() {
     insta::assert_snapshot!(said(
         "product = \"generic\"\nversion = \"1\"\n[platform]\nplugin = \"source\"\n[datastores.a]\nplugin = \"files\"\npaths = [\"a\"]\n"

@@ -15,6 +15,7 @@ use bollard::query_parameters::{
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures::{Stream, StreamExt};
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
@@ -87,6 +88,22 @@ impl Engine {
             Err(error) if status(&error) == Some(NO_SUCH) => Ok(None),
             Err(error) => Err(self.failed(&error)),
         }
+    }
+
+    /// Where a named volume's data lies on this machine.
+    pub async fn folder_of_volume(&self, name: &str) -> Result<PathBuf, VerbError> {
+        let found = self.docker().await?.inspect_volume(name).await;
+        let volume = found.map_err(|error| match self.failed(&error) {
+            VerbError::NotFound(_) => VerbError::NotFound(format!("the engine has no volume `{name}`")),
+            other => other,
+        })?;
+        let elsewhere = volume.driver != "local" || volume.options.contains_key("device");
+        if elsewhere || volume.mountpoint.is_empty() {
+            return Err(VerbError::Invalid(format!(
+                "the volume `{name}` does not lie in the engine's own folder: name the place that it mounts in `paths`"
+            )));
+        }
+        Ok(volume.mountpoint.into())
     }
 
     /// As [`Container::restart_policy`] reads it.

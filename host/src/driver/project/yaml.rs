@@ -2,6 +2,7 @@
 
 use crate::model::VerbError;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use std::ops::Range;
 
 /// `text` with `values` in place, by dotted path: `services.web.image`. A path that isn't there is an error: where a new
 /// key would go is not for us to say.
@@ -20,6 +21,9 @@ pub fn set(path: &str, text: &str, values: &[(String, String)]) -> Result<String
         };
         if scalar.value == *value {
             continue;
+        }
+        if scalar.range.is_empty() {
+            return Err(VerbError::Invalid(format!("`{dotted}` in `{path}` goes over several lines")));
         }
         let quoted = match scalar.style {
             ScalarStyle::SingleQuoted => format!("'{}'", value.replace('\'', "''")),
@@ -53,7 +57,7 @@ struct Scalar {
     value: String,
     style: ScalarStyle,
     /// In bytes, quotes and all.
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
 }
 
 /// Where in a document something is: in a mapping, which of its keys is open; in a sequence, nothing that has a name.
@@ -91,7 +95,7 @@ fn find(text: &str, wanted: &[String]) -> Result<Vec<Scalar>, saphyr_parser::Sca
                 Some(Place::Mapping { key: key @ None }) => *key = Some(value.into_owned()),
                 _ => {
                     if here(&places) {
-                        let range = bytes(text, span);
+                        let range = range(text, span, &value, style);
                         found.push(Scalar { value: value.into_owned(), style, range });
                     }
                     close(&mut places);
@@ -107,13 +111,33 @@ fn find(text: &str, wanted: &[String]) -> Result<Vec<Scalar>, saphyr_parser::Sca
     Ok(found)
 }
 
-/// The parser counts characters.
-fn bytes(text: &str, span: Span) -> std::ops::Range<usize> {
-    let at = |index: usize| text.char_indices().nth(index).map_or(text.len(), |(byte, _)| byte);
-    let (start, end) = (at(span.start.index()), at(span.end.index()));
-    // Up to the next token, in some cases.
-    let inner = text[start..end].trim_end();
-    start..start + inner.len()
+/// In bytes. The parser counts characters, and its end may lie behind a comment.
+fn range(text: &str, span: Span, value: &str, style: ScalarStyle) -> Range<usize> {
+    let start = text.char_indices().nth(span.start.index()).map_or(text.len(), |(byte, _)| byte);
+    let rest = &text[start..];
+    let length = match style {
+        ScalarStyle::DoubleQuoted => quoted_length(rest, '"', Some('\\')),
+        ScalarStyle::SingleQuoted => quoted_length(rest, '\'', None),
+        _ if rest.starts_with(value) => Some(value.len()),
+        _ => None,
+    };
+    start..start + length.unwrap_or(0)
+}
+
+/// With both quotes. Without an escape, a doubled quote is one of the text.
+fn quoted_length(text: &str, quote: char, escape: Option<char>) -> Option<usize> {
+    let mut letters = text.char_indices().skip(1).peekable();
+    while let Some((at, letter)) = letters.next() {
+        if Some(letter) == escape {
+            letters.next();
+        } else if letter == quote {
+            match letters.peek() {
+                Some((_, next)) if escape.is_none() && *next == quote => drop(letters.next()),
+                _ => return Some(at + letter.len_utf8()),
+            }
+        }
+    }
+    None
 }
 
 fn double(value: &str) -> String {

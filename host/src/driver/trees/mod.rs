@@ -16,6 +16,7 @@ mod walk;
 use super::beside::work::{self, At, Pulse};
 use super::beside::{Copy, Place, State, artifact_key, flip, remove, sync_folder};
 use crate::context::StepContext;
+use crate::driver::engine::Engine;
 use crate::model::VerbError;
 use crate::plan::event::{Effect, Verdict};
 use crate::vault::{MANIFEST_SUFFIX, Pipe, StreamCancelled, Vault};
@@ -29,24 +30,43 @@ use std::sync::{Arc, Mutex};
 pub struct Trees {
     /// By the name that the plugin uses; absolute.
     paths: BTreeMap<String, PathBuf>,
+    /// The same.
+    volumes: BTreeMap<String, Volume>,
     vault: Vault,
+}
+
+/// A named volume of a container engine.
+#[derive(Clone)]
+pub struct Volume {
+    pub name: String,
+    /// None: no platform has one.
+    pub engine: Option<Arc<Engine>>,
 }
 
 /// Nothing belongs to a tree that does not lie in it.
 const COMPANIONS: &[&str] = &[];
 
 impl Trees {
-    pub fn new(paths: BTreeMap<String, PathBuf>, vault: Vault) -> Self {
-        Self { paths, vault }
+    pub fn new(paths: BTreeMap<String, PathBuf>, volumes: BTreeMap<String, Volume>, vault: Vault) -> Self {
+        Self { paths, volumes, vault }
     }
 
     pub async fn list(&self, _cx: &StepContext) -> Result<Vec<String>, VerbError> {
-        Ok(self.paths.keys().cloned().collect())
+        Ok(self.paths.keys().chain(self.volumes.keys()).cloned().collect())
+    }
+
+    /// Where everything lies on the machine.
+    pub async fn places(&self) -> Result<Vec<PathBuf>, VerbError> {
+        let mut places: Vec<PathBuf> = self.paths.values().cloned().collect();
+        for volume in self.volumes.values() {
+            places.push(volume.folder().await?);
+        }
+        Ok(places)
     }
 
     /// Sorted lines, one for each entry (more than 10,000: one for each folder); `step`: of the frozen copy.
     pub async fn manifest(&self, cx: &StepContext, path: &str, step: Option<&str>) -> Result<String, VerbError> {
-        let (place, step) = (self.place(cx, path)?, step.map(str::to_owned));
+        let (place, step) = (self.place(cx, path).await?, step.map(str::to_owned));
         work::run(cx, beside(&place, "#read"), move |pulse| {
             let place = place.settled()?;
             let Some(root) = existing(&place, step.as_deref())? else { return Ok(manifest::of_nothing()) };
@@ -56,7 +76,7 @@ impl Trees {
     }
 
     pub async fn mark(&self, cx: &StepContext, path: &str) -> Result<String, VerbError> {
-        let place = self.place(cx, path)?;
+        let place = self.place(cx, path).await?;
         work::run(cx, beside(&place, "#mark"), move |pulse| {
             let live = place.settled()?.live;
             if !manifest::exists(&live)? {
@@ -69,7 +89,7 @@ impl Trees {
 
     /// Into the vault, with the manifest of exactly these bytes beside it; the artifact's key.
     pub async fn save(&self, cx: &StepContext, path: &str, step: Option<&str>) -> Result<String, VerbError> {
-        let place = self.place(cx, path)?;
+        let place = self.place(cx, path).await?;
         let (handle, arguments) = (handle(&place), json!([path, step]));
         let (vault, key, step) = (self.vault.clone(), artifact_key(cx, path), step.map(str::to_owned));
         let work = work::run(cx, beside(&place, "#save"), move |pulse| {
@@ -82,7 +102,7 @@ impl Trees {
     }
 
     pub async fn put_back(&self, cx: &StepContext, path: &str, artifact: &str) -> Result<(), VerbError> {
-        let place = self.place(cx, path)?;
+        let place = self.place(cx, path).await?;
         let (handle, arguments) = (handle(&place), json!([path, artifact]));
         let (vault, key, step) = (self.vault.clone(), artifact.to_owned(), cx.step.clone());
         let work =
@@ -91,14 +111,14 @@ impl Trees {
     }
 
     pub async fn freeze(&self, cx: &StepContext, path: &str) -> Result<(), VerbError> {
-        let place = self.place(cx, path)?;
+        let place = self.place(cx, path).await?;
         let (handle, step) = (handle(&place), cx.step.clone());
         let work = work::run(cx, place.live.clone(), move |pulse| freeze(place.settled()?, &step, pulse));
         cx.effects.perform("trees.freeze", &json!([path]), &handle, true, work).await
     }
 
     pub async fn swap(&self, cx: &StepContext, path: &str, step: &str) -> Result<(), VerbError> {
-        let place = self.place(cx, path)?;
+        let place = self.place(cx, path).await?;
         let (handle, arguments) = (handle(&place), json!([path, step]));
         let (from, step) = (step.to_owned(), cx.step.clone());
         let work = work::run(cx, place.live.clone(), move |pulse| swap::swap(&place.settled()?, &from, &step, pulse));
@@ -106,7 +126,7 @@ impl Trees {
     }
 
     pub async fn discard(&self, cx: &StepContext, path: &str, step: &str) -> Result<(), VerbError> {
-        let place = self.place(cx, path)?;
+        let place = self.place(cx, path).await?;
         let (handle, arguments, step) = (handle(&place), json!([path, step]), step.to_owned());
         let work = work::run(cx, place.live.clone(), move |pulse| {
             flip::discard(&place.settled()?.frozen(&step)?, COMPANIONS, pulse)
@@ -122,8 +142,20 @@ impl Trees {
         Verdict::NotDone
     }
 
-    fn place(&self, cx: &StepContext, path: &str) -> Result<Place, VerbError> {
-        Place::of(cx, &self.paths, path)
+    async fn place(&self, cx: &StepContext, path: &str) -> Result<Place, VerbError> {
+        match self.volumes.get(path) {
+            Some(volume) => Place::of(cx, &BTreeMap::from([(path.to_owned(), volume.folder().await?)]), path),
+            None => Place::of(cx, &self.paths, path),
+        }
+    }
+}
+
+impl Volume {
+    async fn folder(&self) -> Result<PathBuf, VerbError> {
+        match &self.engine {
+            Some(engine) => engine.folder_of_volume(&self.name).await,
+            None => Err(VerbError::Invalid(format!("`volume:{}` needs a platform with an `engine`", self.name))),
+        }
     }
 }
 

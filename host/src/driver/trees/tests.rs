@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering::SeqCst;
 
 fn trees(bench: &Bench) -> Trees {
-    Trees::new(BTreeMap::from([("data".into(), bench.path("data"))]), bench.vault.clone())
+    Trees::new(BTreeMap::from([("data".into(), bench.path("data"))]), BTreeMap::new(), bench.vault.clone())
 }
 
 /// A bit of everything that a tree may hold.
@@ -132,7 +132,7 @@ async fn a_frozen_copy_takes_the_live_name_and_goes_when_discarded() {
 async fn what_did_not_exist_does_not_exist_again() {
     let bench = Bench::new();
     let path = bench.path("not/yet/there");
-    let trees = Trees::new(BTreeMap::from([("data".into(), path.clone())]), bench.vault.clone());
+    let trees = Trees::new(BTreeMap::from([("data".into(), path.clone())]), BTreeMap::new(), bench.vault.clone());
     let empty = trees.manifest(&call("r1-look"), "data", None).await.unwrap();
     assert_eq!(empty, ".\t0\tabsent\n");
     let error = trees.mark(&call("r1-look"), "data").await.unwrap_err();
@@ -211,7 +211,7 @@ async fn what_can_not_be_saved_is_named() {
 #[tokio::test]
 async fn a_mount_point_is_refused() {
     let bench = Bench::new();
-    let trees = Trees::new(BTreeMap::from([("data".into(), "/proc".into())]), bench.vault.clone());
+    let trees = Trees::new(BTreeMap::from([("data".into(), "/proc".into())]), BTreeMap::new(), bench.vault.clone());
     let error = trees.mark(&call("r1-look"), "data").await.unwrap_err();
     assert!(error.to_string().contains("mount point"), "{error}");
 }
