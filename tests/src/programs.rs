@@ -27,9 +27,18 @@ impl Programs {
             Some(folder) => folder.into(),
             None => built.parent().expect("`debug` lies in the target folder").join("components"),
         };
-        for name in
-            ["notes", "decisiongraph", "tessallite", "generic", "source", "compose", "sqlite", "files", "postgres", "mysql"]
-        {
+        for name in [
+            "notes",
+            "decisiongraph",
+            "tessallite",
+            "generic",
+            "source",
+            "compose",
+            "sqlite",
+            "files",
+            "postgres",
+            "mysql",
+        ] {
             let path = components.join(format!("{name}.wasm"));
             assert!(path.is_file(), "`{}` is missing; `cargo xtask components` makes it", path.display());
         }

@@ -84,10 +84,7 @@ impl Stack {
                 ("https://releases.example.com/tessallite/releases.json", format!("{}/releases.json", stack.index)),
                 ("https://releases.example.com", stack.index.clone()),
                 ("/opt/tessallite", stack.home().display().to_string()),
-                (
-                    "window = [\"Sat 02:00-06:00 Europe/Berlin\"]\napprove = \"breaking\"\n",
-                    install.policy.to_owned(),
-                ),
+                ("window = [\"Sat 02:00-06:00 Europe/Berlin\"]\napprove = \"breaking\"\n", install.policy.to_owned()),
             ],
         );
         stack

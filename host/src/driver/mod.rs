@@ -152,9 +152,8 @@ impl Drivers {
 /// Of the first platform that has an engine.
 fn volumes(grants: &Grants, projects: &BTreeMap<String, Arc<Compose>>) -> BTreeMap<String, Volume> {
     let engine = projects.values().next().map(|project| project.engine().clone());
-    let volume = |(name, volume): (&String, &String)| {
-        (name.clone(), Volume { name: volume.clone(), engine: engine.clone() })
-    };
+    let volume =
+        |(name, volume): (&String, &String)| (name.clone(), Volume { name: volume.clone(), engine: engine.clone() });
     grants.volumes.iter().map(volume).collect()
 }
 

@@ -116,7 +116,8 @@ impl Platform for Compose {
         let pins = Pins::read(staged)?;
         pins::point(host, &pins.former)?;
         // What the upgrade made and the old files don't have could hold ports and names that the old version needs.
-        let made: Vec<String> = host.compose().resources()?.into_iter().filter(|r| !pins.resources.contains(r)).collect();
+        let made: Vec<String> =
+            host.compose().resources()?.into_iter().filter(|r| !pins.resources.contains(r)).collect();
         host.compose().remove(&made)?;
         let named = HopServices::of(&call.binding, hop);
         let all = host.compose().services(false)?;

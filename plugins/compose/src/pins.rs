@@ -55,7 +55,8 @@ impl Pins {
         if token.is_empty() {
             return Ok(Self::default());
         }
-        serde_json::from_str(token).map_err(|error| Error::invalid(format!("`{token}` is no token of a stage: {error}")))
+        serde_json::from_str(token)
+            .map_err(|error| Error::invalid(format!("`{token}` is no token of a stage: {error}")))
     }
 }
 

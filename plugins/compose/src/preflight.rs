@@ -79,7 +79,9 @@ fn images(host: &PlatformHost, now: &[Declared], planned: &[Declared]) -> Result
             }
             Err(Error::Denied(why)) => {
                 let finding = Finding::blocker(id, format!("the registry does not give `{image}` away: {why}"));
-                findings.push(finding.hint("`docker login` with the daemon's account, or name `client` in `[platform.compose]`"));
+                findings.push(
+                    finding.hint("`docker login` with the daemon's account, or name `client` in `[platform.compose]`"),
+                );
             }
             Err(Error::NotFound(_)) => {}
             Err(Error::Unavailable(why)) if host.images().find(image)?.is_some() => {

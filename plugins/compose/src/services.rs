@@ -100,7 +100,8 @@ pub fn others(host: &PlatformHost, named: &HopServices) -> Result<Vec<Finding>> 
         let stands = |state| matches!(state, ContainerState::Running | ContainerState::Done);
         let lame = own.iter().any(|container| !stands(container.state) || container.healthy == Some(false));
         if !is_in(&behind, name) && (own.is_empty() || lame) {
-            let message = format!("`{name}` does not stand: `docker compose ps` and `docker compose logs {name}` say why");
+            let message =
+                format!("`{name}` does not stand: `docker compose ps` and `docker compose logs {name}` say why");
             findings.push(Finding::blocker(format!("service-{name}"), message));
         }
         let mut drifted = own.iter().filter(|container| !container.current);

@@ -153,7 +153,12 @@ fn preflight_finds_what_would_go_wrong() {
         findings.remove(0)
     };
     let (id, message) = only(&|fake| {
-        fake.planned_files(&[("db", "postgres:15"), ("init", "nginx:1"), ("web", "r:5000/shop/web:1.9.9"), ("proxy", "nginx:1")]);
+        fake.planned_files(&[
+            ("db", "postgres:15"),
+            ("init", "nginx:1"),
+            ("web", "r:5000/shop/web:1.9.9"),
+            ("proxy", "nginx:1"),
+        ]);
     });
     assert_eq!((id.as_str(), message.contains("`r:5000/shop/web:1.9.9`")), ("image-web", true));
 

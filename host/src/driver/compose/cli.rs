@@ -22,7 +22,9 @@ impl Compose {
     /// `docker compose` with the operator's files, up to the subcommand.
     pub(super) fn argv(&self, shadow: Option<&Shadow>) -> Vec<String> {
         let mut argv: Vec<String> =
-            ["docker", "compose", "--ansi", "never", "--progress", "plain", "--project-directory"].map(String::from).into();
+            ["docker", "compose", "--ansi", "never", "--progress", "plain", "--project-directory"]
+                .map(String::from)
+                .into();
         argv.push(self.directory.display().to_string());
         let files = match shadow {
             Some(shadow) => shadow.files.clone(),

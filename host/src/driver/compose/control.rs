@@ -92,9 +92,7 @@ impl Compose {
         let Ok(containers) = self.engine.containers(&declaration.name).await else { return false };
         names.iter().all(|name| {
             let held = self.hold(&ServiceRef { platform: self.platform.clone(), name: (*name).to_owned() }).is_set();
-            let still = |container: &&Container| {
-                !matches!(container.state, State::Created | State::Exited)
-            };
+            let still = |container: &&Container| !matches!(container.state, State::Created | State::Exited);
             held && !of_service(&containers, name).iter().any(still)
         })
     }

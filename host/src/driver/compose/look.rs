@@ -53,11 +53,14 @@ impl Compose {
                 if own.is_empty() && self.hold(name).is_set() {
                     return Err(VerbError::Conflict(format!("the service `{name}` is held, and was not started")));
                 }
-                let states = |all: &[Container]| all.iter().map(|c| (c.id.clone(), c.state, c.health)).collect::<Vec<_>>();
+                let states =
+                    |all: &[Container]| all.iter().map(|c| (c.id.clone(), c.state, c.health)).collect::<Vec<_>>();
                 if states(&own) != states(&last) {
                     cx.activity.touch();
                 }
-                if let Some(quiet) = own.iter().find(|container| !stands(container) && container.health != Some(Health::Unhealthy)) {
+                if let Some(quiet) =
+                    own.iter().find(|container| !stands(container) && container.health != Some(Health::Unhealthy))
+                {
                     let tail = self.engine.tail(&quiet.id, 1).await;
                     if tail != heard {
                         cx.activity.touch();
@@ -88,7 +91,10 @@ impl Compose {
                 let all = self.engine.containers(&declaration.name).await?;
                 let newest = of_service(&all, &name.name).into_iter().max_by(|a, b| a.created.cmp(&b.created)).cloned();
                 let Some(container) = newest else {
-                    return Err(VerbError::other("service", format!("the service `{name}` has no container to listen to")));
+                    return Err(VerbError::other(
+                        "service",
+                        format!("the service `{name}` has no container to listen to"),
+                    ));
                 };
                 let from = since.unwrap_or_else(|| container.started.map_or(0, Timestamp::as_second));
                 since = Some(Timestamp::now().as_second());
@@ -196,9 +202,7 @@ fn redactor(declaration: &Declaration) -> Redactor {
 fn stands(container: &Container) -> bool {
     match (container.state, container.health) {
         (State::Running, Some(health)) => health == Health::Healthy,
-        (State::Running, None) => {
-            container.started.is_none_or(|started| since(started) >= STANDS_AFTER)
-        }
+        (State::Running, None) => container.started.is_none_or(|started| since(started) >= STANDS_AFTER),
         _ => container.is_done(),
     }
 }

@@ -126,7 +126,9 @@ impl Compose {
         self.known(&self.declaration().await?, std::slice::from_ref(&one_off.service))?;
         let label = format!("{MARK_LABEL}={}", mark(cx));
         let mut argv = self.argv(None);
-        argv.extend(["run", "--rm", "--no-deps", "--no-TTY", "--quiet-pull", "--pull", "never", "--label"].map(String::from));
+        argv.extend(
+            ["run", "--rm", "--no-deps", "--no-TTY", "--quiet-pull", "--pull", "never", "--label"].map(String::from),
+        );
         argv.extend([label.clone(), one_off.service.clone()]);
         argv.extend(one_off.argv.iter().cloned());
         let config = CommandConfig {
@@ -192,7 +194,9 @@ impl Compose {
         let mark = format!("{}/{}", self.deployment, effect.step);
         if effect.verb == "compose.run" {
             let verdict = self.processes.fence_and_probe(effect).await;
-            if !matches!(verdict, Verdict::Done(_)) && self.remove_labelled(&format!("{MARK_LABEL}={mark}")).await.is_err() {
+            if !matches!(verdict, Verdict::Done(_))
+                && self.remove_labelled(&format!("{MARK_LABEL}={mark}")).await.is_err()
+            {
                 return Verdict::Unknown;
             }
             return verdict;
@@ -252,7 +256,8 @@ impl Compose {
     fn known(&self, declaration: &Declaration, names: &[String]) -> Result<(), VerbError> {
         let there = |name: &String| declaration.services.iter().any(|service| service.name == *name);
         let Some(missing) = names.iter().find(|name| !there(name)) else { return Ok(()) };
-        let known: Vec<String> = declaration.services.iter().map(|s| format!("`{}/{}`", self.platform, s.name)).collect();
+        let known: Vec<String> =
+            declaration.services.iter().map(|s| format!("`{}/{}`", self.platform, s.name)).collect();
         let known = if known.is_empty() { "there is none".into() } else { format!("there is {}", known.join(", ")) };
         Err(VerbError::NotFound(format!("the deployment has no service `{}/{missing}`; {known}", self.platform)))
     }

@@ -88,12 +88,9 @@ async fn ask(helper: &str, registry: &str) -> Option<DockerCredentials> {
     let serveraddress = Some(registry.to_owned());
     Some(match username.as_str() {
         TOKEN_USER => DockerCredentials { identitytoken: Some(secret), serveraddress, ..Default::default() },
-        _ => DockerCredentials {
-            username: Some(username),
-            password: Some(secret),
-            serveraddress,
-            ..Default::default()
-        },
+        _ => {
+            DockerCredentials { username: Some(username), password: Some(secret), serveraddress, ..Default::default() }
+        }
     })
 }
 

@@ -8,7 +8,9 @@ use crate::context::{Site, StepContext};
 use crate::model::*;
 use crate::plan::event::{Effect, Verdict};
 use bollard::models::{CreateImageInfo, ImageInspect};
-use bollard::query_parameters::{CreateImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder};
+use bollard::query_parameters::{
+    CreateImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder,
+};
 use futures::StreamExt;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -76,7 +78,10 @@ impl Images {
         let credentials = credentials::find(engine.config().client.as_deref(), reference).await;
         let ask = async {
             let docker = engine.docker().await?;
-            docker.inspect_registry_image(reference, credentials).await.map_err(|error| registry_error(reference, &error))
+            docker
+                .inspect_registry_image(reference, credentials)
+                .await
+                .map_err(|error| registry_error(reference, &error))
         };
         let answer = cx.activity.watch(self.idle, ask).await?;
         let platforms = answer.platforms.into_iter();

@@ -17,8 +17,8 @@ pub use open::OpenFile;
 pub use service::SERVICE_VARIABLE;
 pub use systemd::{Systemd, drop_in};
 
-use super::process::patterns::{compile, compile_optional, show};
 use super::compose::Compose;
+use super::process::patterns::{compile, compile_optional, show};
 use super::release::Layout;
 use super::{Machine, http};
 use crate::activity::{Activity, Level};

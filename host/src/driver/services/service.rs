@@ -173,10 +173,7 @@ impl Service<'_> {
 
     /// `patience`: how long it may be silent and not run after its start command said that it was started.
     async fn start_commands(
-        &self,
-        activity: &Activity,
-        start: &CommandConfig,
-        patience: Duration,
+        &self, activity: &Activity, start: &CommandConfig, patience: Duration,
     ) -> Result<(), VerbError> {
         let mut launched = match self.launcher()? {
             // Left by a daemon that is gone: a second one beside it would start the service twice.

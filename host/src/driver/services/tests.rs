@@ -140,14 +140,18 @@ async fn a_stop_that_does_not_stop_names_the_service() {
     shop.services.idle = Duration::from_millis(1500);
     let error = shop.services.stop(&shop.cx, &[web()]).await.unwrap_err();
     let error = error.to_string();
-    assert!(error.starts_with("the service `main/web` did not stop, and nothing was heard of it any more:\n"), "{error}");
+    assert!(
+        error.starts_with("the service `main/web` did not stop, and nothing was heard of it any more:\n"),
+        "{error}"
+    );
     assert!(error.ends_with("ready"), "the last that it said: {error}");
     assert!(shop.running().await && shop.hold().is_set());
 }
 
 #[tokio::test]
 async fn a_service_that_ends_after_its_start_command_says_why() {
-    let script = "#!/bin/sh\n[ \"$1\" = start ] && echo 'the store is locked' >> \"$(dirname \"$0\")/web.log\"\nexit \"$2\"\n";
+    let script =
+        "#!/bin/sh\n[ \"$1\" = start ] && echo 'the store is locked' >> \"$(dirname \"$0\")/web.log\"\nexit \"$2\"\n";
     let mut shop = shop(
         |folder| {
             let server = testing::script(&folder.join("shop/brief"), script).display().to_string();

@@ -83,7 +83,8 @@ impl Bench {
             tools: None,
         };
         let scratch = self.folder.path().join("scratch");
-        let driver = Postgres::new(Some(postgres::Server::at(server)), self.vault.clone(), scratch, Duration::from_secs(120));
+        let driver =
+            Postgres::new(Some(postgres::Server::at(server)), self.vault.clone(), scratch, Duration::from_secs(120));
         let context = StepContext {
             deployment: "shop".into(),
             binding: Binding { name: "main".into(), role: Role::Datastore, plugin: "postgres".into() },
