@@ -194,7 +194,7 @@ impl Graph {
             wanted.iter().all(|(key, value)| match (key.as_str(), node.properties.get(key)) {
                 ("kind", _) => node.kind == *value,
                 (_, Some(Value::String(text))) => text == value,
-                (_, Some(other)) => other.to_string() == *value,
+                (_, Some(other)) => serde_json::from_str::<Value>(value).is_ok_and(|value| value == *other),
                 (_, None) => false,
             })
         };
