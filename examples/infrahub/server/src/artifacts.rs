@@ -19,8 +19,13 @@ pub fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= 64 && name.chars().all(fits)
 }
 
-/// Queues it; the job's number.
+/// Queues it; the job's number. An artifact has one job, which is done again.
 pub async fn order(client: &Client, name: &str) -> Result<u64> {
+    let known = client.nodes(JOB, &[("task", TASK), ("artifact", name)]).await?;
+    if let Some(job) = known.first() {
+        client.set(job.id, json!({ "status": "queued" }), json!({})).await?;
+        return Ok(job.id);
+    }
     let properties = json!({ "task": TASK, "artifact": name, "status": "queued" });
     let properties = serde_json::from_value(properties)?;
     client.create(&Node { kind: JOB.into(), properties, edges: Vec::new() }, false).await
@@ -29,9 +34,9 @@ pub async fn order(client: &Client, name: &str) -> Result<u64> {
 /// None: nobody has ever asked for one of this name.
 pub async fn read(client: &Client, storage: &Path, name: &str) -> Result<Option<Value>> {
     let jobs = client.nodes(JOB, &[("task", TASK), ("artifact", name)]).await?;
-    let Some(last) = jobs.iter().map(|job| job.id).max() else { return Ok(None) };
+    let Some(job) = jobs.first().map(|job| job.id) else { return Ok(None) };
     if jobs.iter().any(|job| job.text("status") != "done") {
-        return Ok(Some(json!({ "name": name, "status": "generating", "job": last })));
+        return Ok(Some(json!({ "name": name, "status": "generating", "job": job })));
     }
     let known = client.nodes(ARTIFACT, &[("name", name)]).await?;
     let known = known.first().context("the graph does not know the artifact")?;
@@ -42,16 +47,16 @@ pub async fn read(client: &Client, storage: &Path, name: &str) -> Result<Option<
         bail!("the storage has another artifact `{name}` than the graph");
     }
     let content: Value = serde_json::from_str(&content)?;
-    Ok(Some(json!({ "name": name, "status": "ready", "job": last, "checksum": checksum, "content": content })))
+    Ok(Some(json!({ "name": name, "status": "ready", "job": job, "checksum": checksum, "content": content })))
 }
 
-/// The same graph gives the same file.
-pub async fn generate(client: &Client, storage: &Path, name: &str) -> Result<()> {
+/// The same graph gives the same file. Two `worker`s may be at it at once.
+pub async fn generate(client: &Client, storage: &Path, name: &str, worker: &str) -> Result<()> {
     let tags = client.nodes(TAG, &[]).await?;
     let mut names: Vec<&str> = tags.iter().map(|tag| tag.text("name")).collect();
     names.sort_unstable();
     let content = serde_json::to_string_pretty(&json!({ "artifact": name, "tags": names }))?;
-    put(&storage.join("artifacts"), name, &content).context("the storage")?;
+    put(&storage.join("artifacts"), name, worker, &content).context("the storage")?;
     let checksum = checksum(&content);
     match client.nodes(ARTIFACT, &[("name", name)]).await?.first() {
         Some(known) if known.text("checksum") == checksum => {}
@@ -65,9 +70,9 @@ pub async fn generate(client: &Client, storage: &Path, name: &str) -> Result<()>
 }
 
 /// Whole and durable, or not at all.
-fn put(folder: &Path, name: &str, content: &str) -> Result<()> {
+fn put(folder: &Path, name: &str, worker: &str, content: &str) -> Result<()> {
     fs::create_dir_all(folder)?;
-    let beside = folder.join(format!(".{name}.{}", std::process::id()));
+    let beside = folder.join(format!(".{name}.{worker}"));
     let mut file = File::create(&beside)?;
     file.write_all(content.as_bytes())?;
     file.sync_all()?;

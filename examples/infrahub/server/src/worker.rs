@@ -45,7 +45,7 @@ async fn round(client: &Client, settings: &Settings, release: &Release, name: &s
     client.remember(&format!("{BEATS}{name}"), json!(release.version), BEAT_SECONDS).await?;
     for job in client.nodes(JOB, &[]).await? {
         if is_open(&job) && take(client, &job, name).await? {
-            work(client, settings, &job).await?;
+            work(client, settings, &job, name).await?;
         }
     }
     Ok(())
@@ -68,9 +68,9 @@ async fn take(client: &Client, job: &Found, name: &str) -> Result<bool> {
     client.set(job.id, taken, json!({ "attempt": attempt })).await
 }
 
-async fn work(client: &Client, settings: &Settings, job: &Found) -> Result<()> {
+async fn work(client: &Client, settings: &Settings, job: &Found, name: &str) -> Result<()> {
     match job.text("task") {
-        artifacts::TASK => artifacts::generate(client, &settings.storage, job.text("artifact")).await?,
+        artifacts::TASK => artifacts::generate(client, &settings.storage, job.text("artifact"), name).await?,
         SYNC => {
             for repository in client.nodes("CoreRepository", &[]).await? {
                 let syncs = repository.number("syncs") + 1;
@@ -79,8 +79,10 @@ async fn work(client: &Client, settings: &Settings, job: &Found) -> Result<()> {
         }
         other => bail!("the job {} has a task `{other}`, which nobody knows", job.id),
     }
-    client.set(job.id, json!({ "status": "done", "due": now_ms() + SYNC_MS }), json!({})).await?;
-    if job.text("task") == artifacts::TASK {
+    // Not where it was queued again meanwhile, or taken by another.
+    let ours = json!({ "status": "running", "attempt": job.number("attempt") + 1 });
+    let done = client.set(job.id, json!({ "status": "done", "due": now_ms() + SYNC_MS }), ours).await?;
+    if done && job.text("task") == artifacts::TASK {
         println!("[task-worker] generated the artifact `{}`", job.text("artifact"));
     }
     Ok(())

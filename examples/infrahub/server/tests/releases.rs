@@ -64,7 +64,9 @@ fn a_minor_release_migrates_once_by_a_command() {
     assert_eq!(it.get("/api/config").1, json!({ "version": "1.7.0" }));
     assert_eq!(names(&it), ["red", "green", "blue"]);
     assert_eq!(it.get("/api/schema/summary").1["nodes"]["BuiltinTag"], 3);
+    let jobs = it.export()["created"]["CoreJob"].clone();
     assert_eq!(generate(&it, "tags")["checksum"], before["checksum"]);
+    assert_eq!(it.export()["created"]["CoreJob"], jobs, "an artifact has one job");
 }
 
 #[test]
