@@ -105,6 +105,16 @@ impl Composed {
         engine.image(&reference, Some(&common), scratch_docker::NO_FILES, config);
     }
 
+    /// A base image of the tests, beside the product's own.
+    pub fn mirror(&self, name: &str) {
+        let engine = Engine::shared();
+        let reference = format!("{}/{name}", self.registry());
+        let own = format!("{}/{name}", engine.registry());
+        for arguments in [&["pull", "--quiet", &own][..], &["tag", &own, &reference], &["push", "--quiet", &reference]] {
+            engine.succeed(arguments);
+        }
+    }
+
     /// `docker compose` as the operator would call it, in the project's folder.
     pub fn compose(&self, arguments: &[&str]) -> String {
         let mut compose = Engine::shared().docker();

@@ -1,13 +1,15 @@
 //! What the end-to-end tests are told with: a machine in a folder ([`Machine`]) with one of the example products on it
-//! ([`Site`], [`Graph`], [`Stack`]), the real daemon ([`Daemon`]), and what a user and an operator see of both. Nothing here knows the
+//! ([`Site`], [`Graph`], [`Stack`], [`Evose`], [`Infrahub`]), the real daemon ([`Daemon`]), and what a user and an operator see of both. Nothing here knows the
 //! daemon's code: it edits files, asks the socket, calls `upgradectl`, and reads what lies on the disk. Everything that
 //! goes wrong is a panic that names it.
 
 mod composed;
 mod cut;
 mod daemon;
+mod evose;
 mod graph;
 mod hold;
+mod infrahub;
 mod machine;
 mod power;
 mod programs;
@@ -20,8 +22,10 @@ mod tinker;
 pub use composed::Composed;
 pub use cut::Cut;
 pub use daemon::Daemon;
+pub use evose::Evose;
 pub use graph::{Graph, Install, Role};
 pub use hold::Hold;
+pub use infrahub::Infrahub;
 pub use machine::Machine;
 pub use programs::Programs;
 pub use release::Release;

@@ -9,6 +9,8 @@ pub struct Programs {
     /// Of `decisiongraph`.
     pub mix: PathBuf,
     pub tessallite: PathBuf,
+    pub evose: PathBuf,
+    pub infrahub: PathBuf,
     pub components: PathBuf,
 }
 
@@ -31,6 +33,8 @@ impl Programs {
             "notes",
             "decisiongraph",
             "tessallite",
+            "evose",
+            "infrahub",
             "generic",
             "source",
             "compose",
@@ -48,6 +52,8 @@ impl Programs {
             notes: program("notes"),
             mix: program("mix"),
             tessallite: program("tessallite"),
+            evose: program("evose"),
+            infrahub: program("infrahub"),
             components,
         }
     }

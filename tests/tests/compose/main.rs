@@ -3,6 +3,7 @@
 
 mod back;
 mod machine;
+mod products;
 mod refused;
 mod sweep;
 mod up;
