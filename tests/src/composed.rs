@@ -110,7 +110,8 @@ impl Composed {
         let engine = Engine::shared();
         let reference = format!("{}/{name}", self.registry());
         let own = format!("{}/{name}", engine.registry());
-        for arguments in [&["pull", "--quiet", &own][..], &["tag", &own, &reference], &["push", "--quiet", &reference]] {
+        for arguments in [&["pull", "--quiet", &own][..], &["tag", &own, &reference], &["push", "--quiet", &reference]]
+        {
             engine.succeed(arguments);
         }
     }

@@ -73,13 +73,14 @@ impl Evose {
     }
 
     fn post(&self, path: &str, body: &str) {
-        let token = succeed(Command::new("curl").args(["--silent", "--show-error", "--fail", "--max-time", "20"]).args([
-            "--header",
-            "content-type: application/json",
-            "--data",
-            &format!("{{\"user\":\"admin\",\"password\":\"{ADMIN}\"}}"),
-            &format!("{}/api/login", self.gateway),
-        ]));
+        let token =
+            succeed(Command::new("curl").args(["--silent", "--show-error", "--fail", "--max-time", "20"]).args([
+                "--header",
+                "content-type: application/json",
+                "--data",
+                &format!("{{\"user\":\"admin\",\"password\":\"{ADMIN}\"}}"),
+                &format!("{}/api/login", self.gateway),
+            ]));
         let token: serde_json::Value = serde_json::from_str(&token).expect("a session");
         let token = token["token"].as_str().expect("a token");
         succeed(Command::new("curl").args(["--silent", "--show-error", "--fail", "--max-time", "20"]).args([
@@ -96,14 +97,30 @@ impl Evose {
     /// What is in each store, but for the runs, of which a verification makes one.
     pub fn data(&self) -> String {
         let password = format!("--password={ROOT}");
-        let dump =
-            ["exec", "-T", "mysql", "mariadb-dump", "--user=root", &password, "--skip-comments", "--routines", "--events"];
+        let dump = [
+            "exec",
+            "-T",
+            "mysql",
+            "mariadb-dump",
+            "--user=root",
+            &password,
+            "--skip-comments",
+            "--routines",
+            "--events",
+        ];
         let mysql = self.compose(&[&dump[..], &["--ignore-table-data=evose.runs", "evose"]].concat());
         let mysql: Vec<&str> = mysql.lines().filter(|line| !line.contains("AUTO_INCREMENT=")).collect();
         let dump = ["exec", "-T", "postgres", "pg_dump", "--username=postgres", "evose_kb"];
         let postgres = self.compose(&dump);
         let postgres: Vec<&str> = postgres.lines().filter(|line| !line.contains("restrict")).collect();
-        let files = succeed(Command::new("find").arg(self.file("data/files")).args(["-type", "f", "-exec", "sha256sum", "{}", "+"]));
+        let files = succeed(Command::new("find").arg(self.file("data/files")).args([
+            "-type",
+            "f",
+            "-exec",
+            "sha256sum",
+            "{}",
+            "+",
+        ]));
         format!("{}\n{}\n{files}", mysql.join("\n"), postgres.join("\n"))
     }
 

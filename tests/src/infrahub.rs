@@ -65,8 +65,7 @@ impl Infrahub {
     }
 
     pub fn publish(&self, version: &str) {
-        let config =
-            ImageConfig { env: vec![("INFRAHUB_RELEASE".into(), version.into())], ..ImageConfig::default() };
+        let config = ImageConfig { env: vec![("INFRAHUB_RELEASE".into(), version.into())], ..ImageConfig::default() };
         self.publish_image(&format!("infrahub:{version}"), &config);
     }
 

@@ -5,7 +5,11 @@ use upgraded_tests::{Daemon, Stack, StackInstall};
 
 /// Why there is no plan to 1.5.0.
 fn refusal(stack: &Stack, daemon: &Daemon, what: &str) -> String {
-    let (answer, code) = daemon.upgradectl(&["plan", &stack.name, "--to", "1.5.0"]);
+    refusal_of(stack, daemon, "1.5.0", what)
+}
+
+fn refusal_of(stack: &Stack, daemon: &Daemon, version: &str, what: &str) -> String {
+    let (answer, code) = daemon.upgradectl(&["plan", &stack.name, "--to", version]);
     assert_ne!(code, Some(0), "{what}: {answer:#}");
     answer.to_string()
 }
@@ -29,9 +33,9 @@ fn bad_input_is_named_before_anything_is_touched() {
     let (data, things) = (stack.data(), stack.things());
     let mut daemon = Daemon::start(&stack).settled();
 
-    // It is in the vendor's index and was never pushed.
-    let why = refusal(&stack, &daemon, "a version without images is refused");
-    assert!(why.contains("the registry has no image") && why.contains("/tessallite/model-service:1.5.0"), "{why}");
+    // It is in the vendor's index, and nobody pushes it.
+    let why = refusal_of(&stack, &daemon, "1.5.1", "a version without images is refused");
+    assert!(why.contains("the registry has no image") && why.contains("/tessallite/model-service:1.5.1"), "{why}");
 
     stack.publish("1.5.0");
     let compose = fs::read_to_string(stack.file("compose.yaml")).expect("the project's file");

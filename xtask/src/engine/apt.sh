@@ -47,6 +47,7 @@ packages_of() { # KIND of a base image
   case $1 in
     postgres) echo postgresql-15 postgresql-client-15 ;;
     mariadb) echo mariadb-server mariadb-client mariadb-backup ;;
+    mysql) echo mysql-server ;;
     nginx) echo nginx ;;
     busybox) echo busybox-static ;;
     *) echo "no base image is called \`$1\`" >&2; return 1 ;;

@@ -35,6 +35,7 @@ set -- --change 'ENV PATH=/usr/lib/postgresql/15/bin:/usr/local/sbin:/usr/local/
 case $kind in
   postgres) set -- "$@" --change 'CMD ["postgres"]' --change 'VOLUME /var/lib/postgresql/data' --change 'EXPOSE 5432' ;;
   mariadb) set -- "$@" --change 'CMD ["mariadbd"]' --change 'VOLUME /var/lib/mysql' --change 'EXPOSE 3306' ;;
+  mysql) set -- "$@" --change 'CMD ["mysqld"]' --change 'VOLUME /var/lib/mysql' --change 'EXPOSE 3306' ;;
   nginx)
     mkdir -p "$R"/var/log/nginx "$R"/var/lib/nginx "$R"/etc/nginx/conf.d
     cat > "$R/etc/nginx/nginx.conf" <<'CONF'

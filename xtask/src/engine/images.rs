@@ -4,10 +4,13 @@ use super::own::BASE_SUITE;
 use super::scripts::{FETCH, IMAGE, succeed};
 use anyhow::{Context, Result, bail};
 use scratch_docker::{Engine, Own, registry_has};
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 struct Base {
+    /// Where its packages come from.
+    suite: &'static str,
     kind: &'static str,
     /// As [`Engine::base`] takes it.
     name: &'static str,
@@ -16,11 +19,13 @@ struct Base {
 }
 
 /// Those that take long first, each with one that doesn't.
-const BASES: [Base; 4] = [
-    Base { kind: "mariadb", name: "mariadb:10.11", entry: include_str!("entry-mariadb.sh") },
-    Base { kind: "postgres", name: "postgres:15", entry: include_str!("entry-postgres.sh") },
-    Base { kind: "nginx", name: "nginx:1", entry: "" },
-    Base { kind: "busybox", name: "busybox:1", entry: "" },
+const BASES: [Base; 5] = [
+    // No stable suite has MySQL itself.
+    Base { suite: "sid", kind: "mysql", name: "mysql:9", entry: include_str!("entry-mysql.sh") },
+    Base { suite: BASE_SUITE, kind: "mariadb", name: "mariadb:10.11", entry: include_str!("entry-mariadb.sh") },
+    Base { suite: BASE_SUITE, kind: "postgres", name: "postgres:15", entry: include_str!("entry-postgres.sh") },
+    Base { suite: BASE_SUITE, kind: "nginx", name: "nginx:1", entry: "" },
+    Base { suite: BASE_SUITE, kind: "busybox", name: "busybox:1", entry: "" },
 ];
 
 /// How many are made at a time.
@@ -31,13 +36,14 @@ pub fn recipe() -> String {
     IMAGE.recipe(&BASES.each_ref().map(|base| base.entry))
 }
 
-pub fn kinds() -> [&'static str; 4] {
-    BASES.each_ref().map(|base| base.kind)
-}
-
 /// Fetches the packages of all of them.
 pub fn fetch(own: &Own) -> Result<()> {
-    succeed(FETCH.command(own).arg(BASE_SUITE).args(kinds()), "the packages of the base images")
+    let suites: BTreeSet<&str> = BASES.iter().map(|base| base.suite).collect();
+    for suite in suites {
+        let kinds = BASES.iter().filter(|base| base.suite == suite).map(|base| base.kind);
+        succeed(FETCH.command(own).arg(suite).args(kinds), &format!("the packages of base images out of `{suite}`"))?;
+    }
+    Ok(())
 }
 
 /// Whether the registry and the engine have all of them, whoever made them.
@@ -82,7 +88,7 @@ fn make(engine: &Engine, own: &Own, base: &Base) -> Result<()> {
     let reference = engine.base(base.name);
     eprintln!("making the image {reference}");
     let mut script = IMAGE.command(own);
-    script.args([BASE_SUITE, base.kind, &reference, &base.recipe()]).env("ENTRY", base.entry);
+    script.args([base.suite, base.kind, &reference, &base.recipe()]).env("ENTRY", base.entry);
     succeed(script.envs(engine.environment()), &format!("the image {reference}"))?;
     push(engine, base)
 }

@@ -1,7 +1,7 @@
 //! `docker compose`, asked and told, with nothing of the daemon's environment but where things are.
 
 use super::Compose;
-use super::shadow::Shadow;
+use super::shadow::{self, Shadow};
 use crate::activity::Level;
 use crate::config::EnvironmentValue;
 use crate::context::StepContext;
@@ -86,7 +86,10 @@ impl Compose {
             return Ok(output);
         }
         let said = String::from_utf8_lossy(&output.stderr);
-        Err(VerbError::Invalid(format!("`docker compose {}` refuses: {}", question.join(" "), refusal(&said, shadow))))
+        let files = shadow::named_files(self).iter().map(|file| format!("`{}`", file.display())).collect::<Vec<_>>();
+        let files = if files.is_empty() { "a folder without Compose files".into() } else { files.join(", ") };
+        let why = refusal(&said, shadow);
+        Err(VerbError::Invalid(format!("`docker compose {}` refuses {files}: {why}", question.join(" "))))
     }
 
     /// Does what converges; its lines are the step's.

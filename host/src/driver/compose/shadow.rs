@@ -63,6 +63,17 @@ impl Drop for Shadow {
     }
 }
 
+/// The files that Compose reads, as the operator calls them.
+pub fn named_files(compose: &Compose) -> Vec<PathBuf> {
+    if !compose.config.files.is_empty() {
+        return compose.config.files.clone();
+    }
+    let env_files =
+        if compose.config.env_files.is_empty() { &[PathBuf::from(DOTENV)][..] } else { &compose.config.env_files };
+    let env_files: Vec<PathBuf> = env_files.iter().map(|file| compose.directory.join(file)).collect();
+    default_files(&compose.directory, &compose.directory, &env_files)
+}
+
 /// As Compose finds them: `COMPOSE_FILE`, or the first default with its override.
 fn default_files(directory: &Path, planned: &Path, env_files: &[PathBuf]) -> Vec<PathBuf> {
     for file in env_files {

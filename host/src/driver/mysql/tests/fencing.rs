@@ -74,7 +74,6 @@ async fn nothing_stays_locked_that_the_fence_locked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the tests' engine has no image `base/mysql:9`"]
 async fn nothing_stays_locked_on_mysql() {
     locks_and_gives_back(Flavour::MySql, "fenced").await;
 }

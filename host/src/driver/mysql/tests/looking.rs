@@ -48,7 +48,6 @@ async fn what_is_wrong_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the tests' engine has no image `base/mysql:9`"]
 async fn what_is_wrong_is_named_on_mysql() {
     wrong_is_named(Flavour::MySql, "wrong").await;
 }

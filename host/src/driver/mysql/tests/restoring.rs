@@ -54,7 +54,6 @@ async fn a_saved_database_comes_back_with_all_that_it_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the tests' engine has no image `base/mysql:9`"]
 async fn a_saved_database_comes_back_on_mysql() {
     there_and_back(Flavour::MySql, "back").await;
 }

@@ -59,7 +59,6 @@ async fn manifest_and_bytes_are_of_one_moment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the tests' engine has no image `base/mysql:9`"]
 async fn manifest_and_bytes_are_of_one_moment_on_mysql() {
     saved_while_written(Flavour::MySql, "moment").await;
 }
