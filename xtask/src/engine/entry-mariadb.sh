@@ -18,6 +18,8 @@ database=${MYSQL_DATABASE:-$MARIADB_DATABASE} user=${MYSQL_USER:-$MARIADB_USER}
 password=$(text "${MYSQL_PASSWORD:-$MARIADB_PASSWORD}")
 mariadb-install-db --user=mysql --datadir=$data --auth-root-authentication-method=normal --skip-test-db >/dev/null
 {
+  # Of the machine's own name, and without a password: it would come before the one of everywhere.
+  echo "DROP USER IF EXISTS root@'$(hostname)';"
   echo "ALTER USER root@localhost IDENTIFIED BY $root;"
   echo "CREATE USER root@'%' IDENTIFIED BY $root;"
   echo "GRANT ALL ON *.* TO root@'%' WITH GRANT OPTION;"
