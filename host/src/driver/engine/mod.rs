@@ -3,6 +3,8 @@
 mod container;
 mod credentials;
 pub mod images;
+#[cfg(test)]
+mod tests;
 
 pub use container::{Container, Health, Mount, State};
 
