@@ -59,7 +59,6 @@ async fn tidy(host: &Arc<Host>, entry: &Arc<Entry>) -> Result<(), String> {
     let held: BTreeSet<u64> =
         runs.iter().take(policy.keep_backups as usize).map(|run| run.run).chain(quarantined).chain(committed).collect();
     host.journal.forget_manifests_but_of(&name, &held).map_err(|e| e.to_string())?;
-    let pinned = pinned(host, &held)?;
     let vault = ready.vault.clone();
     let forgotten = tokio::task::spawn_blocking(move || {
         let artifacts = vault.list(&format!("{name}/"))?;
@@ -72,29 +71,8 @@ async fn tidy(host: &Arc<Host>, entry: &Arc<Entry>) -> Result<(), String> {
         if keys.is_empty() { Ok(()) } else { vault.forget(&keys) }
     });
     forgotten.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
-    for (binding, _) in &ready.bound.platforms {
-        let drivers = ready.drivers.get(&(binding.role, binding.name.clone()));
-        if let Some(drivers) = drivers.filter(|drivers| drivers.compose.is_some()) {
-            drivers.images.let_go(|id| pinned.contains(id)).await.map_err(|e| e.to_string())?;
-        }
-    }
     *entry.tidied.lock().expect("no panic holds this lock") = stands;
     Ok(())
-}
-
-/// What the stages of these runs pinned, in their own words.
-fn pinned(host: &Host, runs: &BTreeSet<u64>) -> Result<String, String> {
-    let mut tokens = String::new();
-    for run in runs {
-        for record in host.journal.records(*run).map_err(|e| e.to_string())? {
-            if let Event::Succeeded { step, output: serde_json::Value::String(token), .. } = &record.event
-                && step.contains("-stage-")
-            {
-                tokens.push_str(token);
-            }
-        }
-    }
-    Ok(tokens)
 }
 
 /// What was set aside goes to the vault before it leaves.

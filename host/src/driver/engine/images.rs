@@ -161,19 +161,18 @@ impl Images {
         })
     }
 
-    /// Lets go of what is held for the deployment and isn't to be kept, by its ID: whoever tidies the engine up may take it
-    /// from now on.
-    pub async fn let_go(&self, keep: impl Fn(&str) -> bool) -> Result<(), VerbError> {
+    /// Lets go of every image that is held for the deployment, but for these; what a container runs stays anyway.
+    pub async fn let_go(&self, keep: &[String]) -> Result<(), VerbError> {
         let engine = self.engine()?;
         let docker = engine.docker().await?;
         let filters = HashMap::from([("reference", vec![self.holder()])]);
         let options = ListImagesOptionsBuilder::default().filters(&filters).build();
         for image in docker.list_images(Some(options)).await.map_err(|error| engine.failed(&error))? {
-            if keep(&image.id) {
+            if keep.contains(&image.id) {
                 continue;
             }
             for name in image.repo_tags.iter().filter(|name| name.starts_with(&format!("{}:", self.holder()))) {
-                // Where it is the last name of one that a container runs, it stays.
+                // One that is in use loses the name alone, or is refused: both are as wanted.
                 let _ = docker.remove_image(name, None::<RemoveImageOptions>, None).await;
             }
         }

@@ -3,8 +3,6 @@
 mod container;
 mod credentials;
 pub mod images;
-#[cfg(test)]
-mod tests;
 
 pub use container::{Container, Health, Mount, State};
 
