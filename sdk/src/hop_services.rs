@@ -1,6 +1,6 @@
-//! The services that a hop names, as far as they are one platform's: for plugins of platforms.
+//! The services that a hop names, as far as they are one platform's, and what every platform does with them.
 
-use crate::{Act, Hop, ServiceRef};
+use crate::{Act, Error, Finding, Hop, PlatformHost, Result, ServiceRef};
 
 /// A hop's services on one platform.
 pub struct HopServices {
@@ -55,4 +55,44 @@ fn own<'a>(platform: &str, services: impl IntoIterator<Item = &'a ServiceRef>) -
         }
     }
     own
+}
+
+impl Hop {
+    /// One of its acts, by the number that a platform is called with.
+    pub fn numbered(&self, number: u32) -> Result<&Act> {
+        self.acts.get(number as usize).ok_or_else(|| Error::invalid(format!("the hop has no act {number}")))
+    }
+}
+
+impl PlatformHost {
+    /// Nothing where there is none to stop.
+    pub fn stop(&self, services: &[ServiceRef]) -> Result<()> {
+        if services.is_empty() { Ok(()) } else { self.control().stop(services) }
+    }
+
+    /// Starts them and waits until they are healthy.
+    pub fn start(&self, services: &[ServiceRef], idle_ms: u64) -> Result<()> {
+        if services.is_empty() {
+            return Ok(());
+        }
+        self.control().start(services)?;
+        self.services().wait_healthy(services, idle_ms)?;
+        Ok(())
+    }
+
+    /// A blocker for each that does not run or is not healthy.
+    pub fn do_not_stand(&self, services: &[ServiceRef], idle_ms: u64) -> Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        for service in services {
+            match self.services().wait_healthy(std::slice::from_ref(service), idle_ms) {
+                Ok(_) => {}
+                Err(Error::Cancelled) => return Err(Error::Cancelled),
+                Err(error) => {
+                    let message = format!("`{}` does not stand: {}", service.name, error.text());
+                    findings.push(Finding::blocker(format!("service-{}", service.name), message));
+                }
+            }
+        }
+        Ok(findings)
+    }
 }

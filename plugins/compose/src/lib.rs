@@ -72,8 +72,8 @@ impl Platform for Compose {
 
     fn quiesce(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<()> {
         let named = HopServices::of(&call.binding, hop);
-        services::stop(host, &named.gate)?;
-        services::stop(host, &named.stopped_for_the_change())
+        host.stop(&named.gate)?;
+        host.stop(&named.stopped_for_the_change())
     }
 
     fn apply(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, staged: &str, act: u32) -> Result<()> {
@@ -81,7 +81,7 @@ impl Platform for Compose {
         // On the way back a rebuild runs as an act of a hop that leads to where the old version was.
         let images = if hop.target == pins.target { &pins.images } else { &pins.former };
         pins::point(host, images)?;
-        match services::act(hop, act)? {
+        match hop.numbered(act)? {
             Act::Command(once) => command(host, once),
             Act::Wave(wave) => {
                 services::wave(call, host, wave)?;
@@ -95,13 +95,13 @@ impl Platform for Compose {
 
     fn verify(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, act: Option<u32>) -> Result<Vec<Finding>> {
         match act {
-            Some(act) => match services::act(hop, act)? {
-                Act::Wave(wave) => services::findings(call, host, &services::own(call, &wave.services)),
+            Some(act) => match hop.numbered(act)? {
+                Act::Wave(wave) => host.do_not_stand(&services::own(call, &wave.services), call.settings.idle_ms()),
                 Act::Command(_) => Ok(Vec::new()),
             },
             None => {
                 let named = HopServices::of(&call.binding, hop);
-                let mut findings = services::findings(call, host, &named.behind_the_gate())?;
+                let mut findings = host.do_not_stand(&named.behind_the_gate(), call.settings.idle_ms())?;
                 findings.extend(services::others(host, &named)?);
                 Ok(findings)
             }
@@ -109,7 +109,7 @@ impl Platform for Compose {
     }
 
     fn admit(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<()> {
-        services::start(call, host, &HopServices::of(&call.binding, hop).gate)
+        host.start(&HopServices::of(&call.binding, hop).gate, call.settings.idle_ms())
     }
 
     fn revert(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, staged: &str) -> Result<()> {
@@ -123,7 +123,7 @@ impl Platform for Compose {
         let all = host.compose().services(false)?;
         let names = all.into_iter().map(|service| ServiceRef::new(&call.binding, service.name));
         let behind: Vec<ServiceRef> = names.filter(|name| !named.gate.contains(name)).collect();
-        services::start(call, host, &behind)
+        host.start(&behind, call.settings.idle_ms())
     }
 }
 

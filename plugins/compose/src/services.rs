@@ -2,29 +2,11 @@
 
 use crate::Settings;
 use upgraded_sdk::prelude::*;
-use upgraded_sdk::{Act, Container, ContainerState, HopServices};
-
-pub fn act(hop: &Hop, number: u32) -> Result<&Act> {
-    hop.acts.get(number as usize).ok_or_else(|| Error::invalid(format!("the hop has no act {number}")))
-}
+use upgraded_sdk::{Container, ContainerState, HopServices};
 
 /// Those of a list that are this platform's.
 pub fn own(call: &Call<Settings>, services: &[ServiceRef]) -> Vec<ServiceRef> {
     services.iter().filter(|service| service.platform == call.binding).cloned().collect()
-}
-
-pub fn stop(host: &PlatformHost, services: &[ServiceRef]) -> Result<()> {
-    if services.is_empty() { Ok(()) } else { host.control().stop(services) }
-}
-
-/// Makes them what the files say, starts them, and waits until they stand.
-pub fn start(call: &Call<Settings>, host: &PlatformHost, services: &[ServiceRef]) -> Result<()> {
-    if services.is_empty() {
-        return Ok(());
-    }
-    host.control().start(services)?;
-    host.services().wait_healthy(services, call.settings.idle_ms())?;
-    Ok(())
 }
 
 /// Starts a wave's services, follows those that migrate at start, and waits until all stand. One that rolls is replaced
@@ -33,7 +15,7 @@ pub fn wave(call: &Call<Settings>, host: &PlatformHost, wave: &Wave) -> Result<(
     let services = own(call, &wave.services);
     if wave.rolling {
         for service in &services {
-            start(call, host, std::slice::from_ref(service))?;
+            host.start(std::slice::from_ref(service), call.settings.idle_ms())?;
         }
     } else if !services.is_empty() {
         host.control().start(&services)?;
@@ -61,23 +43,7 @@ pub fn bring_up_to_date(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -
     }
     let declared = host.compose().services(false)?;
     stale.retain(|service| declared.iter().any(|declared| declared.name == service.name));
-    start(call, host, &stale)
-}
-
-/// A blocker for each that does not run or is not healthy.
-pub fn findings(call: &Call<Settings>, host: &PlatformHost, services: &[ServiceRef]) -> Result<Vec<Finding>> {
-    let mut findings = Vec::new();
-    for service in services {
-        match host.services().wait_healthy(std::slice::from_ref(service), call.settings.idle_ms()) {
-            Ok(_) => {}
-            Err(Error::Cancelled) => return Err(Error::Cancelled),
-            Err(error) => {
-                let message = format!("`{}` does not stand: {}", service.name, error.text());
-                findings.push(Finding::blocker(format!("service-{}", service.name), message));
-            }
-        }
-    }
-    Ok(findings)
+    host.start(&stale, call.settings.idle_ms())
 }
 
 /// The name that it was made by stands for another image now.

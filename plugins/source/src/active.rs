@@ -1,6 +1,5 @@
 //! Which release is active, and making another one so.
 
-use crate::services;
 use crate::{Settings, revision};
 use upgraded_sdk::HopServices;
 use upgraded_sdk::prelude::*;
@@ -15,7 +14,7 @@ pub fn ensure(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, staged: &st
     }
     // It is there already, unless somebody tidied up: then it is laid out while the other code still serves.
     host.checkout().prepare(&commit, call.settings.build.as_deref())?;
-    services::stop(host, &HopServices::of(&call.binding, hop).stopped_for_the_change())?;
+    host.stop(&HopServices::of(&call.binding, hop).stopped_for_the_change())?;
     host.checkout().activate(&commit)
 }
 

@@ -79,13 +79,13 @@ impl Platform for Source {
 
     fn quiesce(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<()> {
         let named = HopServices::of(&call.binding, hop);
-        services::stop(host, &named.gate)?;
-        services::stop(host, &named.stopped_for_the_change())
+        host.stop(&named.gate)?;
+        host.stop(&named.stopped_for_the_change())
     }
 
     fn apply(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, staged: &str, act: u32) -> Result<()> {
         active::ensure(call, host, hop, staged, &hop.target)?;
-        match services::act(hop, act)? {
+        match hop.numbered(act)? {
             Act::Command(once) => command(host, once),
             Act::Wave(wave) => services::wave(call, host, hop, wave),
         }
@@ -94,13 +94,13 @@ impl Platform for Source {
     fn verify(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, act: Option<u32>) -> Result<Vec<Finding>> {
         let named = HopServices::of(&call.binding, hop);
         match act {
-            Some(act) => match services::act(hop, act)? {
-                Act::Wave(wave) => services::findings(call, host, &named.own(&wave.services)),
+            Some(act) => match hop.numbered(act)? {
+                Act::Wave(wave) => host.do_not_stand(&named.own(&wave.services), call.settings.idle_ms()),
                 Act::Command(_) => Ok(Vec::new()),
             },
             None => {
                 let mut findings = active::findings(call, host, hop)?;
-                findings.extend(services::findings(call, host, &named.behind_the_gate())?);
+                findings.extend(host.do_not_stand(&named.behind_the_gate(), call.settings.idle_ms())?);
                 Ok(findings)
             }
         }
@@ -108,14 +108,14 @@ impl Platform for Source {
 
     fn admit(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<()> {
         let named = HopServices::of(&call.binding, hop);
-        services::start(call, host, &named.gate)
+        host.start(&named.gate, call.settings.idle_ms())
     }
 
     fn revert(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, staged: &str) -> Result<()> {
         active::ensure(call, host, hop, staged, &hop.source)?;
         let named = HopServices::of(&call.binding, hop);
         services::restart(call, host, &named.rolling)?;
-        services::start(call, host, &named.behind_the_gate())
+        host.start(&named.behind_the_gate(), call.settings.idle_ms())
     }
 }
 
