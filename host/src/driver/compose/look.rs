@@ -16,6 +16,8 @@ use std::time::Duration;
 const POLL: Duration = Duration::from_millis(250);
 /// A service without a health check counts once it has run so long.
 const STANDS_AFTER: Duration = Duration::from_secs(1);
+/// The same where it has ended before.
+const STANDS_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// The engine has started it again so often since we did: it will not stand.
 const RESTARTS: i64 = 2;
 /// One that has run so long since is over it.
@@ -202,7 +204,10 @@ fn redactor(declaration: &Declaration) -> Redactor {
 fn stands(container: &Container) -> bool {
     match (container.state, container.health) {
         (State::Running, Some(health)) => health == Health::Healthy,
-        (State::Running, None) => container.started.is_none_or(|started| since(started) >= STANDS_AFTER),
+        (State::Running, None) => {
+            let enough = if container.restarts > 0 { STANDS_AGAIN_AFTER } else { STANDS_AFTER };
+            container.started.is_none_or(|started| since(started) >= enough)
+        }
         _ => container.is_done(),
     }
 }
