@@ -26,7 +26,7 @@ pub use evose::Evose;
 pub use graph::{Graph, Install, Role};
 pub use hold::Hold;
 pub use infrahub::Infrahub;
-pub use machine::Machine;
+pub use machine::{Machine, succeed};
 pub use programs::Programs;
 pub use release::Release;
 pub use site::{Setup, Site};

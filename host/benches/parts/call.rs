@@ -168,7 +168,7 @@ pub fn environment(folder: &Path) -> Result<Environment> {
         systemd: Systemd::default(),
         leaving: Default::default(),
     };
-    Ok(Environment { machine, vault: Vault::open(&folder.join("vault"), &key)? })
+    Ok(Environment { machine, vault: Vault::open(&folder.join("vault"), &key)?, double: None })
 }
 
 fn context(binding: &Binding) -> StepContext {

@@ -99,6 +99,9 @@ impl Client {
     pub async fn cancel(&self, name: &str, request: &CancelRequest) -> Result<Deployment> {
         self.post(&of(name, "/cancel"), request).await
     }
+    pub async fn rehearse(&self, name: &str, request: &RehearseRequest) -> Result<RehearsalStarted> {
+        self.post(&of(name, "/rehearse"), request).await
+    }
     pub async fn rollback(&self, name: &str, request: &RollbackRequest) -> Result<RollbackAnswer> {
         self.post(&of(name, "/rollback"), request).await
     }

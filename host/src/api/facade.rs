@@ -49,6 +49,8 @@ pub trait Facade: Send + Sync + 'static {
     async fn retry(&self, name: &str, by: &Caller) -> Answer<Deployment>;
     /// Ends a run that touched nothing yet; one that did turns round.
     async fn cancel(&self, name: &str, request: CancelRequest, by: &Caller) -> Answer<Deployment>;
+    /// Takes the way to `to`, or to the file's version, on a throw-away double.
+    async fn rehearse(&self, name: &str, request: RehearseRequest, by: &Caller) -> Answer<RehearsalStarted>;
     async fn rollback(&self, name: &str, request: RollbackRequest, by: &Caller) -> Answer<RollbackAnswer>;
     /// The word on a stuck run.
     async fn decide(&self, name: &str, request: DecideRequest, by: &Caller) -> Answer<Deployment>;

@@ -83,6 +83,13 @@ pub async fn cancel(
     s.facade.cancel(&name?.0, body.0, &by).await.map(Json)
 }
 
+pub async fn rehearse(
+    State(s): State<Shared>, by: By, name: Name, body: Optional<RehearseRequest>,
+) -> Result<Response, ApiError> {
+    let started = s.facade.rehearse(&name?.0, body.0, &by).await?;
+    Ok((StatusCode::ACCEPTED, Json(started)).into_response())
+}
+
 pub async fn rollback(
     State(s): State<Shared>, by: By, name: Name, body: Optional<RollbackRequest>,
 ) -> Result<Response, ApiError> {

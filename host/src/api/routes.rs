@@ -30,6 +30,7 @@ pub fn table() -> Vec<Route> {
         route("POST", "/v1/deployments/{name}/approve", "lets the waiting run begin", post(h::approve)),
         route("POST", "/v1/deployments/{name}/retry", "lifts the quarantine", post(h::retry)),
         route("POST", "/v1/deployments/{name}/cancel", "ends the open run", post(h::cancel)),
+        route("POST", "/v1/deployments/{name}/rehearse", "the way to `to` on a throw-away double", post(h::rehearse)),
         route("POST", "/v1/deployments/{name}/rollback", "back to the version before", post(h::rollback)),
         route("POST", "/v1/deployments/{name}/decide", "the word on a stuck run", post(h::decide)),
         route("GET", "/v1/deployments/{name}/runs", "its runs, newest first; `limit`", get(h::runs_of)),

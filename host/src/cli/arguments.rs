@@ -40,6 +40,7 @@ pub enum Command {
     Status(commands::status::Arguments),
     Releases(commands::releases::Arguments),
     Plan(commands::plan::Arguments),
+    Rehearse(commands::rehearse::Arguments),
     Set(commands::set::Arguments),
     Watch(commands::watch::Arguments),
     History(commands::history::Arguments),

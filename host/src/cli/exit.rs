@@ -46,7 +46,7 @@ impl Exit {
 
     pub fn of_outcome(outcome: &Outcome) -> Self {
         match outcome {
-            Outcome::Committed => Self::Done,
+            Outcome::Committed | Outcome::Rehearsed => Self::Done,
             Outcome::RolledBack(_) | Outcome::Abandoned(_) => Self::Failed,
             Outcome::Refused(_) => Self::Refused,
         }

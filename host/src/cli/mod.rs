@@ -58,6 +58,7 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, F
         Command::Status(arguments) => commands::status::run(&arguments, session).await,
         Command::Releases(arguments) => commands::releases::run(&arguments, session).await,
         Command::Plan(arguments) => commands::plan::run(&arguments, session).await,
+        Command::Rehearse(arguments) => commands::rehearse::run(&arguments, session).await,
         Command::Set(arguments) => commands::set::run(&arguments, session).await,
         Command::Watch(arguments) => commands::watch::run(&arguments, session).await,
         Command::History(arguments) => commands::history::run(&arguments, session).await,

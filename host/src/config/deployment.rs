@@ -161,6 +161,8 @@ pub struct Policy {
     pub window: Vec<Window>,
     pub approve: Approve,
     pub drill: Drill,
+    /// Each upgrade is first taken on a throw-away double.
+    pub rehearse: bool,
     /// Writable stores that may be lost: `path:cache`, `database:scratch`.
     pub disposable: Vec<String>,
     pub keep_backups: u32,

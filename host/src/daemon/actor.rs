@@ -8,12 +8,12 @@ use super::looks::{Ready, failure};
 use super::patience::Waits;
 use super::planning::{Looked, Refused, blockers};
 use crate::api::types::{News, Running, State, StepState};
-use crate::config::SecretCheck;
 use crate::config::edit::line_of;
+use crate::config::{Deployment, SecretCheck};
 use crate::journal::{Quarantine, Record, Refusal, RunRow, digest};
 use crate::model::Failure;
 use crate::pipeline::ledger::{Listener, RunLedger};
-use crate::pipeline::{Ended, Pipeline};
+use crate::pipeline::{Ended, Patience, Pipeline};
 use crate::plan::event::{Event, Outcome};
 use crate::plan::step::Step;
 use crate::plan::{Kind, Plan};
@@ -186,11 +186,12 @@ fn resting(host: &Host, entry: &Entry, wanted: &str, installed: &str) -> State {
     if wanted == installed {
         return State::Idle;
     }
-    match newest(host, entry).and_then(|run| run.outcome) {
+    let runs = host.journal.runs(Some(&entry.name), 20).unwrap_or_default();
+    match runs.into_iter().find(|run| run.kind != "rehearsal").and_then(|run| run.outcome) {
         Some(Outcome::Refused(why) | Outcome::Abandoned(why) | Outcome::RolledBack(why)) => {
             State::Error { message: why, diagnostics: None }
         }
-        Some(Outcome::Committed) | None => State::Idle,
+        Some(Outcome::Committed | Outcome::Rehearsed) | None => State::Idle,
     }
 }
 
@@ -256,6 +257,22 @@ pub async fn begin(host: &Host, entry: &Entry, plan: &Plan) -> Option<Duration> 
 /// Takes an open run to its end, or to the daemon's.
 async fn carry_on(host: &Arc<Host>, entry: &Arc<Entry>, run: u64) -> Result<(), Failure> {
     let plan = Arc::new(host.journal.plan(run).map_err(|e| failure("journal", &e))?);
+    let needed = super::views::needed(&plan.estimates);
+    let patience = |deployment: &Deployment| -> Arc<dyn Patience> {
+        let windows = deployment.policy.window.clone();
+        Arc::new(Waits { host: host.clone(), entry: entry.clone(), run, windows, needed })
+    };
+    if let Ended::Outcome(outcome) = drive(host, entry, run, &plan, patience).await? {
+        finish(host, entry, run, &plan, &outcome);
+    }
+    Ok(())
+}
+
+/// The same, with whatever patience there is to be.
+pub async fn drive(
+    host: &Arc<Host>, entry: &Arc<Entry>, run: u64, plan: &Arc<Plan>,
+    patience: impl FnOnce(&Deployment) -> Arc<dyn Patience>,
+) -> Result<Ended, Failure> {
     let ledger = RunLedger::open(host.journal.clone(), run, listener(host, entry, plan.clone()), None);
     let ledger = Arc::new(ledger.map_err(|e| failure("journal", &e))?);
     if ledger.with(|progress| progress.events()) > 1 {
@@ -269,15 +286,13 @@ async fn carry_on(host: &Arc<Host>, entry: &Arc<Entry>, run: u64) -> Result<(), 
         seen.wanted.get_or_insert_with(|| deployment.version.clone());
         seen.installed.get_or_insert_with(|| plan.from.clone());
     });
-    let windows = deployment.policy.window.clone();
+    let patience = patience(&deployment);
     let vault = host.vault_of_a_run();
     let drivers = host.all_drivers(&deployment, &vault);
     let make = |config: &crate::config::BindingConfig| drivers[&super::looks::key(config)].clone();
     let bound = host.plugins.bind_kept(&deployment, &plan.bindings, make).await.map_err(|e| failure("plugin", &e))?;
     let ready = Ready { deployment, bound: bound.clone(), drivers, vault };
     let hands = Arc::new(RealHands { host: host.clone(), entry: entry.clone(), ready, run });
-    let needed = super::views::needed(&plan.estimates);
-    let patience = Arc::new(Waits { host: host.clone(), entry: entry.clone(), run, windows, needed });
     let sink = {
         let (host, entry) = (host.clone(), entry.clone());
         Arc::new(move |step: &Step| host.sink(&entry, Some(run), Some(step)))
@@ -287,13 +302,7 @@ async fn carry_on(host: &Arc<Host>, entry: &Arc<Entry>, run: u64) -> Result<(), 
     *entry.pipeline.lock().expect("no panic holds this lock") = Some(pipeline.clone());
     let ended = pipeline.drive().await;
     *entry.pipeline.lock().expect("no panic holds this lock") = None;
-    match ended.map_err(|e| failure("journal", &e))? {
-        Ended::Shutdown => Ok(()),
-        Ended::Outcome(outcome) => {
-            finish(host, entry, run, &plan, &outcome);
-            Ok(())
-        }
-    }
+    ended.map_err(|e| failure("journal", &e))
 }
 
 /// Shows how the run ended; what it means was written down with its end.
@@ -302,7 +311,7 @@ fn finish(host: &Host, entry: &Entry, run: u64, plan: &Plan, outcome: &Outcome) 
     let installed = match outcome {
         Outcome::Committed => Some(plan.to.clone()),
         Outcome::RolledBack(_) if plan.kind != Kind::Upgrade => Some(plan.to.clone()),
-        Outcome::RolledBack(_) | Outcome::Refused(_) => Some(plan.from.clone()),
+        Outcome::RolledBack(_) | Outcome::Refused(_) | Outcome::Rehearsed => Some(plan.from.clone()),
         Outcome::Abandoned(_) => None,
     };
     let quarantine = host.journal.quarantined(&entry.name).ok().flatten();
@@ -314,7 +323,7 @@ fn finish(host: &Host, entry: &Entry, run: u64, plan: &Plan, outcome: &Outcome) 
             (None, Outcome::Refused(why) | Outcome::Abandoned(why)) => {
                 State::Error { message: why.clone(), diagnostics: None }
             }
-            (None, Outcome::Committed | Outcome::RolledBack(_)) => State::Idle,
+            (None, Outcome::Committed | Outcome::RolledBack(_) | Outcome::Rehearsed) => State::Idle,
         };
     });
     host.hub.publish(Some(&entry.name), Some(run), News::Finished { outcome: outcome.clone() });

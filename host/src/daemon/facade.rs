@@ -13,11 +13,11 @@ use crate::api::{Answer, Caller, Facade, NoticeStream};
 use crate::config::SecretCheck;
 use crate::journal::{Record, RunRow};
 use crate::phase::hops::old_bytes_key;
-use crate::plan::WayBack;
 use crate::plan::event::Event;
 use crate::plan::next::{Next, Wait, next};
 use crate::plan::state::{Progress as RunProgress, Status};
 use crate::plan::step::Phase;
+use crate::plan::{Plan, WayBack};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -121,7 +121,12 @@ impl Host {
         let (ready, text) = self.look_ready(entry).await?;
         let plan = planning::rollback(&ready, &progress.plan, way, &text).await;
         let plan = plan.map_err(|failure| ApiError::refused(failure.message))?;
-        actor::begin(self, entry, &plan).await;
+        self.begin_now(entry, &plan).await
+    }
+
+    /// The deployment's task takes it from there.
+    async fn begin_now(&self, entry: &Entry, plan: &Plan) -> Answer<u64> {
+        actor::begin(self, entry, plan).await;
         let run = self.journal.runs(Some(&entry.name), 1).map_err(internal)?.pop();
         entry.nudge.notify_one();
         run.filter(|run| run.outcome.is_none()).map(|run| run.run).ok_or_else(|| internal("the run did not begin"))
@@ -252,6 +257,33 @@ impl Facade for Door {
         let why = request.why.unwrap_or_else(|| format!("by {by}"));
         self.tell(&entry, Event::CancelRequested { by: by.to_string(), why })?;
         Ok(self.view(&entry))
+    }
+
+    async fn rehearse(&self, name: &str, request: RehearseRequest, by: &Caller) -> Answer<RehearsalStarted> {
+        let entry = self.known(name)?;
+        if self.todo(&entry).is_some() {
+            return Err(ApiError::conflict(format!("a run of `{name}` is under way; a rehearsal waits for its end")));
+        }
+        let (ready, text) = self.look_ready(&entry).await?;
+        if let Err(why) = super::rehearsal::can_be_rehearsed(&ready.deployment) {
+            return Err(ApiError::refused(why));
+        }
+        let activity = self.activity(&entry);
+        let looked = Host::look(self, &ready, &text, request.to.as_deref(), &activity).await.map_err(refused)?;
+        let (mut plan, findings) = match looked {
+            Looked::Plan { plan, findings } => (plan, findings),
+            Looked::Nothing { installed, .. } => {
+                let why = format!("`{}` runs already; `--to` names another version to rehearse", installed.version);
+                return Err(ApiError::refused(why));
+            }
+        };
+        if let Some(why) = planning::blockers(&findings) {
+            return Err(ApiError::refused(why));
+        }
+        plan.kind = crate::plan::Kind::Rehearsal;
+        tracing::info!(deployment = name, to = plan.to, by = %by, "a rehearsal was asked for");
+        let run = self.begin_now(&entry, &plan).await?;
+        Ok(RehearsalStarted { run, from: plan.from.clone(), to: plan.to.clone() })
     }
 
     async fn rollback(&self, name: &str, request: RollbackRequest, by: &Caller) -> Answer<RollbackAnswer> {

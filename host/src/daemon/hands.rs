@@ -3,6 +3,7 @@
 use super::host::{Entry, Host};
 use super::looks::{Ready, failure};
 use super::planning::Looked;
+use super::rehearsal;
 use crate::activity::Activity;
 use crate::context::{Site, StepContext};
 use crate::driver::Drivers;
@@ -10,12 +11,14 @@ use crate::journal::KeptCopy;
 use crate::model::{BackupRef, Failure, Finding, Role};
 use crate::phase::global_step;
 use crate::phase::hands::Hands;
+use crate::phase::rehearse::VERB as REHEARSAL;
 use crate::plan::aftermath::OUTDATED;
 use crate::plan::event::{Effect, Verdict};
 use crate::plan::step::Step;
-use crate::plan::{FileBack, Kind, Plan, PlannedEdit};
+use crate::plan::{FileBack, Kind, Plan, PlannedEdit, Rehearsed};
 use async_trait::async_trait;
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub struct RealHands {
@@ -99,6 +102,12 @@ impl Hands for RealHands {
         }
     }
 
+    async fn rehearse(
+        &self, cx: &StepContext, plan: &Plan, backups: BTreeMap<String, BackupRef>,
+    ) -> Result<Rehearsed, Failure> {
+        rehearsal::rehearse(&self.host, &self.ready, self.run, cx, plan, backups).await
+    }
+
     async fn put_edits(
         &self, cx: &StepContext, edits: &[PlannedEdit], key: &(dyn for<'a> Fn(usize) -> String + Sync),
     ) -> Result<(), Failure> {
@@ -163,6 +172,9 @@ impl Hands for RealHands {
     }
 
     async fn fence_and_probe(&self, step: &Step, effect: &Effect) -> Verdict {
+        if effect.verb == REHEARSAL {
+            return self.clear_rehearsal(step).await;
+        }
         let product = &self.ready.bound.product.0;
         let role = step.role.unwrap_or(Role::Product);
         let Ok(drivers) = self.drivers(role, step.binding.as_ref().unwrap_or(&product.name)) else {
@@ -175,6 +187,17 @@ impl Hands for RealHands {
 }
 
 impl RealHands {
+    /// Whatever a crash left of a rehearsal goes; it begins anew.
+    async fn clear_rehearsal(&self, step: &Step) -> Verdict {
+        let mut cx = self.ready.context(&self.ready.bound.product.0, &Activity::silent());
+        cx.step = global_step(self.run, &step.id);
+        let Ok(site) = rehearsal::Site::of(&self.host, &self.ready) else { return Verdict::Unknown };
+        match site.clear(&cx).await {
+            Ok(()) => Verdict::NotDone,
+            Err(_) => Verdict::Unknown,
+        }
+    }
+
     /// The first attempt's are the old ones: later ones may find what the first put there.
     async fn keep_old_bytes(&self, cx: &StepContext, edit: &PlannedEdit, key: String) -> Result<(), Failure> {
         let Some(bytes) = self.drivers(Role::Platform, &edit.platform)?.project.raw(cx, &edit.path).await? else {

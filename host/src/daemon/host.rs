@@ -3,6 +3,8 @@
 use super::StartError;
 use super::actor;
 use super::lines::Lines;
+use super::looks::failure;
+use super::rehearsal;
 use crate::activity::{Level, Sign, Sink};
 use crate::api::Hub;
 use crate::api::types::{Deployment as View, LogLine, News, Progress as ProgressView, State};
@@ -10,6 +12,7 @@ use crate::config::{BindingConfig, Deployment, SecretCheck, Settings};
 use crate::driver::services::Systemd;
 use crate::driver::{Drivers, Environment, Machine};
 use crate::journal::{Journal, RunRow};
+use crate::model::Failure;
 use crate::pipeline::Pipeline;
 use crate::plan::step::Step;
 use crate::plugin::Plugins;
@@ -36,6 +39,8 @@ pub struct Host {
     vault: OnceLock<Vault>,
     entries: Mutex<BTreeMap<String, Arc<Entry>>>,
     pub lines: Lines,
+    /// Everything that it does is done on a double.
+    double: Option<rehearsal::Place>,
 }
 
 /// More than a machine has cores: a look waits for repositories and services most of its time.
@@ -67,10 +72,68 @@ pub struct Seen {
     pub gone: bool,
 }
 
+impl Entry {
+    fn new(name: &str, file: PathBuf) -> Self {
+        let seen = Seen {
+            product: None,
+            installed: None,
+            detected_at: None,
+            wanted: None,
+            state: State::Planning,
+            gone: false,
+        };
+        Self {
+            name: name.to_owned(),
+            file,
+            nudge: Notify::new(),
+            seen: Mutex::new(seen),
+            pipeline: Mutex::new(None),
+            tidied: Mutex::new(None),
+        }
+    }
+}
+
 impl Host {
     pub fn open(settings: Settings, stop: CancellationToken) -> Result<Self, StartError> {
-        let journal = Journal::open(&settings.state.join("journal.db"))?;
         let plugins = Plugins::new(settings.plugins.clone(), &settings.state);
+        Self::with(settings, plugins, stop, None)
+    }
+
+    /// A host for one run on a double, in the double's folder, with the deployment's file as it reads there; `run`: the
+    /// number of the run that rehearses, which names what is made.
+    pub async fn of_double(
+        &self, place: rehearsal::Place, text: &str, run: u64, stop: CancellationToken,
+    ) -> Result<(Arc<Self>, Arc<Entry>), Failure> {
+        let folder = place.double.folder.clone();
+        let settings = Settings {
+            deployments: folder.join("deployments"),
+            state: folder.join("state"),
+            vault: folder.join("vault"),
+            vault_key: folder.join("vault.key"),
+            parallel: 1,
+            ..self.settings.clone()
+        };
+        let name = place.double.deployment.clone();
+        let (plugins, text) = (self.plugins.clone(), text.to_owned());
+        let made = tokio::task::spawn_blocking(move || {
+            for made in [&settings.deployments, &settings.state] {
+                std::fs::create_dir_all(made).map_err(|error| failure("rehearsal", &error))?;
+            }
+            let entry = Entry::new(&name, settings.deployments.join(format!("{name}.toml")));
+            std::fs::write(&entry.file, text).map_err(|error| failure("rehearsal", &error))?;
+            Vault::make_key(&settings.vault_key).map_err(|error| failure("vault", &error))?;
+            let host =
+                Self::with(settings, plugins, stop, Some(place)).map_err(|error| failure("rehearsal", &error))?;
+            host.journal.number_from(run).map_err(|error| failure("journal", &error))?;
+            Ok((Arc::new(host), Arc::new(entry)))
+        });
+        made.await.map_err(|error| failure("rehearsal", &error))?
+    }
+
+    fn with(
+        settings: Settings, plugins: Plugins, stop: CancellationToken, double: Option<rehearsal::Place>,
+    ) -> Result<Self, StartError> {
+        let journal = Journal::open(&settings.state.join("journal.db"))?;
         Ok(Self {
             journal,
             plugins,
@@ -82,6 +145,7 @@ impl Host {
             vault: OnceLock::new(),
             entries: Mutex::default(),
             lines: Lines::default(),
+            double,
             settings,
         })
     }
@@ -117,21 +181,7 @@ impl Host {
             return;
         }
         // A new task looks by itself.
-        let entry = Arc::new(Entry {
-            name: name.to_owned(),
-            file: self.settings.deployments.join(format!("{name}.toml")),
-            nudge: Notify::new(),
-            seen: Mutex::new(Seen {
-                product: None,
-                installed: None,
-                detected_at: None,
-                wanted: None,
-                state: State::Planning,
-                gone: false,
-            }),
-            pipeline: Mutex::new(None),
-            tidied: Mutex::new(None),
-        });
+        let entry = Arc::new(Entry::new(name, self.settings.deployments.join(format!("{name}.toml"))));
         entries.insert(name.to_owned(), entry.clone());
         self.tasks.spawn(actor::live(self.clone(), entry));
     }
@@ -170,9 +220,13 @@ impl Host {
         let shown = file.clone();
         let parsed =
             tokio::task::spawn_blocking(move || Deployment::parse(&name, &file, &text, &plugins, secrets)).await;
-        parsed.unwrap_or_else(|error| {
+        let parsed = parsed.unwrap_or_else(|error| {
             Err(crate::config::Diagnostics::of_file(&shown, format!("it could not be read: {error}"), None))
-        })
+        });
+        match &self.double {
+            Some(place) => parsed.map(|deployment| place.instead_of(deployment)),
+            None => parsed,
+        }
     }
 
     pub fn drivers(&self, deployment: &Deployment, binding: &BindingConfig, vault: &Vault) -> Arc<Drivers> {
@@ -182,7 +236,8 @@ impl Host {
             systemd: Systemd::default(),
             leaving: self.stop.clone(),
         };
-        let environment = Environment { machine, vault: vault.clone() };
+        let double = self.double.as_ref().map(|place| place.double.clone());
+        let environment = Environment { machine, vault: vault.clone(), double };
         Arc::new(Drivers::build(deployment, binding, &environment))
     }
 

@@ -33,6 +33,11 @@ impl Host {
 
     pub async fn ready(&self, deployment: Deployment) -> Result<Ready, Failure> {
         let vault = self.open_vault().await?;
+        self.ready_with(deployment, vault).await
+    }
+
+    /// With backups in this vault.
+    pub async fn ready_with(&self, deployment: Deployment, vault: Vault) -> Result<Ready, Failure> {
         let drivers = self.all_drivers(&deployment, &vault);
         let make = |config: &BindingConfig| drivers[&key(config)].clone();
         let bound = self.plugins.bind(&deployment, make).await.map_err(|e| failure("plugin", &e))?;

@@ -12,6 +12,7 @@ mod looks;
 mod outlook;
 mod patience;
 mod planning;
+mod rehearsal;
 mod releases;
 mod requirements;
 mod retention;

@@ -113,6 +113,12 @@ impl Host {
             Ok(edits) => plan.edits = edits,
             Err(failure) => findings.push(Finding::blocker("host", "edits", failure.message)),
         }
+        if plan.policy.rehearse
+            && let Err(why) = super::rehearsal::can_be_rehearsed(&ready.deployment)
+        {
+            let hint = "without `rehearse = true` under `[policy]` it is upgraded unrehearsed";
+            findings.push(Finding::blocker("host", "rehearsal", why).hint(hint));
+        }
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         plan.findings = findings.iter().filter(|f| f.severity != Severity::Blocker).cloned().collect();
         Ok(Looked::Plan { plan: Box::new(plan), findings })
@@ -246,6 +252,7 @@ fn planned_policy(deployment: &Deployment, hops: &[Hop]) -> PlannedPolicy {
         },
         windows: policy.window.iter().map(|window| window.text.clone()).collect(),
         drill: policy.drill,
+        rehearse: policy.rehearse,
         idle_ms: u64::try_from(policy.idle.as_millis()).unwrap_or(u64::MAX),
     }
 }

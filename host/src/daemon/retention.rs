@@ -56,8 +56,14 @@ async fn tidy(host: &Arc<Host>, entry: &Arc<Entry>) -> Result<(), String> {
     }
     let quarantined = host.journal.quarantined(&name).ok().flatten().map(|entry| entry.run);
     let committed = runs.iter().find(|run| run.outcome == Some(Outcome::Committed)).map(|run| run.run);
-    let held: BTreeSet<u64> =
-        runs.iter().take(policy.keep_backups as usize).map(|run| run.run).chain(quarantined).chain(committed).collect();
+    let held: BTreeSet<u64> = runs
+        .iter()
+        .filter(|run| run.kind != "rehearsal")
+        .take(policy.keep_backups as usize)
+        .map(|run| run.run)
+        .chain(quarantined)
+        .chain(committed)
+        .collect();
     host.journal.forget_manifests_but_of(&name, &held).map_err(|e| e.to_string())?;
     let vault = ready.vault.clone();
     let forgotten = tokio::task::spawn_blocking(move || {

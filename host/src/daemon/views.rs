@@ -9,7 +9,7 @@ use crate::plan::event::Event;
 use crate::plan::next::{Next, next};
 use crate::plan::state::{Progress as RunProgress, Status};
 use crate::plan::step::{Phase, Step, Stretch};
-use crate::plan::{Estimates, Plan};
+use crate::plan::{Estimates, Plan, Rehearsed};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -43,13 +43,14 @@ fn is_of(step: &str, phase: Phase) -> bool {
     rest == phase.name() || rest.strip_prefix(phase.name()).is_some_and(|rest| rest.starts_with('-'))
 }
 
-const PHASES: [Phase; 28] = [
+const PHASES: [Phase; 29] = [
     Phase::Stage,
     Phase::BackupAhead,
     Phase::BackupFinal,
     Phase::BackupLate,
     Phase::DrillFinal,
     Phase::Drill,
+    Phase::Rehearse,
     Phase::Recheck,
     Phase::Quiesce,
     Phase::FenceBack,
@@ -100,6 +101,7 @@ fn title(phase: Phase, step: &str) -> String {
         Phase::Stage => of("bring the release here for"),
         Phase::BackupAhead => format!("{} while it serves", of("back up")),
         Phase::Drill | Phase::DrillFinal => format!("{} and compare", of("restore the backup of")),
+        Phase::Rehearse => "rehearse all of it on a throw-away double".into(),
         Phase::Recheck => "detect and check once more".into(),
         Phase::Quiesce => of("shut the gate and stop the writers of"),
         Phase::Fence | Phase::FenceBack => of("fence"),
@@ -217,10 +219,11 @@ pub fn run(journal: &Journal, run: u64) -> Option<Run> {
         Event::Approved { by } => Some(by.clone()),
         _ => None,
     });
+    let rehearsed = rehearsed(&records);
     let times = times(&records);
     let steps = steps.iter().map(|step| run_step(&progress, &times, step)).collect();
     let plan = plan_view(&progress.plan, progress.plan.findings.clone(), &Outlook::default());
-    Some(Run { summary, approved_by, plan, steps, findings, failure, stuck })
+    Some(Run { summary, approved_by, plan, steps, rehearsed, findings, failure, stuck })
 }
 
 fn order_of_first_start(records: &[Record]) -> Vec<String> {
@@ -299,9 +302,19 @@ pub fn estimates(journal: &Journal, deployment: &str) -> Estimates {
         };
         fill(&mut estimates.backup_s, span(&[Phase::BackupAhead], &[Phase::Drill]));
         fill(&mut estimates.downtime_s, span(&[Phase::Quiesce], &[Phase::Admit]));
+        fill(&mut estimates.downtime_s, rehearsed(&records).and_then(|rehearsed| rehearsed.downtime_s));
         fill(&mut estimates.rollback_s, span(&[Phase::Halt], &[Phase::AdmitBack]));
     }
     estimates
+}
+
+fn rehearsed(records: &[Record]) -> Option<Rehearsed> {
+    records.iter().rev().find_map(|record| match &record.event {
+        Event::Succeeded { step, output, .. } if is_of(step, Phase::Rehearse) => {
+            serde_json::from_value(output.clone()).ok()
+        }
+        _ => None,
+    })
 }
 
 /// The room that a window must have: the downtime and a rollback.

@@ -3,15 +3,17 @@
 //! Straight to the granted origin: no redirect is followed, and no proxy of the daemon's environment is used, for nobody
 //! granted those.
 
+use super::compose::Compose;
 use super::process::redact::Redactor;
 use crate::config::secret::{Secret, SecretSource};
 use crate::context::{Site, StepContext};
 use crate::effect::Access;
 use crate::model::*;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Url};
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 const BODY_BYTES: usize = 8 << 20;
@@ -25,6 +27,8 @@ pub struct Http {
     origins: Vec<String>,
     /// By dotted key within the binding's table.
     secrets: BTreeMap<String, SecretSource>,
+    /// In a rehearsal: the doubles that are asked instead of what is published on this machine.
+    doubles: Option<Vec<Arc<Compose>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -54,7 +58,12 @@ pub struct Response {
 
 impl Http {
     pub fn new(origins: Vec<String>, secrets: BTreeMap<String, SecretSource>) -> Self {
-        Self { origins, secrets }
+        Self { origins, secrets, doubles: None }
+    }
+
+    /// What a rehearsal asks never reaches what is live.
+    pub fn instead(self, doubles: Option<Vec<Arc<Compose>>>) -> Self {
+        Self { doubles, ..self }
     }
 
     pub async fn send(&self, cx: &StepContext, request: &Request) -> Result<Response, VerbError> {
@@ -73,9 +82,12 @@ impl Http {
         };
         let place = format!("{method} {}", place(&url));
         let secrets = self.secrets(request)?;
+        let mut headers = headers(request, &secrets)?;
+        let reads = matches!(method, Method::GET | Method::HEAD) && request.secret_headers.is_empty();
+        let url = self.in_double(url, reads, &mut headers).await?;
         let built = client()?
             .request(method, url)
-            .headers(headers(request, &secrets)?)
+            .headers(headers)
             .body(request.body.clone())
             .build()
             .map_err(|error| VerbError::Invalid(format!("`{place}`: {}", why(error))))?;
@@ -88,6 +100,36 @@ impl Http {
                 let answer = answer.unwrap_or_else(|_| Err(VerbError::Unavailable(format!("`{place}` gave no answer in {} ms", timeout.as_millis()))));
                 answer.map(|answer| without(&secrets, answer))
             }
+        }
+    }
+
+    /// What this machine publishes is asked of the double; elsewhere, for example at a vendor's index, a rehearsal only
+    /// reads, and hands over no secret.
+    async fn in_double(&self, mut url: Url, reads: bool, headers: &mut HeaderMap) -> Result<Url, VerbError> {
+        let Some(doubles) = &self.doubles else { return Ok(url) };
+        let (host, port) = (url.host_str().unwrap_or_default().to_owned(), url.port_or_known_default().unwrap_or(0));
+        let local =
+            host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+        for double in doubles.iter().filter(|_| local) {
+            let Some(address) = double.behind(port).await? else { continue };
+            let named = HeaderValue::from_str(&format!("{host}:{port}"));
+            let moved = url.scheme() == "http"
+                && url.set_ip_host(address.ip()).is_ok()
+                && url.set_port(Some(address.port())).is_ok();
+            return match (moved, named) {
+                (true, Ok(named)) => {
+                    headers.insert(HOST, named);
+                    Ok(url)
+                }
+                _ => Err(VerbError::Invalid(format!("`{url}` can't be asked in a rehearsal: only plain `http` can"))),
+            };
+        }
+        match reads {
+            true => Ok(url),
+            false => Err(VerbError::Denied(format!(
+                "`{}` is no address of the double, and a rehearsal changes nothing outside of it",
+                url.origin().ascii_serialization()
+            ))),
         }
     }
 

@@ -26,6 +26,7 @@ use crate::model::Role;
 use crate::plan::event::{Effect, Verdict};
 use crate::vault::Vault;
 use compose::Compose;
+use compose::double::Double;
 use engine::Engine;
 use engine::images::Images;
 use git::Checkout;
@@ -61,6 +62,8 @@ pub struct Machine {
 pub struct Environment {
     pub machine: Machine,
     pub vault: Vault,
+    /// They are a rehearsal's.
+    pub double: Option<Arc<Double>>,
 }
 
 /// The drivers of one binding, built from its grants.
@@ -100,7 +103,7 @@ impl Drivers {
         let processes = Arc::new(Processes::new(commands, layout.clone(), idle, machine.clone()));
         let repository = place.and_then(|place| place.repository.clone());
         let project = Arc::new(Project::new(directory));
-        let projects = projects(deployment, &project, &processes, machine);
+        let projects = projects(deployment, &project, &processes, environment);
         let compose = platform.and_then(|platform| projects.get(&platform.binding.name)).cloned();
         let server = |plugin: fn(&str) -> bool| {
             let server = grants.server.clone().filter(|_| plugin(&binding.binding.plugin));
@@ -123,7 +126,8 @@ impl Drivers {
                 idle,
             ),
             mysql: Mysql::new(server(|plugin| plugin == MYSQL_PLUGIN), vault.clone(), idle),
-            http: Http::new(grants.http.clone(), grants.secrets.clone()),
+            http: Http::new(grants.http.clone(), grants.secrets.clone())
+                .instead(environment.double.as_ref().map(|_| projects.values().cloned().collect())),
         }
     }
 
@@ -159,7 +163,7 @@ fn volumes(grants: &Grants, projects: &BTreeMap<String, Arc<Compose>>) -> BTreeM
 
 /// The Compose projects of the deployment's platforms that have an engine, by platform.
 fn projects(
-    deployment: &Deployment, project: &Arc<Project>, processes: &Arc<Processes>, machine: &Machine,
+    deployment: &Deployment, project: &Arc<Project>, processes: &Arc<Processes>, environment: &Environment,
 ) -> BTreeMap<String, Arc<Compose>> {
     let of = |platform: &BindingConfig| {
         let (name, grants) = (platform.binding.name.clone(), &platform.grants);
@@ -171,8 +175,9 @@ fn projects(
             config: grants.compose.clone(),
             project: project.clone(),
             processes: processes.clone(),
-            machine: machine.clone(),
+            machine: environment.machine.clone(),
             idle: deployment.policy.idle,
+            double: environment.double.clone(),
         });
         Some((name, Arc::new(compose)))
     };

@@ -109,6 +109,7 @@ impl Journal {
         let kind = match plan.kind {
             Kind::Upgrade => "upgrade",
             Kind::Rollback(_) => "rollback",
+            Kind::Rehearsal => "rehearsal",
         };
         let event = Event::Planned { plan: Box::new(plan.clone()) };
         let body = serde_json::to_string(&event).map_err(JournalError::Encode)?;
@@ -129,6 +130,14 @@ impl Journal {
         })?;
         failpoint("record");
         Ok(run)
+    }
+
+    /// The next run has this number.
+    pub fn number_from(&self, run: u64) -> Result<(), JournalError> {
+        self.write(|connection| {
+            connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('runs', ?1)", [run as i64 - 1])
+        })?;
+        Ok(())
     }
 
     /// Durable when it returns. `number` is the event's place; one that is taken is an error.

@@ -95,7 +95,7 @@ pub async fn verify(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Fai
 /// Where the way back leads: a rollback by hand was planned from the hops of the run that it takes back.
 fn old_version(plan: &crate::plan::Plan) -> &str {
     match &plan.kind {
-        Kind::Upgrade => &plan.from,
+        Kind::Upgrade | Kind::Rehearsal => &plan.from,
         Kind::Rollback(_) => &plan.to,
     }
 }

@@ -6,8 +6,9 @@ use crate::context::{Site, StepContext};
 use crate::model::{BackupRef, Failure, Finding};
 use crate::plan::event::{Effect, Verdict};
 use crate::plan::step::Step;
-use crate::plan::{FileBack, Plan, PlannedEdit};
+use crate::plan::{FileBack, Plan, PlannedEdit, Rehearsed};
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 
 #[async_trait]
 pub trait Hands: Send + Sync {
@@ -27,6 +28,12 @@ pub trait Hands: Send + Sync {
 
     /// Leaves nothing of a drill. Converges.
     async fn clear_drill(&self, cx: &StepContext) -> Result<(), Failure>;
+
+    /// Takes the plan's path on a throw-away double with the data of these backups, one for each datastore; nothing of
+    /// it is left. Its failure is that of the double.
+    async fn rehearse(
+        &self, cx: &StepContext, plan: &Plan, backups: BTreeMap<String, BackupRef>,
+    ) -> Result<Rehearsed, Failure>;
 
     /// Keeps the old bytes in the vault under `key` of each edit's number, then puts the new ones in place.
     async fn put_edits(

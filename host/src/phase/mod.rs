@@ -7,6 +7,9 @@ mod downtime;
 mod drill;
 pub mod hands;
 pub mod hops;
+pub mod rehearse;
+
+pub use drill::same;
 
 use crate::activity::Activity;
 use crate::context::{Site, StepContext};
@@ -60,6 +63,7 @@ pub async fn perform(
         Phase::Stage => hops::stage(run, step, &cx).await,
         Phase::BackupAhead | Phase::BackupFinal => backup::live(run, &cx).await,
         Phase::Drill | Phase::DrillFinal => drill::drill(run, step, cx).await,
+        Phase::Rehearse => rehearse::rehearse(run, &cx).await,
         Phase::Recheck => {
             let findings = run.hands.recheck(&run.progress.plan, &run.activity).await?;
             without_blockers(findings)

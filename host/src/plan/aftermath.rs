@@ -24,6 +24,8 @@ impl Aftermath {
         let plan = &progress.plan;
         let settled = |version: &str| Self::Settled { version: version.to_owned() };
         match (outcome, &plan.kind) {
+            // It says nothing of what the file asks for.
+            (_, Kind::Rehearsal) | (Outcome::Rehearsed, _) => Self::LookAgain,
             // A path that rests goes on.
             (Outcome::Committed, _) if wanted(plan) != plan.to => Self::LookAgain,
             // The version line was set back before a rollback by hand began.

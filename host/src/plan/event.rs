@@ -123,6 +123,8 @@ pub enum Decision {
 #[serde(tag = "outcome", content = "why", rename_all = "kebab-case")]
 pub enum Outcome {
     Committed,
+    /// It went well on a double; nothing live was changed.
+    Rehearsed,
     /// Back at the old version; why it turned round.
     RolledBack(String),
     /// Ended before anything was touched.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Bumped with every change of what the journal keeps. A newer one than ours is refused.
-pub const PLAN_SCHEMA: u32 = 1;
+pub const PLAN_SCHEMA: u32 = 2;
 
 /// Everything a run is: its first event. Later steps know nothing else but the recorded outputs of earlier ones.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,6 +45,8 @@ pub enum Kind {
     Upgrade,
     /// By hand, after a run committed: its way back, from its own quiesce.
     Rollback(Box<WayBack>),
+    /// On a throw-away double; nothing live is changed.
+    Rehearsal,
 }
 
 /// What the run that is taken back recorded.
@@ -114,7 +116,21 @@ pub struct PlannedPolicy {
     /// As written; empty: at any time.
     pub windows: Vec<String>,
     pub drill: Drill,
+    /// The whole path on a double before anything is touched.
+    #[serde(default)]
+    pub rehearse: bool,
     pub idle_ms: u64,
+}
+
+/// What a rehearsal found out: the output of its step.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rehearsed {
+    /// All of it, in seconds, with making the double and its data.
+    pub took_s: f64,
+    /// How long users of the double were shut out, in seconds.
+    pub downtime_s: Option<f64>,
+    /// Of the double's own run, in seconds, in their order.
+    pub steps: Vec<(String, f64)>,
 }
 
 /// In seconds, from the last drill and the last runs; none where nothing is known yet.

@@ -1,5 +1,6 @@
 //! What to do next, and nothing else: one pure function that a normal run and a recovery after a crash call alike.
 
+use super::Kind;
 use super::event::{Decision, Outcome};
 use super::state::{Progress, Status, StepState, attempts};
 use super::step::{Phase, Step, Stretch};
@@ -67,11 +68,11 @@ fn forward(progress: &Progress) -> Next {
         let about_to_begin = step.phase == Phase::Recheck && matches!(next, Next::Do { .. });
         return if about_to_begin { waits(progress).map_or(next, Next::Wait) } else { next };
     }
-    if progress.is_upgrade() {
-        Next::Done(Outcome::Committed)
-    } else {
-        Next::Done(Outcome::RolledBack("by the operator, after commit".into()))
-    }
+    Next::Done(match progress.plan.kind {
+        Kind::Upgrade => Outcome::Committed,
+        Kind::Rollback(_) => Outcome::RolledBack("by the operator, after commit".into()),
+        Kind::Rehearsal => Outcome::Rehearsed,
+    })
 }
 
 /// What stands between a staged run and its downtime.

@@ -97,6 +97,7 @@ fn plan(shape: &Shape) -> Plan {
         hops: hops.collect(),
         edits: shape.hops.iter().map(|(_, _, edited)| edited.then(|| edit.clone()).into_iter().collect()).collect(),
         policy: PlannedPolicy {
+            rehearse: false,
             approve: Approve::Never,
             approval_needed: shape.approval,
             windows: if shape.window { vec!["Sat 02:00-06:00 UTC".into()] } else { vec![] },

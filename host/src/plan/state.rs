@@ -3,9 +3,9 @@
 
 mod reading;
 
-use super::Plan;
 use super::event::{Decision, Effect, EffectResult, Event, Outcome, Verdict};
 use super::step::{Phase, Step, Stretch};
+use super::{Kind, Plan};
 use crate::model::Failure;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -325,7 +325,7 @@ impl Progress {
                 if self.turned.is_some() {
                     return Err("the run is on its way back already".into());
                 }
-                if !self.is_upgrade() {
+                if matches!(self.plan.kind, Kind::Rollback(_)) {
                     return Err("this run is a rollback".into());
                 }
                 if self.stretch() == Stretch::Serving {

@@ -13,6 +13,8 @@ pub enum Phase {
     Stage,
     BackupAhead,
     Drill,
+    /// The whole path on a throw-away double.
+    Rehearse,
     /// Detect and preflight once more, in the window.
     Recheck,
     Quiesce,
@@ -49,6 +51,7 @@ impl Phase {
             Self::Stage => "stage",
             Self::BackupAhead => "backup-ahead",
             Self::Drill => "drill",
+            Self::Rehearse => "rehearse",
             Self::Recheck => "recheck",
             Self::Quiesce => "quiesce",
             Self::Fence => "fence",
@@ -104,7 +107,7 @@ impl Phase {
             | Self::Rebuild
             | Self::VerifyBack
             | Self::AdmitBack => Role::Platform,
-            Self::Recheck | Self::Edits | Self::Commit | Self::FilesBack => Role::Product,
+            Self::Rehearse | Self::Recheck | Self::Edits | Self::Commit | Self::FilesBack => Role::Product,
         }
     }
 
@@ -263,21 +266,34 @@ impl Plan {
         match &self.kind {
             Kind::Upgrade => self.upgrade(),
             Kind::Rollback(_) => self.rollback(),
+            Kind::Rehearsal => self.ahead(false, true),
         }
     }
 
-    fn upgrade(&self) -> Vec<Step> {
+    /// What is done while the old version serves.
+    fn ahead(&self, drill: bool, rehearse: bool) -> Vec<Step> {
         let (platforms, datastores) = (self.platforms(), self.datastores());
         let mut steps = Vec::new();
         for hop in 0..self.hops.len() {
             steps.extend(platforms.iter().map(|p| Step::of(Phase::Stage, p).in_hop(hop)));
         }
-        if self.policy.drill != Drill::Off {
-            for datastore in &datastores {
+        for datastore in &datastores {
+            if drill || rehearse {
                 steps.push(Step::of(Phase::BackupAhead, datastore));
+            }
+            if drill {
                 steps.push(Step::of(Phase::Drill, datastore));
             }
         }
+        if rehearse {
+            steps.push(Step::new(Phase::Rehearse, None));
+        }
+        steps
+    }
+
+    fn upgrade(&self) -> Vec<Step> {
+        let (platforms, datastores) = (self.platforms(), self.datastores());
+        let mut steps = self.ahead(self.policy.drill != Drill::Off, self.policy.rehearse);
         steps.push(Step::new(Phase::Recheck, None));
         steps.extend(platforms.iter().map(|p| Step::of(Phase::Quiesce, p)));
         let mut phases = vec![Phase::Fence, Phase::Freeze, Phase::BackupFinal];

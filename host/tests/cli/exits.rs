@@ -30,6 +30,7 @@ fn what_each_code_stands_for() {
         (&["check", "shop"], 3),
         (&["check", "blog"], 0),
         (&["approve", "blog"], 3),
+        (&["rehearse", "blog", "--to", "5.3.0"], 0),
         (&["rollback", "blog"], 4),
         (&["rollback", "blog", "--yes"], 0),
         (&["watch", "blog"], 0),

@@ -126,6 +126,12 @@ impl Facade for Memory {
         now.state = State::Idle;
         Ok(now)
     }
+    async fn rehearse(&self, name: &str, request: RehearseRequest, by: &Caller) -> Answer<RehearsalStarted> {
+        self.one(name)?;
+        self.note(format!("{by}: rehearse {name} {:?}", request.to));
+        let to = request.to.unwrap_or_else(|| "5.2.0".into());
+        Ok(RehearsalStarted { run: 15, from: "5.1.0".into(), to })
+    }
     async fn rollback(&self, name: &str, request: RollbackRequest, by: &Caller) -> Answer<RollbackAnswer> {
         self.one(name)?;
         if request.confirm == Some(7) {

@@ -37,6 +37,7 @@ both!(check_blocked, "check shop");
 both!(approve, "approve shop");
 both!(retry, "retry chat");
 both!(cancel, "cancel wiki --why 'not today'");
+both!(rehearse, "rehearse blog --to 5.3.0");
 both!(rollback_confirmed, "rollback blog --yes");
 both!(rollback_unconfirmed, "rollback blog");
 both!(rollback_of_a_stuck_run, "rollback share");
@@ -130,6 +131,7 @@ fn without_a_daemon() {
 fn help_texts() {
     let screen = Screen::new(std::path::Path::new("/nowhere"));
     assert_snapshot!("help", screen.run("--help"));
+    assert_snapshot!("help_rehearse", screen.run("rehearse --help"));
     assert_snapshot!("help_rollback", screen.run("rollback --help"));
 }
 

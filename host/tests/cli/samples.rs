@@ -179,6 +179,7 @@ fn the_plan() -> Plan {
             approval_needed: true,
             windows: vec!["Sat 02:00-06:00 Europe/Berlin".into()],
             drill: Drill::Ahead,
+            rehearse: false,
             idle_ms: 600_000,
         },
         findings: vec![
@@ -296,6 +297,7 @@ pub fn rolled_back() -> Run {
                 Some(("08:11:01", "08:11:35")),
             ),
         ],
+        rehearsed: None,
         findings: vec![Finding::blocker("product", "health", "the new version does not answer")],
         failure: Some(RunFailure { step: "verify-main".into(), phase: "verify".into(), failure }),
         stuck: None,

@@ -5,6 +5,7 @@ mod back;
 mod machine;
 mod products;
 mod refused;
+mod rehearsal;
 mod sweep;
 mod up;
 

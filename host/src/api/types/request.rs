@@ -39,6 +39,21 @@ pub struct RollbackRequest {
     pub confirm: Option<u64>,
 }
 
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RehearseRequest {
+    /// Null: the file's version.
+    pub to: Option<String>,
+}
+
+/// The rehearsal is a run of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RehearsalStarted {
+    pub run: u64,
+    pub from: String,
+    pub to: String,
+}
+
 /// What a rollback does. 202 when it is begun, 200 when it has to be confirmed first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]

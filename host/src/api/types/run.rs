@@ -2,7 +2,7 @@
 
 use super::{Failure, Finding, Outcome, PlanView, Stuck};
 use crate::activity::Level;
-use crate::plan::Kind;
+use crate::plan::{Kind, Rehearsed};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct RunSummary {
     pub id: u64,
     pub deployment: String,
-    /// `"upgrade"` or `{"rollback": {"of": <run>}}`.
+    /// `"upgrade"`, `"rehearsal"` or `{"rollback": {"of": <run>}}`.
     pub kind: Kind,
     pub from: String,
     pub to: String,
@@ -32,6 +32,8 @@ pub struct Run {
     pub plan: PlanView,
     /// Those of the plan and, after them, those of the way back.
     pub steps: Vec<RunStep>,
+    /// What a rehearsal found out, where the run had one.
+    pub rehearsed: Option<Rehearsed>,
     /// What drill and verify noticed; the preflight's stand in the plan.
     pub findings: Vec<Finding>,
     /// What turned it round or stopped it.

@@ -11,6 +11,7 @@ pub mod init;
 pub mod logs;
 pub mod man;
 pub mod plan;
+pub mod rehearse;
 pub mod releases;
 pub mod retry;
 pub mod rollback;

@@ -30,6 +30,7 @@ fn title(plan: &PlanView, paint: Paint) -> String {
     let what = match &plan.kind {
         Kind::Upgrade => "upgrade".into(),
         Kind::Rollback(way) => format!("rollback of run {}", way.of),
+        Kind::Rehearsal => "rehearsal".into(),
     };
     let title = format!("{}: {what} {} → {}", plan.deployment, plan.from, plan.to);
     let breaking = plan.hops.iter().any(|hop| hop.breaking);

@@ -13,6 +13,7 @@ pub fn brief_outcome(how: &Outcome, paint: Paint) -> String {
     };
     let how = match how {
         Outcome::Committed => Outcome::Committed,
+        Outcome::Rehearsed => Outcome::Rehearsed,
         Outcome::RolledBack(why) => Outcome::RolledBack(brief(why)),
         Outcome::Refused(why) => Outcome::Refused(brief(why)),
         Outcome::Abandoned(why) => Outcome::Abandoned(brief(why)),
@@ -24,6 +25,7 @@ pub fn brief_outcome(how: &Outcome, paint: Paint) -> String {
 pub fn outcome(outcome: &Outcome, paint: Paint) -> String {
     match outcome {
         Outcome::Committed => paint.green("committed"),
+        Outcome::Rehearsed => paint.green("rehearsed"),
         Outcome::RolledBack(why) => format!("{} ({why})", paint.red("rolled back")),
         Outcome::Refused(why) => format!("{} ({why})", paint.yellow("refused")),
         Outcome::Abandoned(why) => format!("{} ({why})", paint.red("abandoned")),
@@ -65,6 +67,7 @@ pub fn run_details(run: &Run, clock: &Clock, paint: Paint, width: Option<usize>)
     let what = match &summary.kind {
         Kind::Upgrade => "upgrade".into(),
         Kind::Rollback(way) => format!("rollback of run {}", way.of),
+        Kind::Rehearsal => "rehearsal".into(),
     };
     let title = format!("run {}: {what} of {}, {} → {}", summary.id, summary.deployment, summary.from, summary.to);
     let mut text = format!("{}\n", paint.bold(&title));
@@ -77,6 +80,10 @@ pub fn run_details(run: &Run, clock: &Clock, paint: Paint, width: Option<usize>)
     }
     if let Some(downtime) = summary.downtime_s {
         line("downtime", duration(downtime));
+    }
+    if let Some(rehearsed) = &run.rehearsed {
+        let waited = rehearsed.downtime_s.map(duration).unwrap_or_else(|| "not".into());
+        line("rehearsed", format!("users would have waited {waited}; it took {}", duration(rehearsed.took_s)));
     }
     if let Some(by) = &run.approved_by {
         line("approved", format!("by {by}"));
@@ -92,6 +99,14 @@ pub fn run_details(run: &Run, clock: &Clock, paint: Paint, width: Option<usize>)
     }
     text += &format!("\n{}\n", paint.bold("Steps"));
     text += &steps(&run.steps, clock, paint, width);
+    if let Some(rehearsed) = &run.rehearsed {
+        text += &format!("\n{}\n", paint.bold("In the rehearsal"));
+        let mut table = Table::plain([Column::Cut, Column::Whole]);
+        for (title, seconds) in &rehearsed.steps {
+            table.row([format!("  {title}"), duration(*seconds)]);
+        }
+        text += &format!("{}\n", table.render(width).trim_end());
+    }
     let later = run.findings.iter().filter(|finding| !run.plan.findings.contains(finding));
     let noticed: Vec<_> = run.plan.findings.iter().chain(later).cloned().collect();
     if !noticed.is_empty() {

@@ -19,6 +19,7 @@ impl Default for Policy {
             window: Vec::new(),
             approve: Approve::Breaking,
             drill: Drill::Ahead,
+            rehearse: false,
             disposable: Vec::new(),
             keep_backups: KEEP_BACKUPS,
             keep_frozen: KEEP_FROZEN,
@@ -45,6 +46,7 @@ impl Reading<'_, '_> {
             default.drill,
             &[("ahead", Drill::Ahead), ("final", Drill::Final), ("off", Drill::Off)],
         );
+        let rehearse = table.take("rehearse").map_or(Some(default.rehearse), |item| item.boolean(self.report));
         let disposable = table.take("disposable").map_or(Some(default.disposable), |item| self.disposable(&item));
         let keep_backups = match table.take("keep-backups") {
             None => Some(u64::from(default.keep_backups)),
@@ -57,6 +59,7 @@ impl Reading<'_, '_> {
             window: window?,
             approve: approve?,
             drill: drill?,
+            rehearse: rehearse?,
             disposable: disposable?,
             keep_backups: u32::try_from(keep_backups?).ok()?,
             keep_frozen: keep_frozen?,

@@ -5,9 +5,13 @@ use super::shadow::{self, Shadow};
 use crate::activity::Level;
 use crate::config::EnvironmentValue;
 use crate::context::StepContext;
-use crate::driver::process::{self, MARK_VARIABLE, end_marked as end_processes, mark};
+use crate::driver::durable;
+use crate::driver::process::{self, MARK_VARIABLE, end_marked as end_processes, io_error, mark};
+use crate::effect::hex;
 use crate::model::VerbError;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -19,13 +23,20 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 const KEPT_LINES: usize = 12;
 
 impl Compose {
-    /// `docker compose` with the operator's files, up to the subcommand.
-    pub(super) fn argv(&self, shadow: Option<&Shadow>) -> Vec<String> {
-        let mut argv: Vec<String> =
-            ["docker", "compose", "--ansi", "never", "--progress", "plain", "--project-directory"]
-                .map(String::from)
-                .into();
-        argv.push(self.directory.display().to_string());
+    /// `docker compose` with the operator's files, up to the subcommand; in a double, with what is left of them.
+    pub(super) async fn argv(&self, shadow: Option<&Shadow>) -> Result<Vec<String>, VerbError> {
+        let Some(double) = &self.double else { return Ok(self.named(shadow)) };
+        let text = double.of(self.rendered(shadow).await?)?.to_string();
+        let file = double.folder.join(format!("rendered-{}.json", hex(&Sha256::digest(&text)[..8])));
+        durable::write(&file, text.as_bytes()).map_err(io_error("write the double's configuration"))?;
+        let mut argv = compose(&self.directory);
+        argv.extend(["--file".into(), file.display().to_string(), "--project-name".into(), double.project.clone()]);
+        Ok(argv)
+    }
+
+    /// With the files that the operator named.
+    pub(super) fn named(&self, shadow: Option<&Shadow>) -> Vec<String> {
+        let mut argv = compose(&self.directory);
         let files = match shadow {
             Some(shadow) => shadow.files.clone(),
             None => self.config.files.iter().map(|file| self.directory.join(file)).collect(),
@@ -75,7 +86,12 @@ impl Compose {
     }
 
     pub(super) async fn answer(&self, shadow: Option<&Shadow>, question: &[&str]) -> Result<Output, VerbError> {
-        let mut argv = self.argv(shadow);
+        self.answer_of(self.argv(shadow).await?, shadow, question).await
+    }
+
+    pub(super) async fn answer_of(
+        &self, mut argv: Vec<String>, shadow: Option<&Shadow>, question: &[&str],
+    ) -> Result<Output, VerbError> {
         argv.extend(question.iter().map(|word| (*word).to_owned()));
         let mut command = self.process(&argv, None);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -130,6 +146,13 @@ impl Compose {
         command.stdin(Stdio::null()).process_group(0).kill_on_drop(true);
         command
     }
+}
+
+fn compose(directory: &Path) -> Vec<String> {
+    let mut argv: Vec<String> =
+        ["docker", "compose", "--ansi", "never", "--progress", "plain", "--project-directory"].map(String::from).into();
+    argv.push(directory.display().to_string());
+    argv
 }
 
 /// Clients that a daemon which is gone left at work.

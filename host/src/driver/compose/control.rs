@@ -25,7 +25,7 @@ impl Compose {
         let services: Vec<String> = names.iter().map(|name| name.name.clone()).collect();
         let declaration = self.declaration().await?;
         self.known(&declaration, &services)?;
-        let mut argv = self.argv(None);
+        let mut argv = self.argv(None).await?;
         argv.extend(["up", "--detach", "--no-deps", "--no-build", "--pull", "never"].map(String::from));
         argv.extend(services.iter().cloned());
         let work = async {

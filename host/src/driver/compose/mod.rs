@@ -7,13 +7,14 @@
 mod cli;
 mod control;
 mod declared;
+pub mod double;
 mod look;
 mod shadow;
 
 pub use declared::{Declared, DeclaredMount};
 
 use super::Machine;
-use super::engine::{Container, Engine};
+use super::engine::{Container, Engine, State};
 use super::process::{NamedCommand, Processes, mark};
 use super::project::Project;
 use crate::config::{CommandConfig, ComposeConfig};
@@ -22,7 +23,9 @@ use crate::model::*;
 use crate::plan::event::{Effect, Verdict};
 use bollard::query_parameters::{ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveVolumeOptions};
 use declared::Declaration;
+use double::Double;
 use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +46,8 @@ pub struct Compose {
     processes: Arc<Processes>,
     machine: Machine,
     idle: Duration,
+    /// It is a rehearsal's: nothing of the files is done but what is left of them there.
+    double: Option<Arc<Double>>,
 }
 
 /// What a [`Compose`] is built with.
@@ -56,6 +61,7 @@ pub struct Parts {
     pub processes: Arc<Processes>,
     pub machine: Machine,
     pub idle: Duration,
+    pub double: Option<Arc<Double>>,
 }
 
 /// A container of the project, and whether it is what the files say.
@@ -80,8 +86,9 @@ pub struct OneOff {
 
 impl Compose {
     pub fn new(parts: Parts) -> Self {
-        let Parts { platform, deployment, engine, directory, config, project, processes, machine, idle } = parts;
-        Self { platform, deployment, engine, directory, config, project, processes, machine, idle }
+        let Parts { platform, deployment, engine, directory, config, project, processes, machine, idle, double } =
+            parts;
+        Self { platform, deployment, engine, directory, config, project, processes, machine, idle, double }
     }
 
     pub fn engine(&self) -> &Arc<Engine> {
@@ -125,7 +132,7 @@ impl Compose {
         self.changeable(cx, "compose.run")?;
         self.known(&self.declaration().await?, std::slice::from_ref(&one_off.service))?;
         let label = format!("{MARK_LABEL}={}", mark(cx));
-        let mut argv = self.argv(None);
+        let mut argv = self.argv(None).await?;
         argv.extend(
             ["run", "--rm", "--no-deps", "--no-TTY", "--quiet-pull", "--pull", "never", "--label"].map(String::from),
         );
@@ -154,7 +161,7 @@ impl Compose {
         cx.effects.may_change("compose.build")?;
         let files = self.project.overlaid();
         let shadow = if files.is_empty() { None } else { Some(shadow::Shadow::make(self, cx, files)?) };
-        let mut argv = self.argv(shadow.as_ref());
+        let mut argv = self.argv(shadow.as_ref()).await?;
         argv.push("build".into());
         argv.extend(services.iter().cloned());
         let work = self.command(cx, &argv, "build the images");
@@ -262,12 +269,78 @@ impl Compose {
         Err(VerbError::NotFound(format!("the deployment has no service `{}/{missing}`; {known}", self.platform)))
     }
 
+    /// What `docker compose config` says of the files, of a double's as they are.
+    async fn rendered(&self, shadow: Option<&shadow::Shadow>) -> Result<serde_json::Value, VerbError> {
+        let output = self.answer_of(self.named(shadow), shadow, &["config", "--format", "json"]).await?;
+        serde_json::from_slice(&output.stdout).map_err(|error| {
+            VerbError::other("compose", format!("what `docker compose config` says can't be read: {error}"))
+        })
+    }
+
+    /// The same, of the files as they are.
+    pub async fn configuration(&self) -> Result<serde_json::Value, VerbError> {
+        self.rendered(None).await
+    }
+
+    /// Removes everything that Compose made for a project, data included. Converges.
+    pub async fn discard(&self, project: &str) -> Result<(), VerbError> {
+        self.remove_labelled(&format!("{}={project}", super::engine::PROJECT_LABEL)).await?;
+        for resource in self.resources_of(project).await? {
+            self.remove_resource(&resource).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes every container and volume of the project without starting anything.
+    pub async fn create(&self, cx: &StepContext) -> Result<(), VerbError> {
+        self.changeable(cx, "compose.create")?;
+        let mut argv = self.argv(None).await?;
+        argv.extend(["create", "--no-build", "--pull", "never"].map(String::from));
+        let work = self.command(cx, &argv, "make the containers");
+        cx.effects.perform("compose.create", &(), "", true, work).await
+    }
+
+    /// Starts all of the project in the files' own order.
+    pub async fn up(&self, cx: &StepContext) -> Result<(), VerbError> {
+        self.changeable(cx, "compose.up")?;
+        let mut argv = self.argv(None).await?;
+        argv.extend(["up", "--detach", "--no-build", "--pull", "never"].map(String::from));
+        let work = cx.activity.watch(self.idle, self.command(cx, &argv, "start the services"));
+        cx.effects.perform("compose.up", &(), "", true, work).await
+    }
+
+    /// Where a service listens that the files publish on this port of the machine; none: no service is published there.
+    pub async fn behind(&self, port: u16) -> Result<Option<SocketAddr>, VerbError> {
+        let rendered = self.rendered(None).await?;
+        let project = rendered["name"].as_str().unwrap_or_default();
+        for (name, service) in rendered["services"].as_object().into_iter().flatten() {
+            for published in service["ports"].as_array().into_iter().flatten() {
+                if published["published"].as_str() != Some(&port.to_string()) {
+                    continue;
+                }
+                let target = published["target"].as_u64().and_then(|port| u16::try_from(port).ok());
+                let containers = self.engine.containers(project).await?;
+                let mut running =
+                    of_service(&containers, name).into_iter().filter(|container| container.state == State::Running);
+                let address = running.find_map(|container| container.addresses.first().copied());
+                return match (address, target) {
+                    (Some(address), Some(target)) => Ok(Some(SocketAddr::new(address, target))),
+                    _ => Err(VerbError::Unavailable(format!("`{name}`, published on port {port}, does not run"))),
+                };
+            }
+        }
+        Ok(None)
+    }
+
     async fn declaration(&self) -> Result<Declaration, VerbError> {
         self.declaration_of(None).await
     }
 
     async fn declaration_of(&self, shadow: Option<&shadow::Shadow>) -> Result<Declaration, VerbError> {
-        let text = self.asked(shadow, &["config", "--format", "json"]).await?;
+        let text = match &self.double {
+            Some(double) => double.of(self.rendered(shadow).await?)?.to_string().into_bytes(),
+            None => self.asked(shadow, &["config", "--format", "json"]).await?,
+        };
         Declaration::read(&text)
     }
 

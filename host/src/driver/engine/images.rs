@@ -179,6 +179,26 @@ impl Images {
         Ok(())
     }
 
+    /// Removes the names that fit.
+    pub async fn discard(&self, pattern: &str) -> Result<(), VerbError> {
+        let engine = self.engine()?;
+        let docker = engine.docker().await?;
+        let filters = HashMap::from([("reference", vec![pattern.to_owned()])]);
+        let options = ListImagesOptionsBuilder::default().filters(&filters).build();
+        for image in docker.list_images(Some(options)).await.map_err(|error| engine.failed(&error))? {
+            let begins = pattern.trim_end_matches('*');
+            for name in image.repo_tags.iter().filter(|name| name.starts_with(begins)) {
+                let _ = docker.remove_image(name, None::<RemoveImageOptions>, None).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go of every image that is held for another deployment, as [`Images::let_go`] does for this one.
+    pub async fn let_go_of(&self, deployment: &str) -> Result<(), VerbError> {
+        Self::new(self.engine.clone(), deployment, self.idle).let_go(&[]).await
+    }
+
     fn holder(&self) -> String {
         let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
         format!("upgraded/{}", self.deployment.chars().map(plain).collect::<String>())

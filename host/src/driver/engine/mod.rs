@@ -90,6 +90,12 @@ impl Engine {
         }
     }
 
+    /// Where the engine keeps images and volumes.
+    pub async fn folder(&self) -> Result<PathBuf, VerbError> {
+        let info = self.docker().await?.info().await.map_err(|error| self.failed(&error))?;
+        Ok(info.docker_root_dir.unwrap_or_else(|| "/var/lib/docker".into()).into())
+    }
+
     /// Where a named volume's data lies on this machine.
     pub async fn folder_of_volume(&self, name: &str) -> Result<PathBuf, VerbError> {
         let found = self.docker().await?.inspect_volume(name).await;

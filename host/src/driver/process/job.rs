@@ -229,6 +229,12 @@ pub async fn end_marked(mark: &str) {
     proc::end_all(GRACE, || proc::with_environment(MARK_VARIABLE, mark)).await;
 }
 
+/// Ends whatever carries the mark of any step of a deployment.
+pub async fn end_marked_of(deployment: &str) {
+    let marks = format!("{deployment}/");
+    proc::end_all(GRACE, || proc::with_environment_beginning(MARK_VARIABLE, &marks)).await;
+}
+
 fn spawn(program: &Path, folder: &Path) -> Result<tokio::process::Child, VerbError> {
     super::launch::keep_descriptors();
     let mut command = std::process::Command::new(program);

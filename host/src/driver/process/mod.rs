@@ -18,7 +18,7 @@ mod tests;
 
 pub use account::Account;
 pub use folder::MARK_VARIABLE;
-pub use job::{NO_SUCCESS, end_marked};
+pub use job::{NO_SUCCESS, end_marked, end_marked_of};
 pub use launch::{Launch, Secrets, surroundings};
 pub use supervisor::run_job;
 

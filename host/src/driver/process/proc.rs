@@ -51,9 +51,19 @@ pub fn boot_id() -> String {
 /// Every running process whose environment has `variable=value`.
 pub fn with_environment(variable: &str, value: &str) -> Vec<Identity> {
     let wanted = format!("{variable}={value}");
+    with_entry(|entry| entry == wanted.as_bytes())
+}
+
+/// The same, where the value begins so.
+pub fn with_environment_beginning(variable: &str, value: &str) -> Vec<Identity> {
+    let wanted = format!("{variable}={value}");
+    with_entry(|entry| entry.starts_with(wanted.as_bytes()))
+}
+
+fn with_entry(wanted: impl Fn(&[u8]) -> bool) -> Vec<Identity> {
     let carries = |pid: &i32| {
         fs::read(format!("/proc/{pid}/environ"))
-            .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes()))
+            .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(&wanted))
     };
     alive(all().into_iter().filter(carries))
 }

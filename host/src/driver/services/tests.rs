@@ -68,6 +68,7 @@ fn deployment(folder: &Path, platform: Grants) -> Deployment {
             window: vec![],
             approve: Approve::Never,
             drill: Drill::Off,
+            rehearse: false,
             disposable: vec![],
             keep_backups: 1,
             keep_frozen: Duration::from_secs(1),

@@ -176,6 +176,11 @@ pub fn properties(entry: &Entry) -> Result<Properties, VerbError> {
     })
 }
 
+pub fn properties_of(path: &Path) -> Result<Properties, VerbError> {
+    let metadata = path.symlink_metadata().at("reading", path)?;
+    properties(&Entry { relative: PathBuf::new(), path: path.to_owned(), metadata })
+}
+
 /// Owner first: a change of owner drops set-user-id and capabilities. The time last: everything else changes it.
 pub fn settle(path: &Path, properties: &Properties, link: bool) -> Result<(), VerbError> {
     if owners_count() {

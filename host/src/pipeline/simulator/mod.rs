@@ -34,6 +34,7 @@ struct Story {
     repeatable: bool,
     strict_schema: bool,
     drill: Drill,
+    rehearse: bool,
     expected: Expected,
 }
 
@@ -55,6 +56,7 @@ fn story() -> Story {
         repeatable: true,
         strict_schema: true,
         drill: Drill::Ahead,
+        rehearse: false,
         expected: Expected::Committed,
     }
 }
@@ -69,6 +71,7 @@ fn stories() -> Vec<Story> {
         Story { can_freeze: false, ..story() },
         Story { drill: Drill::Final, ..story() },
         Story { drill: Drill::Off, stores: vec![], ..story() },
+        Story { drill: Drill::Off, rehearse: true, ..story() },
         Story { repeatable: false, expected: Expected::Either, ..story() },
         back(MigrationFails),
         Story { can_freeze: false, ..back(MigrationFails) },
@@ -138,6 +141,7 @@ fn plan(story: &Story) -> Plan {
             approval_needed: false,
             windows: vec![],
             drill: story.drill,
+            rehearse: story.rehearse,
             idle_ms: 1000,
         },
         findings: vec![],

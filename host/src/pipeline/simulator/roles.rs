@@ -6,9 +6,10 @@ use crate::context::{Site, StepContext};
 use crate::model::*;
 use crate::phase::hands::Hands;
 use crate::plan::event::{Effect, Verdict};
-use crate::plan::{FileBack, Plan, PlannedEdit};
+use crate::plan::{FileBack, Plan, PlannedEdit, Rehearsed};
 use crate::plugin::roles::*;
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -248,6 +249,13 @@ impl Hands for Sim {
     async fn check_backup(&self, _: &StepContext, backup: &BackupRef) -> Result<(), Failure> {
         assert!(self.world.lock().unwrap().vault.contains_key(&backup.artifacts[0]));
         Ok(())
+    }
+    async fn rehearse(
+        &self, _: &StepContext, _: &Plan, backups: BTreeMap<String, BackupRef>,
+    ) -> Result<Rehearsed, Failure> {
+        let world = self.world.lock().unwrap();
+        assert!(backups.values().all(|backup| world.vault.contains_key(&backup.artifacts[0])));
+        Ok(Rehearsed::default())
     }
     fn keep_manifest(&self, manifest: &str) -> Result<String, Failure> {
         let digest = crate::journal::digest(manifest);

@@ -160,6 +160,7 @@ fn deployment(root: &Path, what: &str, with: &str) -> Deployment {
             window: Vec::new(),
             approve: Approve::Never,
             drill: Drill::Ahead,
+            rehearse: false,
             disposable: Vec::new(),
             keep_backups: 1,
             keep_frozen: Duration::ZERO,

@@ -84,6 +84,7 @@ impl Machine {
             project: Arc::new(Project::new(Some(folder.path().to_owned()))),
             processes: Arc::new(Processes::new(BTreeMap::new(), None, Duration::from_secs(60), machine.clone())),
             machine,
+            double: None,
             idle: Duration::from_secs(60),
         });
         Self { folder, project: Arc::new(project), ready: Default::default(), _containers: containers }

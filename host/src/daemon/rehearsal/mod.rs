@@ -1,0 +1,273 @@
+//! The rehearsal: an ordinary run on a throw-away double of the deployment. A host of its own, with a journal and a vault
+//! of its own, plans and takes the path; what differs is where everything lies ([`Site`]) and that nothing of it stays.
+
+mod copy;
+mod site;
+
+use super::actor;
+use super::host::{Entry, Host};
+use super::looks::{Ready, failure};
+use super::planning::{Looked, blockers};
+use super::views;
+use crate::activity::{Activity, Level};
+use crate::api::types::{News, StepState};
+use crate::config::{Deployment, SecretCheck};
+use crate::context::StepContext;
+use crate::driver::Drivers;
+use crate::effect::Effects;
+use crate::model::{BackupRef, Binding, Failure, Origin, Role, ServiceRef, VerbError};
+use crate::phase::same;
+use crate::pipeline::{Ended, Parked, Patience};
+use crate::plan::event::Outcome;
+use crate::plan::{Plan, Rehearsed};
+use async_trait::async_trait;
+use futures::StreamExt;
+pub use site::{Place, Site};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// A fresh server may turn connections away for so long after it is healthy.
+const SERVER_WITHIN: Duration = Duration::from_secs(60);
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+/// Or why there can't be a double of it.
+pub fn can_be_rehearsed(deployment: &Deployment) -> Result<(), String> {
+    let [platform] = &deployment.platforms[..] else {
+        return Err("a rehearsal needs a deployment with one platform".into());
+    };
+    if platform.grants.engine.is_none() {
+        let plugin = &platform.binding.plugin;
+        return Err(format!("there is no throw-away double of the platform `{plugin}`: only of one with an `engine`"));
+    }
+    for datastore in &deployment.datastores {
+        if let Some(server) = datastore.grants.server.as_ref().filter(|server| server.service.is_none()) {
+            return Err(format!(
+                "the server of `{}` at `{}` is no service of the project, so that there is no double of it; \
+                 `server.service` names one that is",
+                datastore.binding.name, server.host
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Takes the plan's path on a double with the data of the backups. Leaves nothing of it, however it ends.
+pub async fn rehearse(
+    host: &Host, ready: &Ready, run: u64, cx: &StepContext, plan: &Plan, backups: BTreeMap<String, BackupRef>,
+) -> Result<Rehearsed, Failure> {
+    can_be_rehearsed(&ready.deployment).map_err(|why| failure("rehearsal", &why))?;
+    let began = Instant::now();
+    let site = Site::of(host, ready)?;
+    site.clear(cx).await?;
+    let outcome = play(host, ready, &site, run, cx, plan, backups).await;
+    let cleared = site.clear(cx).await;
+    let rehearsed = outcome?;
+    cleared?;
+    Ok(Rehearsed { took_s: began.elapsed().as_secs_f64(), ..rehearsed })
+}
+
+async fn play(
+    host: &Host, ready: &Ready, site: &Site, run: u64, cx: &StepContext, plan: &Plan,
+    backups: BTreeMap<String, BackupRef>,
+) -> Result<Rehearsed, Failure> {
+    let activity = &cx.activity;
+    activity.line(Level::Info, "rehearsal: makes the double");
+    site.has_room(&ready.vault, &backups).await?;
+    let live = site.copy_project(cx).await?;
+    let stop = activity.cancellation().child_token();
+    let text = crate::config::edit::with_version(&plan.file, &plan.to).map_err(|error| failure("file", &error))?;
+    let (inner, entry) = host.of_double(site.double(&live), &text, run, stop.clone()).await?;
+    let notices = inner.hub.subscribe(None, None);
+    let work = async {
+        let deployment = inner.parse(&entry.name, text.clone(), SecretCheck::NameOnly).await;
+        let deployment = deployment.map_err(|error| failure("file", &error))?;
+        stand_up(&inner, &deployment, ready, activity, backups).await?;
+        take_the_path(&inner, &entry, deployment, &text, plan, activity, stop).await
+    };
+    let result = tokio::select! {
+        result = work => result,
+        () = told(notices, activity) => Err(failure("rehearsal", &"its notices ended")),
+    };
+    if activity.cancelled() {
+        return Err(VerbError::Cancelled.into());
+    }
+    result
+}
+
+/// The old version runs on the double, with its data.
+async fn stand_up(
+    inner: &Arc<Host>, deployment: &Deployment, live: &Ready, activity: &Activity,
+    mut backups: BTreeMap<String, BackupRef>,
+) -> Result<(), Failure> {
+    let ready = inner.ready(deployment.clone()).await?;
+    // Backups lie in the live vault, and are handed to nobody but the deployment that made them.
+    let named = Deployment { name: live.deployment.name.clone(), ..deployment.clone() };
+    let restoring = inner.ready_with(named, live.vault.clone()).await?;
+    let platform = ready.bound.platforms.first().map(|(binding, _)| binding.clone());
+    let platform = platform.ok_or_else(|| failure("missing", &"there is no platform"))?;
+    let drivers = drivers_of(&ready, &platform)?.clone();
+    let compose = drivers.compose.clone().ok_or_else(|| failure("missing", &"there is no container engine"))?;
+    let making = |what: &str| making(&ready, &platform, what, activity);
+    let declared = compose.declared(&making("look"), false).await?;
+    for service in declared.iter().filter(|service| service.builds) {
+        // Built for what is live, and called by the double's name.
+        let built = drivers_of(live, &platform)?.compose.clone();
+        let container = match built {
+            Some(built) => built.container_of(&service.name).await?,
+            None => None,
+        };
+        if let (Some(container), Some(image)) = (container, &service.image) {
+            drivers.images.point(&making("images"), image, &container.image_id).await?;
+        }
+    }
+    compose.create(&making("create")).await?;
+    let (servers, files): (Vec<_>, Vec<_>) =
+        deployment.datastores.iter().partition(|datastore| datastore.grants.server.is_some());
+    for datastore in files.into_iter().chain(servers) {
+        let name = &datastore.binding.name;
+        if let Some(service) = datastore.grants.server.as_ref().and_then(|server| server.service.clone()) {
+            let service = std::slice::from_ref(&service);
+            drivers.services.start(&making("server"), service).await?;
+            drivers.services.wait_healthy(&making("server"), service, 0).await?;
+        }
+        let backup = backups.remove(name);
+        let backup = backup.ok_or_else(|| failure("missing", &format!("there is no backup of `{name}`")))?;
+        activity.line(Level::Info, format!("rehearsal: restores `{name}`"));
+        restore(&restoring, &datastore.binding, &backup, activity).await?;
+    }
+    activity.line(Level::Info, "rehearsal: starts the old version");
+    compose.up(&making("up")).await?;
+    let all: Vec<ServiceRef> = declared
+        .into_iter()
+        .map(|service| ServiceRef { platform: platform.name.clone(), name: service.name })
+        .collect();
+    drivers.services.wait_healthy(&making("up"), &all, 0).await?;
+    Ok(())
+}
+
+async fn restore(ready: &Ready, binding: &Binding, backup: &BackupRef, activity: &Activity) -> Result<(), Failure> {
+    let found = ready.bound.datastore(&binding.name);
+    let (_, datastore) =
+        found.ok_or_else(|| failure("missing", &format!("there is no datastore `{}`", binding.name)))?;
+    let cx = making(ready, binding, &format!("restore-{}", binding.name), activity);
+    let began = Instant::now();
+    loop {
+        match datastore.restore(&cx, &Origin::Backup(backup.clone())).await.map_err(Failure::from) {
+            Ok(()) => break,
+            Err(failure) if failure.retryable && began.elapsed() < SERVER_WITHIN => {
+                tokio::time::sleep(AGAIN_AFTER).await;
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    let restored = datastore.manifest(&cx, None).await?;
+    same(&backup.manifest, &restored).map_err(|difference| {
+        failure("rehearsal", &format!("the backup of `{}` restores to something else: {difference}", binding.name))
+    })
+}
+
+/// Plans as for what is live, and runs the plan to its end.
+async fn take_the_path(
+    inner: &Arc<Host>, entry: &Arc<Entry>, deployment: Deployment, text: &str, plan: &Plan, activity: &Activity,
+    stop: CancellationToken,
+) -> Result<Rehearsed, Failure> {
+    let failed = |why: &str| {
+        failure(
+            "rehearsal",
+            &format!("on a double, {} → {} does not go well: {why}; nothing live was touched", plan.from, plan.to),
+        )
+    };
+    let ready = inner.ready(deployment).await?;
+    let looked = inner.look(&ready, text, Some(&plan.to), activity).await.map_err(|refused| failed(&refused.why))?;
+    let Looked::Plan { plan: planned, findings } = looked else {
+        return Err(failed("the double has the new version already"));
+    };
+    if planned.from != plan.from {
+        return Err(failed(&format!("`{}` runs there, and `{}` is live", planned.from, plan.from)));
+    }
+    if let Some(why) = blockers(&findings) {
+        return Err(failed(&why));
+    }
+    drop(ready);
+    inner.plugins.keep(&planned.bindings).await.map_err(|error| failure("plugin", &error))?;
+    let run = inner.journal.begin(&planned).map_err(|error| failure("journal", &error))?;
+    let patience = Arc::new(Once { stop, stuck: Mutex::default() });
+    let ended = actor::drive(inner, entry, run, &Arc::new(*planned), |_| patience.clone()).await?;
+    let stuck = patience.stuck.lock().expect("no panic holds this lock").clone();
+    let seen = views::run(&inner.journal, run).ok_or_else(|| failure("journal", &"the double's run can't be read"))?;
+    match (ended, stuck) {
+        (_, Some(why)) => Err(failed(&format!("neither the new version stands nor the way back: {why}"))),
+        (Ended::Outcome(Outcome::Committed), None) => Ok(measured(&seen)),
+        (Ended::Outcome(Outcome::RolledBack(why) | Outcome::Refused(why) | Outcome::Abandoned(why)), None) => {
+            Err(failed(&why))
+        }
+        (Ended::Outcome(Outcome::Rehearsed), None) => Err(failed("it rehearsed in its turn")),
+        (Ended::Shutdown, None) => Err(VerbError::Cancelled.into()),
+    }
+}
+
+fn measured(run: &crate::api::types::Run) -> Rehearsed {
+    let took = |step: &crate::api::types::RunStep| {
+        let (from, to) = step.started_at.zip(step.ended_at)?;
+        Some((step.title.clone(), views::seconds(from, to)))
+    };
+    Rehearsed {
+        took_s: 0.0,
+        downtime_s: run.summary.downtime_s,
+        steps: run.steps.iter().filter(|step| step.state == StepState::Succeeded).filter_map(took).collect(),
+    }
+}
+
+fn drivers_of<'a>(ready: &'a Ready, platform: &Binding) -> Result<&'a Arc<Drivers>, Failure> {
+    let drivers = ready.drivers.get(&(Role::Platform, platform.name.clone()));
+    drivers.ok_or_else(|| failure("missing", &format!("there is no platform `{}`", platform.name)))
+}
+
+/// For what makes the double: all of it is thrown away as a whole, so that nobody needs a record of its parts.
+fn making(ready: &Ready, binding: &Binding, what: &str, activity: &Activity) -> StepContext {
+    let step = format!("rehearsal-{what}");
+    StepContext { effects: Effects::unjournaled(&step), step, ..ready.context(binding, activity) }
+}
+
+/// What the double's run says is said of the step that rehearses.
+async fn told(mut notices: crate::api::NoticeStream, activity: &Activity) {
+    while let Some(notice) = notices.next().await {
+        match notice.news {
+            News::Line { level, message, .. } => activity.line(level, format!("rehearsal: {message}")),
+            News::Progress { progress, .. } => {
+                let message = format!("rehearsal: {}", progress.message);
+                activity.progress(progress.done, progress.total, &progress.unit, &message);
+            }
+            News::Step { title, state: StepState::Running, .. } => {
+                activity.line(Level::Info, format!("rehearsal: {title}"));
+            }
+            News::Step { .. } | News::Changed { .. } | News::Finished { .. } | News::Removed | News::Gap => {
+                activity.touch();
+            }
+        }
+    }
+}
+
+/// Nobody decides about a double: where it would wait for a person, it has failed.
+struct Once {
+    stop: CancellationToken,
+    stuck: Mutex<Option<String>>,
+}
+
+#[async_trait]
+impl Patience for Once {
+    async fn window(&self) {}
+
+    async fn backoff(&self, _failures: u32) {
+        tokio::time::sleep(AGAIN_AFTER).await;
+    }
+
+    fn parked(&self, why: &Parked) {
+        if let Parked::Stuck { why, .. } = why {
+            *self.stuck.lock().expect("no panic holds this lock") = Some(why.clone());
+            self.stop.cancel();
+        }
+    }
+}

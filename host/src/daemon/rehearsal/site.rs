@@ -1,0 +1,176 @@
+//! Where a rehearsal lies: a folder in the daemon's state, a Compose project of its own; and how both vanish.
+
+use super::copy::copy_project;
+use crate::config::Deployment;
+use crate::context::StepContext;
+use crate::daemon::host::Host;
+use crate::daemon::looks::{Ready, failure};
+use crate::driver::Drivers;
+use crate::driver::beside::work;
+use crate::driver::compose::Compose;
+use crate::driver::compose::double::Double;
+use crate::driver::process::end_marked_of;
+use crate::model::{BackupRef, Failure, Role};
+use crate::vault::Vault;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Letters of a deployment's name in that of its double.
+const NAME_LETTERS: usize = 20;
+/// Restored, frozen, and in the vault of the double's own run.
+const COPIES: u64 = 3;
+
+pub struct Site {
+    double: Arc<Double>,
+    drivers: Arc<Drivers>,
+    compose: Arc<Compose>,
+    deployment: Deployment,
+}
+
+/// What a host of a double is made with.
+#[derive(Clone)]
+pub struct Place {
+    pub double: Arc<Double>,
+    /// The double's volumes, by what is live.
+    volumes: BTreeMap<String, String>,
+}
+
+impl Site {
+    pub fn of(host: &Host, ready: &Ready) -> Result<Self, Failure> {
+        let deployment = ready.deployment.clone();
+        let missing = || failure("missing", &"there is no Compose project to rehearse");
+        let platform = deployment.platforms.first().ok_or_else(missing)?;
+        let drivers = ready.drivers.get(&(Role::Platform, platform.binding.name.clone())).ok_or_else(missing)?.clone();
+        let compose = drivers.compose.clone().ok_or_else(missing)?;
+        let origin = deployment.directory().cloned().ok_or_else(missing)?;
+        let state = &host.settings.state;
+        let folder = state.join("rehearsals").join(&deployment.name);
+        let double =
+            Double { project: project(state, &deployment.name), deployment: deployment.name.clone(), folder, origin };
+        Ok(Self { double: Arc::new(double), drivers, compose, deployment })
+    }
+
+    /// Nothing of an earlier one is left. Converges.
+    pub async fn clear(&self, cx: &StepContext) -> Result<(), Failure> {
+        let (project, folder) = (&self.double.project, self.double.folder.clone());
+        end_marked_of(project).await;
+        self.compose.discard(project).await?;
+        self.drivers.images.discard(&format!("{project}-*")).await?;
+        self.drivers.images.let_go_of(project).await?;
+        let removed = work::run(cx, folder.clone(), move |_| match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let message = format!("`{}` can't be removed: {error}", folder.display());
+                Err(crate::model::VerbError::other("io", message))
+            }
+            _ => Ok(()),
+        });
+        Ok(removed.await?)
+    }
+
+    /// The disk of what is live is not filled by a rehearsal.
+    pub async fn has_room(&self, vault: &Vault, backups: &BTreeMap<String, BackupRef>) -> Result<(), Failure> {
+        let keys: Vec<String> = backups.values().flat_map(|backup| backup.artifacts.iter().cloned()).collect();
+        let vault = vault.clone();
+        let sizes = move || keys.iter().map(|key| vault.find(key).map(|artifact| artifact.size_bytes)).sum();
+        let bytes: Result<u64, crate::vault::VaultError> =
+            tokio::task::spawn_blocking(sizes).await.map_err(|error| failure("vault", &error))?;
+        let needed = bytes.map_err(|error| failure("vault", &error))?.saturating_mul(COPIES);
+        let engine = self.compose.engine().folder().await?;
+        for place in [self.double.folder.clone(), engine] {
+            let Some(free) = free_bytes(&place) else { continue };
+            if free < needed {
+                let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+                let message = format!(
+                    "a rehearsal may need {} MiB on the file system of `{}`, which has {} MiB free; nothing was started",
+                    mib(needed),
+                    place.display(),
+                    mib(free)
+                );
+                return Err(failure("space", &message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lays out what the project's folder has beside data; what is live, as `docker compose config` has it.
+    pub async fn copy_project(&self, cx: &StepContext) -> Result<Value, Failure> {
+        let live = self.compose.configuration().await?;
+        let mut apart: Vec<PathBuf> = writable_binds(&live);
+        apart.extend(self.deployment.datastores.iter().flat_map(|datastore| datastore.grants.paths.values().cloned()));
+        apart.retain(|path| path.starts_with(&self.double.origin) && *path != self.double.origin);
+        let (from, to) = (self.double.origin.clone(), self.double.copy());
+        let copied = work::run(cx, to.clone(), move |pulse| copy_project(&from, &to, &apart, pulse));
+        copied.await?;
+        Ok(live)
+    }
+
+    pub fn double(&self, live: &Value) -> Place {
+        let all = live["volumes"].as_object().into_iter().flatten();
+        let volumes =
+            all.filter_map(|(key, entry)| Some((entry["name"].as_str()?.to_owned(), self.double.volume(key))));
+        Place { double: self.double.clone(), volumes: volumes.collect() }
+    }
+}
+
+impl Place {
+    /// The deployment as its double has it.
+    pub fn instead_of(&self, mut deployment: Deployment) -> Deployment {
+        let double = &self.double;
+        // So that what it makes is told from what is live.
+        deployment.name.clone_from(&double.project);
+        for platform in &mut deployment.platforms {
+            let grants = &mut platform.grants;
+            grants.directory = grants.directory.as_deref().map(|path| double.moved(path));
+            grants.compose.project = Some(double.project.clone());
+            // They are the operator's, and would work on what is live.
+            grants.commands.clear();
+            grants.services.clear();
+        }
+        for datastore in &mut deployment.datastores {
+            let grants = &mut datastore.grants;
+            grants.paths.values_mut().for_each(|path| *path = double.moved(path));
+            grants.volumes.values_mut().for_each(|volume| *volume = self.volume(volume));
+        }
+        let policy = &mut deployment.policy;
+        policy.window.clear();
+        policy.approve = crate::config::Approve::Never;
+        policy.drill = crate::config::Drill::Off;
+        policy.rehearse = false;
+        for entry in &mut policy.disposable {
+            if let Some(volume) = entry.strip_prefix("volume:") {
+                *entry = format!("volume:{}", self.volume(volume));
+            } else if let Some(path) = entry.strip_prefix("path:") {
+                *entry = format!("path:{}", double.moved(&double.origin.join(path)).display());
+            }
+        }
+        deployment
+    }
+
+    fn volume(&self, live: &str) -> String {
+        self.volumes.get(live).cloned().unwrap_or_else(|| self.double.volume(live))
+    }
+}
+
+/// Of a daemon's state folder and a deployment of its.
+fn project(state: &Path, deployment: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = deployment.chars().map(plain).take(NAME_LETTERS).collect();
+    let digest = Sha256::digest(format!("{}\0{deployment}", state.display()));
+    format!("upgraded-rehearsal-{name}-{}", crate::effect::hex(&digest[..4]))
+}
+
+fn writable_binds(rendered: &Value) -> Vec<PathBuf> {
+    let services = rendered["services"].as_object().into_iter().flatten();
+    let mounts = services.flat_map(|(_, service)| service["volumes"].as_array().into_iter().flatten());
+    let writable = mounts.filter(|mount| mount["type"] == "bind" && mount["read_only"] != true);
+    writable.filter_map(|mount| Some(PathBuf::from(mount["source"].as_str()?))).collect()
+}
+
+fn free_bytes(path: &Path) -> Option<u64> {
+    let existing = path.ancestors().find(|path| path.exists())?;
+    let room = rustix::fs::statvfs(existing).ok()?;
+    Some(room.f_bavail.saturating_mul(room.f_frsize))
+}
