@@ -1,7 +1,7 @@
 //! The two other products: each of their kinds of data, up and back.
 
 use crate::{failure, run_to};
-use upgraded_tests::{Daemon, Evose, Infrahub};
+use upgraded_tests::{Daemon, Evose, Infrahub, outcome};
 
 /// MySQL, PostgreSQL and files are one set; an init container migrates both databases.
 #[test]
@@ -39,6 +39,11 @@ fn infrahub_goes_up_and_comes_back_with_its_volumes() {
     assert_eq!(step, "h0-apply-main-1");
     assert!(why.contains("Migration 015_link_proposed_changes failed"), "{why}");
     infrahub.is_whole("1.7.6", &data);
+
+    // Its volumes are part of the double.
+    let begun = daemon.told(&["rehearse", &infrahub.name, "--to", "1.8.3"]);
+    let now = daemon.end_of_run_after(begun["run"].as_u64().expect("a run's number") - 1);
+    assert_eq!(outcome(&now), "rehearsed", "{now:#}\n{}", infrahub.log());
 
     run_to(&mut daemon, "1.8.3", "committed");
     infrahub.is_whole("1.8.3", &data);

@@ -5,7 +5,7 @@ use upgraded_tests::{Daemon, Stack, StackInstall, kind};
 
 #[test]
 fn a_minor_release_migrates_and_keeps_what_users_wrote() {
-    let stack = Stack::new(&StackInstall { policy: "drill = \"ahead\"\n", ..StackInstall::default() });
+    let stack = Stack::new(&StackInstall { policy: "drill = \"ahead\"\nrehearse = true\n", ..StackInstall::default() });
     stack.publish("1.5.0");
     let things = stack.things();
     let mut daemon = Daemon::start(&stack).settled();
@@ -16,5 +16,6 @@ fn a_minor_release_migrates_and_keeps_what_users_wrote() {
     assert_eq!(stack.things(), things, "nothing is there that wasn't");
     let steps = run["steps"].as_array().expect("steps");
     assert!(steps.iter().any(|step| step["id"] == "drill-main"), "the backup was proved: {steps:#?}");
+    assert!(run["rehearsed"]["downtime_s"].is_f64(), "it was rehearsed: {run:#}");
     assert_eq!(kind(&daemon.now()), "idle");
 }
