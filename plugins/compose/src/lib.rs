@@ -8,6 +8,7 @@
 mod pins;
 mod preflight;
 mod services;
+mod version;
 
 use pins::Pins;
 use schemars::JsonSchema;
@@ -20,17 +21,35 @@ use upgraded_sdk::{Act, HopServices, OneOff};
 pub struct Settings {
     /// The key of `.env` that holds the version, for a product whose plugin does not edit the files itself.
     pub version_key: Option<String>,
+    /// Services whose images' tags in the Compose files are the version.
+    pub version_services: Vec<String>,
     /// How the version is written there; `{version}` stands for it.
     #[schemars(regex(pattern = r"\{version\}"))]
     pub version_text: String,
     /// How long a service may be silent until it is healthy, in seconds.
     #[schemars(range(min = 1))]
     pub idle_seconds: u64,
+    /// Which files the operator grants.
+    pub compose: Granted,
+}
+
+/// What a platform's `compose` says of files; empty is what Compose finds by itself.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Granted {
+    pub files: Vec<String>,
+    pub env_files: Vec<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { version_key: None, version_text: "{version}".into(), idle_seconds: 120 }
+        Self {
+            version_key: None,
+            version_services: Vec::new(),
+            version_text: "{version}".into(),
+            idle_seconds: 120,
+            compose: Granted::default(),
+        }
     }
 }
 
@@ -64,10 +83,8 @@ impl Platform for Compose {
         Pins::stage(host, hop)?.token()
     }
 
-    fn edits(call: &Call<Settings>, _: &PlatformHost, hop: &Hop) -> Result<Vec<Edit>> {
-        let Some(key) = &call.settings.version_key else { return Ok(Vec::new()) };
-        let version = call.settings.version_text.replace("{version}", &hop.target);
-        Ok(vec![Edit::set(".env", key, version, format!("the version becomes {}", hop.target))])
+    fn edits(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<Vec<Edit>> {
+        version::edits(&call.settings, host, &hop.target)
     }
 
     fn quiesce(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<()> {
