@@ -60,9 +60,9 @@ fn parts(text: &str) -> Vec<Part<'_>> {
         parts.push(Part::Text(&rest[..at]));
         let after = &rest[at + 1..];
         let bare = name_length(after);
-        rest = if after.starts_with('$') {
+        rest = if let Some(after) = after.strip_prefix('$') {
             parts.push(Part::Text("$"));
-            &after[1..]
+            after
         } else if bare > 0 {
             parts.push(Part::Variable { name: &after[..bare], operator: "", word: "" });
             &after[bare..]

@@ -25,7 +25,7 @@ impl Compose {
             ["docker", "compose", "--ansi", "never", "--progress", "plain", "--project-directory"]
                 .map(String::from)
                 .into();
-        argv.push(self.directory.display().to_string());
+        argv.push(shadow.map_or(&self.directory, |shadow| &shadow.directory).display().to_string());
         let files = match shadow {
             Some(shadow) => shadow.files.clone(),
             None => self.config.files.iter().map(|file| self.directory.join(file)).collect(),
@@ -38,7 +38,8 @@ impl Compose {
         argv.extend(files.into_iter().flat_map(|file| with("--file", file.display().to_string())));
         argv.extend(env_files.into_iter().flat_map(|file| with("--env-file", file.display().to_string())));
         argv.extend(self.config.profiles.iter().flat_map(|profile| with("--profile", profile.clone())));
-        argv.extend(self.config.project.iter().flat_map(|name| with("--project-name", name.clone())));
+        let project = self.config.project.as_ref().or(shadow.and_then(|shadow| shadow.project.as_ref()));
+        argv.extend(project.into_iter().flat_map(|name| with("--project-name", name.clone())));
         argv
     }
 

@@ -100,7 +100,7 @@ impl Compose {
     pub async fn declared(&self, cx: &StepContext, planned: bool) -> Result<Vec<Declared>, VerbError> {
         let declaration = match planned.then(|| self.project.overlaid()).filter(|files| !files.is_empty()) {
             Some(files) => {
-                let shadow = shadow::Shadow::make(self, cx, files)?;
+                let shadow = shadow::Shadow::make(self, cx, files).await?;
                 self.declaration_of(Some(&shadow)).await?
             }
             None => self.declaration().await?,
@@ -153,7 +153,7 @@ impl Compose {
     pub async fn build(&self, cx: &StepContext, services: &[String]) -> Result<(), VerbError> {
         cx.effects.may_change("compose.build")?;
         let files = self.project.overlaid();
-        let shadow = if files.is_empty() { None } else { Some(shadow::Shadow::make(self, cx, files)?) };
+        let shadow = if files.is_empty() { None } else { Some(shadow::Shadow::make(self, cx, files).await?) };
         let mut argv = self.argv(shadow.as_ref());
         argv.push("build".into());
         argv.extend(services.iter().cloned());

@@ -9,7 +9,7 @@ mod mask;
 mod render;
 mod yaml;
 
-pub use dotenv::value as dotenv_value;
+pub use dotenv::{is_dotenv, value as dotenv_value};
 pub use mask::{fill, mask, secret_parts};
 
 use super::process::io_error;
