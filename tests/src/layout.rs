@@ -20,6 +20,8 @@ pub struct Plan<'t> {
     /// How its operator calls `docker compose`.
     pub flags: &'t [&'t str],
     pub files: &'t [(&'t str, &'t str)],
+    /// Those that come from the vendor, whose repository `{repository}` has them in `docker/`, a tag for each version.
+    pub vendors: &'t [(&'t str, &'t str)],
     /// Of the deployment's file, within `[platform]`.
     pub deployment: &'t str,
     /// What `docker` has to make before: arguments.
@@ -32,6 +34,7 @@ pub struct Layout<'t> {
     pub name: String,
     pub project: Project,
     home: PathBuf,
+    repository: PathBuf,
     digests: BTreeMap<String, String>,
 }
 
@@ -54,7 +57,12 @@ impl<'t> Layouts<'t> {
             fs::create_dir(&home).expect("the project's folder");
             let name = if all.is_empty() { machine.name.clone() } else { format!("{}-{}", machine.name, plan.name) };
             let project = Engine::shared().project(plan.name);
-            all.push(Layout { plan, name, project, home, digests: digests.clone() });
+            let repository = machine.path(&format!("{}-repository", plan.name));
+            let layout = Layout { plan, name, project, home, repository, digests: digests.clone() };
+            if !layout.plan.vendors.is_empty() {
+                layout.make_repository(versions.iter().map(|(version, _)| *version));
+            }
+            all.push(layout);
         }
         Self { machine, all }
     }
@@ -88,11 +96,7 @@ impl Layout<'_> {
             let arguments: Vec<String> = arguments.iter().map(|word| self.text(word, version)).collect();
             Engine::shared().succeed(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
         }
-        for (path, text) in self.expected(version) {
-            let place = self.home.join(path);
-            fs::create_dir_all(place.parent().expect("a folder")).expect("a folder of the project");
-            write(&place, &text);
-        }
+        self.lay(&self.home, &[self.plan.files, self.plan.vendors].concat(), version);
         self.compose(&["up", "--detach", "--wait", "--quiet-pull"]);
         self.want(machine, version);
     }
@@ -118,10 +122,40 @@ impl Layout<'_> {
             .replace("{app}", &app())
             .replace("{other}", &format!("{registry}/base/busybox:1"))
             .replace("{project}", self.project.name())
+            .replace("{repository}", &self.repository.display().to_string())
     }
 
-    /// What each file should be. A line that begins with `{later}` is there once the version was set.
+    fn make_repository<'v>(&self, versions: impl Iterator<Item = &'v str>) {
+        fs::create_dir(&self.repository).expect("the vendor's repository");
+        let git = |arguments: &[&str]| {
+            let mut git = Command::new("git");
+            git.env("GIT_CONFIG_GLOBAL", "/dev/null").args(["-c", "user.name=a", "-c", "user.email=a@example.invalid"]);
+            succeed(git.args(arguments).current_dir(&self.repository))
+        };
+        git(&["init", "--quiet"]);
+        for version in versions {
+            self.lay(&self.repository.join("docker"), self.plan.vendors, version);
+            git(&["add", "--all"]);
+            git(&["commit", "--quiet", "--message", version]);
+            git(&["tag", &format!("v{version}")]);
+        }
+    }
+
+    fn lay(&self, folder: &Path, files: &[(&str, &str)], version: &str) {
+        for (path, text) in self.rendered(files, version) {
+            let place = folder.join(path);
+            fs::create_dir_all(place.parent().expect("a folder")).expect("a folder of files");
+            write(&place, &text);
+        }
+    }
+
+    /// What each file should be.
     fn expected(&self, version: &str) -> BTreeMap<String, String> {
+        self.rendered(&[self.plan.files, self.plan.vendors].concat(), version)
+    }
+
+    /// A line that begins with `{later}` is there once the version was set, a file when it has lines.
+    fn rendered(&self, files: &[(&str, &str)], version: &str) -> BTreeMap<String, String> {
         let text = |text: &str| {
             let lines = text.split_inclusive('\n').filter_map(|line| match line.strip_prefix("{later}") {
                 Some(line) => (version != "1.0.0").then_some(line),
@@ -129,7 +163,8 @@ impl Layout<'_> {
             });
             self.text(&lines.collect::<String>(), version)
         };
-        self.plan.files.iter().map(|(path, content)| ((*path).to_owned(), text(content))).collect()
+        let all = files.iter().map(|(path, content)| ((*path).to_owned(), text(content)));
+        all.filter(|(_, text)| !text.is_empty()).collect()
     }
 
     /// Every file of the project's folder is what this version has, and there is no other.
@@ -180,7 +215,9 @@ impl Layout<'_> {
 fn read(folder: &Path, root: &Path, into: &mut BTreeMap<String, String>) {
     for entry in fs::read_dir(folder).expect("a folder of the project").flatten() {
         let path = entry.path();
-        if path.is_dir() {
+        if path.ends_with(".upgraded") {
+            // The daemon's own.
+        } else if path.is_dir() {
             read(&path, root, into);
         } else {
             let name = path.strip_prefix(root).expect("beneath").display().to_string();

@@ -5,11 +5,13 @@
 //! Every function converges: `control.start` makes containers what the files say, and what runs something else is found
 //! by asking the engine, not by remembering.
 
+mod edition;
 mod pins;
 mod preflight;
 mod services;
 mod version;
 
+use edition::Edition;
 use pins::Pins;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -26,6 +28,8 @@ pub struct Settings {
     /// How the version is written there; `{version}` stands for it.
     #[schemars(regex(pattern = r"\{version\}"))]
     pub version_text: String,
+    /// The vendor's files, where they come with each release in the platform's `repository`.
+    pub edition: Option<Edition>,
     /// How long a service may be silent until it is healthy, in seconds.
     #[schemars(range(min = 1))]
     pub idle_seconds: u64,
@@ -47,6 +51,7 @@ impl Default for Settings {
             version_key: None,
             version_services: Vec::new(),
             version_text: "{version}".into(),
+            edition: None,
             idle_seconds: 120,
             compose: Granted::default(),
         }
@@ -84,7 +89,12 @@ impl Platform for Compose {
     }
 
     fn edits(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<Vec<Edit>> {
-        version::edits(&call.settings, host, &hop.target)
+        let mut edits = match &call.settings.edition {
+            Some(edition) => edition::edits(edition, host, hop)?,
+            None => Vec::new(),
+        };
+        edits.extend(version::edits(&call.settings, host, &hop.target)?);
+        Ok(edits)
     }
 
     fn quiesce(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<()> {

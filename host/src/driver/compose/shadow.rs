@@ -35,9 +35,10 @@ impl Shadow {
         let (files, env_files, project) = (Vec::new(), Vec::new(), None);
         let mut shadow = Self { folder, directory: compose.directory.clone(), files, env_files, project };
         let _ = fs::remove_dir_all(&shadow.folder);
+        let known = compose.project.known()?;
         for (path, text) in &edited {
             let old = fs::read(compose.directory.join(path)).ok();
-            let bytes = crate::driver::project::fill(path, text, old.as_deref())?;
+            let bytes = crate::driver::project::fill(path, text, old.as_deref(), &known)?;
             let place = shadow.folder.join(path);
             let parent = place.parent().unwrap_or(&shadow.folder);
             durable::make_folder(parent).map_err(io_error("make a folder for planned files"))?;

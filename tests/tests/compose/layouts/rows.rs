@@ -10,8 +10,8 @@ pub struct Row {
     pub back_by_hand: bool,
 }
 
-pub fn rows() -> [Row; 4] {
-    [files(), pinned(), include(), order()]
+pub fn rows() -> [Row; 5] {
+    [files(), pinned(), include(), order(), edition()]
 }
 
 /// Several files, env files and profiles, all named; an `env_file`; the version in quotes in the last env file.
@@ -43,6 +43,7 @@ fn files() -> Row {
                 "services:\n  web:\n    restart: unless-stopped\n    environment: [\"TOKEN_OF_APP=${TOKEN}\"]\n",
             ),
         ],
+        vendors: &[],
         deployment: r#"version-key = "APP_VERSION"
 [platform.compose]
 files = ["base.yaml", "prod.yaml"]
@@ -101,6 +102,7 @@ configs: { settings: { file: ./settings.conf } }
             ("token.txt", "s3cr3t"),
             ("settings.conf", "mode = 1\n"),
         ],
+        vendors: &[],
         deployment: r#"version-services = ["web", "worker"]
 [settings]
 services = ["web", "worker"]
@@ -141,6 +143,7 @@ services:
             ("common/base.yaml", "services:\n  base:\n    image: \"{app}:{v}\"\n    volumes: [\"./site:/site:ro\"]\n"),
             ("common/site/index.html", "hello\n"),
         ],
+        vendors: &[],
         deployment: "version-services = [\"web\", \"worker\"]\n[settings]\nservices = [\"web\", \"worker\"]\n",
         before: &[],
     };
@@ -186,6 +189,7 @@ fn order() -> Row {
             ("Dockerfile", "ARG BASE\nFROM ${BASE}\nCOPY page.html /page.html\n"),
             ("page.html", "hello\n"),
         ],
+        vendors: &[],
         deployment: r#"version-key = "APP_VERSION"
 [settings]
 services = ["web", "init"]
@@ -194,4 +198,38 @@ acts = [{ wave = ["init"] }, { wave = ["web"] }]
         before: &[],
     };
     Row { plan, services: &["web"], back_by_hand: false }
+}
+
+/// The vendor's files, with passwords of the vendor's and a file that is new, from a repository; beside them what is the
+/// operator's.
+fn edition() -> Row {
+    let plan = Plan {
+        name: "edition",
+        flags: &[],
+        files: &[
+            (".env", "COMPOSE_PROJECT_NAME={project}\nDATABASE_PASSWORD=s3cr3t\n"),
+            ("compose.override.yaml", "services: { web: { labels: [\"a.b=c\"] } }\n"),
+        ],
+        vendors: &[
+            (
+                "compose.yaml",
+                r#"# The vendor's, {v}.
+services:
+  web:
+    image: {app}:{v}
+    env_file: conf/web.env
+    environment: { APP_PASSWORD: "change-me-{v}", DATABASE_PASSWORD: "${DATABASE_PASSWORD:-change-me}" }
+"#,
+            ),
+            ("conf/web.env", "GREETING=hello\nAPI_TOKEN=change-me-too-{v}\n"),
+            ("conf/new.conf", "{later}new in {v}\n"),
+        ],
+        deployment: r#"repository = "{repository}"
+edition = { under = "docker" }
+[settings]
+services = ["web"]
+"#,
+        before: &[],
+    };
+    Row { plan, services: &["web"], back_by_hand: true }
 }

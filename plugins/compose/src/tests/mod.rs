@@ -1,5 +1,7 @@
 //! Tests of compose.
 
+mod version;
+
 use super::*;
 use upgraded_sdk::fake::FakeHost;
 use upgraded_sdk::serde_json::json;
@@ -213,70 +215,4 @@ fn a_one_off_command_says_why_it_failed() {
     other.one_off("web", 3, "no such column");
     let error = Compose::apply(&call, &other.platform(), &hop, &token, 0).unwrap_err();
     assert_eq!(error.text(), "`web migrate --all` ended with 3:\nno such column");
-}
-
-fn edits(fake: &FakeHost, settings: upgraded_sdk::serde_json::Value) -> Result<Vec<String>> {
-    let edits = Compose::edits(&fake.call(settings), &fake.platform(), &hop())?;
-    let shown = |edit: Edit| match edit.change {
-        upgraded_sdk::Change::Set(values) => format!("{} {} = {}", edit.path, values[0].0, values[0].1),
-        upgraded_sdk::Change::Content(_) => format!("{} as a whole", edit.path),
-    };
-    Ok(edits.into_iter().map(shown).collect())
-}
-
-#[test]
-fn a_version_key_is_edited() {
-    let fake = fake();
-    let settings = json!({ "version-key": "SHOP_VERSION", "version-text": "v{version}" });
-    assert_eq!(edits(&fake, settings).unwrap(), [".env SHOP_VERSION = v1.4.0"]);
-    assert!(edits(&fake, json!({})).unwrap().is_empty());
-    fake.file("a.env", "SHOP_VERSION=v1.3.0\n");
-    fake.file("b.env", "OTHER=1\n");
-    let settings =
-        json!({ "version-key": "SHOP_VERSION", "compose": { "env-files": ["a.env", "b.env"], "project": "shop" } });
-    assert_eq!(edits(&fake, settings).unwrap(), ["a.env SHOP_VERSION = 1.4.0"]);
-}
-
-#[test]
-fn tags_of_images_are_edited_where_they_are_written() {
-    let fake = fake();
-    fake.file(
-        "compose.yaml",
-        "x-web: &web\n  image: &image \"r:5000/shop/web:1.3.0\"   # the shop\nservices:\n  web: *web\n  init: { image: *image }\n  \
-         worker:\n    extends: { file: base.yaml, service: worker }\n  proxy: { image: \"nginx:1\" }\n",
-    );
-    fake.file("base.yaml", "services:\n  worker: { image: 'r:5000/shop/worker:1.3.0@sha256:old' }\n");
-    fake.file("compose.override.yaml", "services: { proxy: { image: '${REGISTRY:-r:5000}/shop/proxy:1.3.0' } }\n");
-    fake.published("r:5000/shop/worker:1.4.0", "i-worker");
-    let worker = fake.platform().images().look_up("r:5000/shop/worker:1.4.0").unwrap().digest;
-    assert_eq!(
-        edits(&fake, json!({ "version-services": ["web", "init", "worker", "proxy"] })).unwrap(),
-        [
-            "compose.yaml x-web.image = r:5000/shop/web:1.4.0".to_owned(),
-            format!("base.yaml services.worker.image = r:5000/shop/worker:1.4.0@{worker}"),
-            "compose.override.yaml services.proxy.image = ${REGISTRY:-r:5000}/shop/proxy:1.4.0".to_owned(),
-        ]
-    );
-    let wrong = |name: &str| edits(&fake, json!({ "version-services": [name] })).unwrap_err().text().to_owned();
-    assert_eq!(wrong("wev"), "`version-services`: the Compose files have no service `wev`; the nearest is `web`");
-}
-
-#[test]
-fn a_tag_that_is_no_version_is_told() {
-    let wrong = |image: &str| {
-        let fake = fake();
-        fake.file(".env", "WEB_IMAGE=shop/web:1.3.0\n");
-        fake.file("compose.yaml", format!("services:\n  web:\n    image: {image}\n"));
-        let error = edits(&fake, json!({ "version-services": ["web"] })).unwrap_err();
-        assert!(matches!(error, Error::Invalid(_)), "{error:?}");
-        error.text().to_owned()
-    };
-    assert_eq!(
-        wrong("\"shop/web:${SHOP_VERSION:-1}\""),
-        "`version-services`: the image of `web` (`compose.yaml`, line 3) is `shop/web:${SHOP_VERSION:-1}`, whose tag is \
-         what `SHOP_VERSION` says: `version-key = \"SHOP_VERSION\"` would be right"
-    );
-    assert!(wrong("${WEB_IMAGE}").contains("which is what `WEB_IMAGE` says"), "{}", wrong("${WEB_IMAGE}"));
-    assert!(wrong("shop/web").ends_with("without a tag: the version that is installed would be right"));
-    assert!(wrong("[").starts_with("`compose.yaml`, line "), "{}", wrong("["));
 }
