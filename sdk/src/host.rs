@@ -168,6 +168,8 @@ interfaces! {
         fetch(revision: &str) -> String;
         /// A file of a commit; values of secrets are placeholders.
         read(commit: &str, path: &str) -> Vec<u8>;
+        /// The paths of a commit's files beneath a folder, which is empty for all.
+        files(commit: &str, under: &str) -> Vec<String>;
         /// Lays the commit out in a folder of its own and runs the named command there, once.
         prepare(commit: &str, build: Option<&str>) -> ();
         activate(commit: &str) -> ();

@@ -9,7 +9,7 @@ use wasmparser::{Parser, Payload};
 /// Beside `types`, which has no verbs.
 const USED: [(&str, &[&str]); 5] = [
     ("files", &["run", "trees"]),
-    ("generic", &["checkout", "files", "http", "run"]),
+    ("generic", &["checkout", "files", "http", "run", "services"]),
     ("source", &["checkout", "control", "process", "run", "services"]),
     ("sqlite", &["sqlite"]),
     ("mysql", &["mysql"]),

@@ -19,6 +19,12 @@ impl Host for Guest {
         self.verb(granted, move |cx, drivers| Box::pin(async move { drivers.git.read(cx, &commit, &path).await })).await
     }
 
+    async fn files(&mut self, commit: String, under: String) -> Result<Vec<String>, Error> {
+        let granted = self.granted.repository("checkout.files");
+        self.verb(granted, move |cx, drivers| Box::pin(async move { drivers.git.files(cx, &commit, &under).await }))
+            .await
+    }
+
     async fn prepare(&mut self, commit: String, build: Option<String>) -> Result<(), Error> {
         let granted = match &build {
             Some(name) => self.granted.command("checkout.prepare", name),

@@ -6,7 +6,7 @@ use super::looks::{Ready, failure};
 use super::requirements;
 use crate::activity::Activity;
 use crate::config::{Approve, Deployment};
-use crate::driver::project::Project;
+use crate::driver::project::{Project, is_dotenv};
 use crate::model::{Change, Failure, Finding, Hop, Installed, Role, Severity, VerbError};
 use crate::plan::*;
 use similar::TextDiff;
@@ -206,7 +206,7 @@ async fn plan_edit(
     let cx = ready.context(&ready.bound.product.0, activity);
     let old = match drivers.project.read(&cx, &edit.path).await {
         Ok(bytes) => Some(bytes),
-        Err(VerbError::NotFound(_)) if matches!(edit.change, Change::Content(_)) => None,
+        Err(VerbError::NotFound(_)) if matches!(edit.change, Change::Content(_)) || is_dotenv(&edit.path) => None,
         Err(error) => return Err(Failure { message: format!("`{}`: {error}", edit.path), ..error.into() }),
     };
     let new = Project::render(&edit.path, old.as_deref(), &edit.change)

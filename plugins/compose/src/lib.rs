@@ -5,10 +5,13 @@
 //! Every function converges: `control.start` makes containers what the files say, and what runs something else is found
 //! by asking the engine, not by remembering.
 
+mod edition;
 mod pins;
 mod preflight;
 mod services;
+mod version;
 
+use edition::Edition;
 use pins::Pins;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -20,17 +23,38 @@ use upgraded_sdk::{Act, HopServices, OneOff};
 pub struct Settings {
     /// The key of `.env` that holds the version, for a product whose plugin does not edit the files itself.
     pub version_key: Option<String>,
+    /// Services whose images' tags in the Compose files are the version.
+    pub version_services: Vec<String>,
     /// How the version is written there; `{version}` stands for it.
     #[schemars(regex(pattern = r"\{version\}"))]
     pub version_text: String,
+    /// The vendor's files, where they come with each release in the platform's `repository`.
+    pub edition: Option<Edition>,
     /// How long a service may be silent until it is healthy, in seconds.
     #[schemars(range(min = 1))]
     pub idle_seconds: u64,
+    /// Which files the operator grants.
+    pub compose: Granted,
+}
+
+/// What a platform's `compose` says of files; empty is what Compose finds by itself.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Granted {
+    pub files: Vec<String>,
+    pub env_files: Vec<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { version_key: None, version_text: "{version}".into(), idle_seconds: 120 }
+        Self {
+            version_key: None,
+            version_services: Vec::new(),
+            version_text: "{version}".into(),
+            edition: None,
+            idle_seconds: 120,
+            compose: Granted::default(),
+        }
     }
 }
 
@@ -64,10 +88,13 @@ impl Platform for Compose {
         Pins::stage(host, hop)?.token()
     }
 
-    fn edits(call: &Call<Settings>, _: &PlatformHost, hop: &Hop) -> Result<Vec<Edit>> {
-        let Some(key) = &call.settings.version_key else { return Ok(Vec::new()) };
-        let version = call.settings.version_text.replace("{version}", &hop.target);
-        Ok(vec![Edit::set(".env", key, version, format!("the version becomes {}", hop.target))])
+    fn edits(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<Vec<Edit>> {
+        let mut edits = match &call.settings.edition {
+            Some(edition) => edition::edits(edition, host, hop)?,
+            None => Vec::new(),
+        };
+        edits.extend(version::edits(&call.settings, host, &hop.target)?);
+        Ok(edits)
     }
 
     fn quiesce(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<()> {

@@ -5,7 +5,8 @@ use crate::{field, releases, smoke};
 use serde_json::Value;
 use upgraded_sdk::prelude::*;
 
-pub fn installed(settings: &Settings, host: &ProductHost) -> Result<Installed> {
+pub fn installed(call: &Call<Settings>, host: &ProductHost) -> Result<Installed> {
+    let settings = &call.settings;
     let active = active(settings, host);
     match &settings.version_url {
         Some(url) => {
@@ -15,12 +16,33 @@ pub fn installed(settings: &Settings, host: &ProductHost) -> Result<Installed> {
             let components = active.ok().flatten().map(|active| active.component);
             Ok(Installed { components: components.into_iter().collect(), ..Installed::new(version) })
         }
-        None => match active? {
-            Some(active) => Ok(Installed { components: vec![active.component], ..Installed::new(active.version) }),
-            None => {
-                Err(Error::not_found("nothing is installed: no release is active, and no `version-url` says what runs"))
-            }
+        None => match active {
+            Ok(Some(active)) => Ok(Installed { components: vec![active.component], ..Installed::new(active.version) }),
+            // A platform without releases of its own.
+            Ok(None) | Err(Error::Denied(_)) => by_image(call, host),
+            Err(error) => Err(error),
         },
+    }
+}
+
+/// By the tag of the image that the first service runs.
+fn by_image(call: &Call<Settings>, host: &ProductHost) -> Result<Installed> {
+    let Some(first) = call.settings.services.first() else {
+        return Err(Error::not_found(
+            "nothing is installed: no release is active, and no `version-url` says what runs",
+        ));
+    };
+    let name = call.service(first)?;
+    let running = host.services().list()?.into_iter().find(|service| service.name == name);
+    match running.and_then(|service| service.version) {
+        Some(tag) => {
+            let version = releases::version_of(&call.settings.tag, &tag).unwrap_or(&tag);
+            Ok(Installed::new(version))
+        }
+        None => Err(Error::not_found(format!(
+            "nothing says which version is installed: no release is active, `{first}`, the first of `services`, runs no \
+             image with a tag, and there is no `version-url`"
+        ))),
     }
 }
 

@@ -25,7 +25,7 @@ impl Product for Generic {
     }
 
     fn detect(call: &Call<Settings>, host: &ProductHost) -> Result<Installed> {
-        detect::installed(&call.settings, host)
+        detect::installed(call, host)
     }
 
     fn path(call: &Call<Settings>, host: &ProductHost, installed: &Installed, wanted: &str) -> Result<Vec<Hop>> {

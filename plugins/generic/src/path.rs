@@ -7,7 +7,11 @@ use upgraded_sdk::rules::{self, Known, Leg, Minors, Rules, Version};
 use upgraded_sdk::{Act, Requirement};
 
 pub fn hops(call: &Call<Settings>, host: &ProductHost, installed: &str, wanted: &str) -> Result<Vec<Hop>> {
-    let entries = releases::entries(&call.settings, host)?;
+    let mut entries = releases::entries(&call.settings, host)?;
+    if releases::are_nowhere(&call.settings, host) {
+        let named = |version: &str| ReleaseEntry { version: version.into(), ..ReleaseEntry::default() };
+        entries = if installed == wanted { vec![named(wanted)] } else { vec![named(installed), named(wanted)] };
+    }
     let unplaced = [installed, wanted]
         .into_iter()
         .find(|version| is_commit(version) && !entries.iter().any(|entry| entry.version == **version));

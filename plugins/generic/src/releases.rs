@@ -25,8 +25,7 @@ pub fn listed(call: &Call<Settings>, host: &ProductHost) -> Result<Vec<Release>>
 /// Every release that is known, each once: what stands in the settings wins over the index, the index over a tag.
 pub fn entries(settings: &Settings, host: &ProductHost) -> Result<Vec<ReleaseEntry>> {
     let mut known: BTreeMap<String, ReleaseEntry> = BTreeMap::new();
-    let written = settings.index.is_some() || !settings.releases.is_empty();
-    if settings.tags.unwrap_or(!written) {
+    if settings.tags.unwrap_or(!are_written(settings)) && !are_nowhere(settings, host) {
         for (tag, _) in host.checkout().releases()? {
             if let Some(version) = version_of(&settings.tag, &tag).filter(|version| Version::parse(version).is_some()) {
                 known.insert(version.into(), ReleaseEntry { version: version.into(), ..ReleaseEntry::default() });
@@ -38,6 +37,16 @@ pub fn entries(settings: &Settings, host: &ProductHost) -> Result<Vec<ReleaseEnt
     }
     known.extend(once_each("releases", settings.releases.clone())?);
     Ok(known.into_values().collect())
+}
+
+/// Nothing lists releases: whatever the operator names is one, where the platform can bring it here.
+pub fn are_nowhere(settings: &Settings, host: &ProductHost) -> bool {
+    let asked = settings.tags.is_none() && !are_written(settings);
+    asked && matches!(host.checkout().releases(), Err(Error::Denied(_)))
+}
+
+fn are_written(settings: &Settings) -> bool {
+    settings.index.is_some() || !settings.releases.is_empty()
 }
 
 impl ReleaseEntry {

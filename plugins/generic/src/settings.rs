@@ -16,7 +16,7 @@ pub struct Settings {
     /// Whether every tag of the repository is a release. Without this line: where there is neither `index` nor
     /// `releases`.
     pub tags: Option<bool>,
-    /// How a release's tag is written; `{version}` stands for the version.
+    /// How a release's tag is written, in the repository or of an image; `{version}` stands for the version.
     #[schemars(regex(pattern = r"\{version\}"))]
     pub tag: String,
     /// Which releases a path goes through.
@@ -35,7 +35,8 @@ pub struct Settings {
     pub undo: Vec<UndoEntry>,
     /// An address that answers 2xx while the product is healthy.
     pub health: Option<String>,
-    /// An address that answers with the running version. Without: the active tag says what is installed.
+    /// An address that answers with the running version. Without: the active tag says what is installed, or that of the
+    /// image that the first of `services` runs.
     pub version_url: Option<String>,
     /// Where in its JSON the version stands (`version`, `build.version` or `/build/version`). Without: the whole answer.
     pub version_field: Option<String>,

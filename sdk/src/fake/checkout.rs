@@ -70,6 +70,14 @@ pub fn read(state: &State, commit: &str, path: &str) -> Result<Vec<u8>> {
     file.ok_or_else(|| Error::not_found(format!("the commit `{commit}` has no file `{path}`")))
 }
 
+pub fn files(state: &State, commit: &str, under: &str) -> Result<Vec<String>> {
+    state.reading("checkout.files", &[commit, under])?;
+    let prefix = if under.is_empty() { String::new() } else { format!("{}/", under.trim_matches('/')) };
+    let repository = state.0.checkout.borrow();
+    let files = repository.files.keys().filter(|(of, path)| of == commit && path.starts_with(&prefix));
+    Ok(files.map(|(_, path)| path.clone()).collect())
+}
+
 pub fn prepare(state: &State, commit: &str, build: Option<&str>) -> Result<()> {
     state.changing("checkout.prepare", &[commit, build.unwrap_or("-")])?;
     let mut repository = state.0.checkout.borrow_mut();

@@ -17,6 +17,7 @@ impl FakeHost {
     pub fn composed(&self, name: &str, image: &str, id: &str) {
         self.image(image, id);
         self.service("main", name);
+        self.state.0.services.borrow_mut().tagged(name, tag(image));
         let mut project = self.state.0.compose.borrow_mut();
         project.declared.push(declared(name, image));
         project.containers.push(container(name, image, id));
@@ -60,6 +61,12 @@ impl FakeHost {
         let project = self.state.0.compose.borrow();
         project.containers.iter().map(|container| format!("{} {}", container.service, container.image_id)).collect()
     }
+}
+
+/// `1.4.0` of `registry:5000/shop/web:1.4.0@sha256:…`.
+fn tag(image: &str) -> Option<String> {
+    let last = image.split('@').next()?.rsplit('/').next()?;
+    last.split_once(':').map(|(_, tag)| tag.to_owned())
 }
 
 fn declared(name: &str, image: &str) -> Declared {

@@ -99,6 +99,10 @@ fn set_running(state: &State, names: &[ServiceRef], running: u32) -> Result<()> 
 }
 
 impl Machine {
+    /// The version of a service is its image's tag.
+    pub fn tagged(&mut self, name: &str, tag: Option<String>) {
+        self.services.iter_mut().filter(|service| service.name.name == name).for_each(|s| s.version.clone_from(&tag));
+    }
     pub fn knows(&self, name: &str) -> bool {
         self.services.iter().any(|service| service.name.name == name)
     }

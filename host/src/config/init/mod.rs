@@ -3,6 +3,7 @@
 //! [`look`] only reads, runs nothing (a project's git configuration may name programs) and follows no link out;
 //! [`propose`] is pure. No value of a secret is taken over.
 
+mod compose;
 mod git;
 mod look;
 mod project;
@@ -10,6 +11,7 @@ mod propose;
 #[cfg(test)]
 mod tests;
 
+pub use compose::Compose;
 pub use look::look;
 pub use propose::propose;
 
@@ -34,6 +36,8 @@ pub struct Found {
     pub units: Vec<String>,
     pub build: Option<Script>,
     pub migrate: Option<Script>,
+    /// Where containers run it.
+    pub compose: Option<Compose>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

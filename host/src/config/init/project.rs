@@ -1,6 +1,7 @@
 //! What a project's own files say: addresses of databases, targets, scripts.
 
 use super::{Postgres, Script, text_of};
+use compose_files::variables;
 use reqwest::Url;
 use std::path::Path;
 
@@ -26,19 +27,6 @@ pub(super) fn postgres(folder: &Path) -> Option<Postgres> {
         };
         by_url().or_else(by_parts)
     })
-}
-
-/// `NAME=value`, `export NAME="value"`.
-fn variables(text: &str) -> Vec<(String, String)> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
-    let pairs = lines.filter_map(|line| line.strip_prefix("export ").unwrap_or(line).split_once('='));
-    pairs.map(|(name, value)| (name.trim().to_owned(), unquoted(value.trim()).to_owned())).collect()
-}
-
-fn unquoted(value: &str) -> &str {
-    let quoted =
-        |quote: char| value.strip_prefix(quote).and_then(|rest| rest.split_once(quote)).map(|(inner, _)| inner);
-    quoted('"').or_else(|| quoted('\'')).unwrap_or_else(|| value.split(" #").next().unwrap_or(value).trim_end())
 }
 
 fn from_url(text: &str, source: &str) -> Option<Postgres> {

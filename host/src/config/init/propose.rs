@@ -1,11 +1,14 @@
 //! A deployment's file out of what was found. Pure. What isn't known stands in it as a comment.
 
-use super::{Found, Layout, Postgres, Repository, Script};
+use super::{Found, Layout, Postgres, Repository, Script, compose};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// The text of the file for the deployment `name`; it parses, as soon as the secrets that it names are there.
 pub fn propose(name: &str, found: &Found) -> String {
+    if let Some(compose) = &found.compose {
+        return compose::propose(name, found, compose);
+    }
     let sections =
         [head(found), settings(found), platform(found), services(found), commands(found), data(name, found), policy()];
     sections.join("\n")
@@ -21,12 +24,16 @@ fn head(found: &Found) -> String {
         }
         _ => ("0.0.0".to_owned(), "not found: write here what is installed"),
     };
+    head_of(&version, comment)
+}
+
+pub(super) fn head_of(version: &str, comment: &str) -> String {
     format!(
         "# What upgraded was told of this installation, and what it found by itself. Look it over before you put it\n\
          # among the deployments; `upgradectl plan` then shows what it would do, and changes nothing.\n\n\
          product = \"generic\"   # or the plugin that the product's vendor ships\n\
          version = {}   # {comment}\n",
-        quoted(&version)
+        quoted(version)
     )
 }
 
@@ -213,29 +220,35 @@ fn server(name: &str, postgres: &Postgres) -> String {
 }
 
 fn policy() -> String {
-    "[policy]\n\
-     # window = [\"Sat 02:00-06:00 Europe/Berlin\"]   # when the product may be down; without it, at any time\n\
-     approve = \"breaking\"   # never, breaking or always\n\
-     drill = \"ahead\"   # the backup is restored beside the product before anything is touched: ahead, final or off\n\
-     # disposable = [\"path:tmp\", \"path:cache\"]\n\
-     keep-backups = 5\n"
-        .into()
+    policy_with("# disposable = [\"path:tmp\", \"path:cache\"]\n")
 }
 
-fn quoted(text: &str) -> String {
+/// `disposable`: whole lines.
+pub(super) fn policy_with(disposable: &str) -> String {
+    format!(
+        "[policy]\n\
+         # window = [\"Sat 02:00-06:00 Europe/Berlin\"]   # when the product may be down; without it, at any time\n\
+         approve = \"breaking\"   # never, breaking or always\n\
+         drill = \"ahead\"   # the backup is restored beside the product before anything is touched: ahead, final or off\n\
+         {disposable}\
+         keep-backups = 5\n"
+    )
+}
+
+pub(super) fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 
-fn quoted_path(path: &Path) -> String {
+pub(super) fn quoted_path(path: &Path) -> String {
     quoted(&path.to_string_lossy())
 }
 
-fn quoted_key(name: &str) -> String {
+pub(super) fn quoted_key(name: &str) -> String {
     let bare = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     if bare && !name.is_empty() { name.to_owned() } else { quoted(name) }
 }
 
-fn list(words: &[String]) -> String {
+pub(super) fn list(words: &[String]) -> String {
     format!("[{}]", words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(", "))
 }
 
@@ -244,6 +257,6 @@ fn paths(paths: &[PathBuf]) -> String {
 }
 
 /// Text of the project's for a comment: on one line.
-fn commented(text: &str) -> String {
+pub(super) fn commented(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

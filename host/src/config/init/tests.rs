@@ -1,5 +1,7 @@
 //! Folders as they are found, and that every proposal is a file that we read.
 
+mod compose;
+
 use super::*;
 use crate::config::{Deployment, SecretCheck};
 use crate::model::{Info, Role};
@@ -18,11 +20,20 @@ fn catalog() -> BTreeMap<String, Info> {
         plugin(
             "generic",
             Role::Product,
-            json!({ "tag": { "type": "string" }, "services": strings, "acts": { "type": "array" } }),
+            json!({ "tag": { "type": "string" }, "services": strings, "gate": strings, "acts": { "type": "array" } }),
         ),
+        plugin(
+            "compose",
+            Role::Platform,
+            json!({
+                "version-key": { "type": "string" }, "version-services": strings,
+                "version-text": { "type": "string", "pattern": "\\{version\\}" }
+            }),
+        ),
+        plugin("mysql", Role::Datastore, json!({ "server": { "type": "object" } })),
         plugin("source", Role::Platform, json!({ "tag": { "type": "string" }, "build": { "type": "string" } })),
         plugin("sqlite", Role::Datastore, json!({ "paths": strings })),
-        plugin("files", Role::Datastore, json!({ "paths": strings })),
+        plugin("files", Role::Datastore, json!({ "paths": { "type": ["array", "object"] } })),
         plugin("postgres", Role::Datastore, json!({ "server": { "type": "object" } })),
     ])
 }

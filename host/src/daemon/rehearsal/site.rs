@@ -96,7 +96,7 @@ impl Site {
     }
 
     /// Lays out what the project's folder has beside data; what is live, as `docker compose config` has it.
-    pub async fn copy_project(&self, cx: &StepContext) -> Result<Value, Failure> {
+    pub async fn copy_project(&self, cx: &StepContext) -> Result<Arc<Value>, Failure> {
         let live = self.compose.configuration().await?;
         let mut apart: Vec<PathBuf> = writable_binds(&live);
         apart.extend(self.deployment.datastores.iter().flat_map(|datastore| datastore.grants.paths.values().cloned()));

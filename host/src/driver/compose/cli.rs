@@ -26,9 +26,11 @@ impl Compose {
     /// `docker compose` with the operator's files, up to the subcommand; in a double, with what is left of them.
     pub(super) async fn argv(&self, shadow: Option<&Shadow>) -> Result<Vec<String>, VerbError> {
         let Some(double) = &self.double else { return Ok(self.named(shadow)) };
-        let text = double.of(self.rendered(shadow).await?)?.to_string();
+        let text = double.of((*self.rendered(shadow).await?).clone())?.to_string();
         let file = double.folder.join(format!("rendered-{}.json", hex(&Sha256::digest(&text)[..8])));
-        durable::write(&file, text.as_bytes()).map_err(io_error("write the double's configuration"))?;
+        if !file.exists() {
+            durable::write(&file, text.as_bytes()).map_err(io_error("write the double's configuration"))?;
+        }
         let mut argv = compose(&self.directory);
         argv.extend(["--file".into(), file.display().to_string(), "--project-name".into(), double.project.clone()]);
         Ok(argv)
@@ -36,7 +38,7 @@ impl Compose {
 
     /// With the files that the operator named.
     pub(super) fn named(&self, shadow: Option<&Shadow>) -> Vec<String> {
-        let mut argv = compose(&self.directory);
+        let mut argv = compose(shadow.map_or(&self.directory, |shadow| &shadow.directory));
         let files = match shadow {
             Some(shadow) => shadow.files.clone(),
             None => self.config.files.iter().map(|file| self.directory.join(file)).collect(),
@@ -49,7 +51,8 @@ impl Compose {
         argv.extend(files.into_iter().flat_map(|file| with("--file", file.display().to_string())));
         argv.extend(env_files.into_iter().flat_map(|file| with("--env-file", file.display().to_string())));
         argv.extend(self.config.profiles.iter().flat_map(|profile| with("--profile", profile.clone())));
-        argv.extend(self.config.project.iter().flat_map(|name| with("--project-name", name.clone())));
+        let project = self.config.project.as_ref().or(shadow.and_then(|shadow| shadow.project.as_ref()));
+        argv.extend(project.into_iter().flat_map(|name| with("--project-name", name.clone())));
         argv
     }
 

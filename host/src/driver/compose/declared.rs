@@ -83,8 +83,8 @@ struct Volume {
 }
 
 impl Declaration {
-    pub fn read(json: &[u8]) -> Result<Self, VerbError> {
-        let rendered: Rendered = serde_json::from_slice(json).map_err(|error| {
+    pub fn read(rendered: &Value) -> Result<Self, VerbError> {
+        let rendered = Rendered::deserialize(rendered).map_err(|error| {
             VerbError::other("compose", format!("what `docker compose config` says can't be read: {error}"))
         })?;
         let secrets = rendered.services.values().flat_map(secrets).collect();
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn what_matters_is_read() {
-        let json = br#"{"name":"shop","services":{
+        let json = r#"{"name":"shop","services":{
             "db":{"image":"postgres:15","environment":{"POSTGRES_PASSWORD":"hunter2","PORT":"1","EMPTY":null},
                   "volumes":[{"type":"volume","source":"data","target":"/var/lib/postgresql/data","volume":{}},
                              {"type":"bind","source":"/etc/shop","target":"/etc/shop","read_only":true}]},
@@ -141,13 +141,13 @@ mod tests {
                    "depends_on":{"db":{"condition":"service_healthy"}},
                    "environment":{"DATABASE":"postgres://shop:pw12@db/shop"}}},
             "volumes":{"data":{"name":"shop_data"},"other":null}}"#;
-        let declaration = Declaration::read(json).unwrap();
+        let declaration = Declaration::read(&serde_json::from_str(json).unwrap()).unwrap();
         assert_eq!(declaration.name, "shop");
         assert_eq!(declaration.secrets, ["hunter2", "pw12"]);
         let [db, web] = &declaration.services[..] else { panic!() };
         assert_eq!((db.replicas, db.builds, db.mounts[0].source.as_str()), (1, false, "shop_data"));
         assert!(db.mounts[1].read_only && db.mounts[1].source == "/etc/shop");
         assert_eq!((web.replicas, web.builds, &web.after[..]), (2, true, &["db".to_owned()][..]));
-        assert!(Declaration::read(b"{}").is_err());
+        assert!(Declaration::read(&Value::Null).is_err());
     }
 }

@@ -9,6 +9,7 @@ mod control;
 mod declared;
 pub mod double;
 mod look;
+mod said;
 mod shadow;
 
 pub use declared::{Declared, DeclaredMount};
@@ -24,6 +25,7 @@ use crate::plan::event::{Effect, Verdict};
 use bollard::query_parameters::{ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveVolumeOptions};
 use declared::Declaration;
 use double::Double;
+use said::Said;
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -48,6 +50,7 @@ pub struct Compose {
     idle: Duration,
     /// It is a rehearsal's: nothing of the files is done but what is left of them there.
     double: Option<Arc<Double>>,
+    said: Said,
 }
 
 /// What a [`Compose`] is built with.
@@ -88,7 +91,8 @@ impl Compose {
     pub fn new(parts: Parts) -> Self {
         let Parts { platform, deployment, engine, directory, config, project, processes, machine, idle, double } =
             parts;
-        Self { platform, deployment, engine, directory, config, project, processes, machine, idle, double }
+        let said = Said::default();
+        Self { platform, deployment, engine, directory, config, project, processes, machine, idle, double, said }
     }
 
     pub fn engine(&self) -> &Arc<Engine> {
@@ -107,7 +111,7 @@ impl Compose {
     pub async fn declared(&self, cx: &StepContext, planned: bool) -> Result<Vec<Declared>, VerbError> {
         let declaration = match planned.then(|| self.project.overlaid()).filter(|files| !files.is_empty()) {
             Some(files) => {
-                let shadow = shadow::Shadow::make(self, cx, files)?;
+                let shadow = shadow::Shadow::make(self, cx, files).await?;
                 self.declaration_of(Some(&shadow)).await?
             }
             None => self.declaration().await?,
@@ -160,7 +164,7 @@ impl Compose {
     pub async fn build(&self, cx: &StepContext, services: &[String]) -> Result<(), VerbError> {
         cx.effects.may_change("compose.build")?;
         let files = self.project.overlaid();
-        let shadow = if files.is_empty() { None } else { Some(shadow::Shadow::make(self, cx, files)?) };
+        let shadow = if files.is_empty() { None } else { Some(shadow::Shadow::make(self, cx, files).await?) };
         let mut argv = self.argv(shadow.as_ref()).await?;
         argv.push("build".into());
         argv.extend(services.iter().cloned());
@@ -269,16 +273,8 @@ impl Compose {
         Err(VerbError::NotFound(format!("the deployment has no service `{}/{missing}`; {known}", self.platform)))
     }
 
-    /// What `docker compose config` says of the files, of a double's as they are.
-    async fn rendered(&self, shadow: Option<&shadow::Shadow>) -> Result<serde_json::Value, VerbError> {
-        let output = self.answer_of(self.named(shadow), shadow, &["config", "--format", "json"]).await?;
-        serde_json::from_slice(&output.stdout).map_err(|error| {
-            VerbError::other("compose", format!("what `docker compose config` says can't be read: {error}"))
-        })
-    }
-
-    /// The same, of the files as they are.
-    pub async fn configuration(&self) -> Result<serde_json::Value, VerbError> {
+    /// What `docker compose config` says of the files.
+    pub async fn configuration(&self) -> Result<Arc<serde_json::Value>, VerbError> {
         self.rendered(None).await
     }
 
@@ -337,11 +333,11 @@ impl Compose {
     }
 
     async fn declaration_of(&self, shadow: Option<&shadow::Shadow>) -> Result<Declaration, VerbError> {
-        let text = match &self.double {
-            Some(double) => double.of(self.rendered(shadow).await?)?.to_string().into_bytes(),
-            None => self.asked(shadow, &["config", "--format", "json"]).await?,
-        };
-        Declaration::read(&text)
+        let rendered = self.rendered(shadow).await?;
+        match &self.double {
+            Some(double) => Declaration::read(&double.of((*rendered).clone())?),
+            None => Declaration::read(&rendered),
+        }
     }
 
     /// The names of containers that `docker compose up` would make anew. Its own word is asked for, since how it compares

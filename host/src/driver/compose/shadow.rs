@@ -1,34 +1,44 @@
 //! The project as planned edits will leave it, without touching it: the edited files lie in a folder of the daemon's own,
-//! and `docker compose` reads those instead, everything else from where it is.
+//! and `docker compose` reads those instead, everything else from where it is. Where an edited file is one that others
+//! read (included, extended, an `env_file`), the folder mirrors the project's by links, and what Compose makes of it is
+//! what is read then.
 
 use super::Compose;
 use crate::context::StepContext;
 use crate::driver::durable;
 use crate::driver::process::io_error;
 use crate::model::VerbError;
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-/// What Compose looks for where no file is named, the first that is there; with it an override, of the same ending.
-const DEFAULT_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
 const DOTENV: &str = ".env";
+const RENDERED: &str = ".upgraded-rendered.json";
 
 /// Removed when dropped.
 pub struct Shadow {
     folder: PathBuf,
+    /// Where relative paths start.
+    pub directory: PathBuf,
     pub files: Vec<PathBuf>,
     pub env_files: Vec<PathBuf>,
+    /// Where a mirror's folder would give another name.
+    pub project: Option<String>,
 }
 
 impl Shadow {
-    pub fn make(compose: &Compose, cx: &StepContext, edited: BTreeMap<String, Vec<u8>>) -> Result<Self, VerbError> {
+    pub async fn make(
+        compose: &Compose, cx: &StepContext, edited: BTreeMap<String, Vec<u8>>,
+    ) -> Result<Self, VerbError> {
         let folder = compose.machine.state.join("scratch").join(&cx.deployment).join(format!("{}-compose", cx.step));
-        let mut shadow = Self { folder, files: Vec::new(), env_files: Vec::new() };
+        let (files, env_files, project) = (Vec::new(), Vec::new(), None);
+        let mut shadow = Self { folder, directory: compose.directory.clone(), files, env_files, project };
         let _ = fs::remove_dir_all(&shadow.folder);
+        let known = compose.project.known()?;
         for (path, text) in &edited {
             let old = fs::read(compose.directory.join(path)).ok();
-            let bytes = crate::driver::project::fill(path, text, old.as_deref())?;
+            let bytes = crate::driver::project::fill(path, text, old.as_deref(), &known)?;
             let place = shadow.folder.join(path);
             let parent = place.parent().unwrap_or(&shadow.folder);
             durable::make_folder(parent).map_err(io_error("make a folder for planned files"))?;
@@ -42,19 +52,63 @@ impl Shadow {
             true => vec![PathBuf::from(DOTENV)],
             false => compose.config.env_files.clone(),
         };
-        let env_files = env_files.iter().map(|file| place(file)).filter(|file| file.is_file()).collect::<Vec<_>>();
+        let placed = env_files.iter().map(|file| place(file)).filter(|file| file.is_file()).collect::<Vec<_>>();
         let files = match compose.config.files.is_empty() {
-            true => default_files(&compose.directory, &shadow.folder, &env_files),
+            true => default_files(&compose.directory, &shadow.folder, &placed),
             false => compose.config.files.clone(),
         };
-        let files = files.iter().map(|file| place(file)).collect();
-        (shadow.files, shadow.env_files) = (files, env_files);
+        let is_read_by_others = |path: &String| ![&files, &env_files].iter().any(|own| own.contains(&path.into()));
+        let mirrors = edited.keys().any(is_read_by_others);
+        (shadow.files, shadow.env_files) = (files.iter().map(|file| place(file)).collect(), placed);
+        if mirrors {
+            shadow.mirror(compose, &edited, &files, &env_files).await?;
+        }
         Ok(shadow)
     }
 
     pub fn folder(&self) -> &Path {
         &self.folder
     }
+
+    /// From then on the shadow is one file, of which every path is the project's own.
+    async fn mirror(
+        &mut self, compose: &Compose, edited: &BTreeMap<String, Vec<u8>>, files: &[PathBuf], env_files: &[PathBuf],
+    ) -> Result<(), VerbError> {
+        let folders: BTreeSet<&Path> = edited.keys().flat_map(|path| Path::new(path).ancestors().skip(1)).collect();
+        for folder in folders {
+            link_beside(&compose.directory.join(folder), &self.folder.join(folder))
+                .map_err(io_error("mirror the project's folder"))?;
+        }
+        let mirrored = |files: &[PathBuf]| files.iter().map(|file| self.folder.join(file)).collect::<Vec<_>>();
+        (self.files, self.env_files) = (mirrored(files), mirrored(env_files));
+        self.env_files.retain(|file| file.is_file());
+        self.directory.clone_from(&self.folder);
+        self.project = Some(compose.declaration().await?.name);
+        let rendered = compose.rendered(Some(self)).await?.to_string();
+        let (theirs, ours) = (compose.directory.display().to_string(), self.folder.display().to_string());
+        let rendered = rendered.replace(&ours, &theirs);
+        let place = self.folder.join(RENDERED);
+        durable::write(&place, rendered.as_bytes()).map_err(io_error("write the planned project"))?;
+        self.directory.clone_from(&compose.directory);
+        (self.files, self.env_files, self.project) = (vec![place], Vec::new(), None);
+        Ok(())
+    }
+}
+
+/// Links to whatever lies in `folder` and not in `mirror`.
+fn link_beside(folder: &Path, mirror: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let link = mirror.join(entry.file_name());
+        if link.symlink_metadata().is_err() {
+            symlink(entry.path(), link)?;
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Shadow {
@@ -83,9 +137,5 @@ fn default_files(directory: &Path, planned: &Path, env_files: &[PathBuf]) -> Vec
         }
     }
     let there = |name: &str| directory.join(name).is_file() || planned.join(name).is_file();
-    let Some(first) = DEFAULT_FILES.into_iter().find(|name| there(name)) else { return Vec::new() };
-    let stem = first.split('.').next().unwrap_or_default();
-    let overrides = ["yaml", "yml"].map(|ending| format!("{stem}.override.{ending}"));
-    let found = overrides.into_iter().find(|name| there(name));
-    std::iter::once(PathBuf::from(first)).chain(found.map(PathBuf::from)).collect()
+    compose_files::default_files(&there).into_iter().map(PathBuf::from).collect()
 }

@@ -11,7 +11,7 @@ mod tests;
 
 use super::durable;
 use super::process::{Account, NamedCommand, Processes, io_error, mark};
-use super::project::mask;
+use super::project::{mask, remember};
 use super::release::{Commit, Layout};
 use crate::context::{Site, StepContext};
 use crate::effect::Access;
@@ -73,7 +73,18 @@ impl Checkout {
             self.fetch(cx, commit).await?;
         }
         let raw = cx.activity.watch(self.idle, git.file(&parsed, path)).await?;
+        // A plan that puts the file into the project has its placeholders filled in again, by whatever daemon.
+        remember(&git.layout.own(), path, &raw).map_err(io_error("keep what a file of the repository holds"))?;
         Ok(mask(path, &raw))
+    }
+
+    /// The paths of the commit's files beneath `under`, which is empty for all; links and submodules apart.
+    pub async fn files(&self, cx: &StepContext, commit: &str, under: &str) -> Result<Vec<String>, VerbError> {
+        let (git, parsed) = (self.git(cx)?, parse(commit)?);
+        if !git.is_commit(&parsed).await? {
+            self.fetch(cx, commit).await?;
+        }
+        cx.activity.watch(self.idle, git.files(&parsed, under)).await
     }
 
     /// Lays the commit out and runs the command `build` in its folder; nothing where that is done.

@@ -108,6 +108,21 @@ impl Git<'_> {
         }
     }
 
+    pub async fn files(&self, commit: &Commit, under: &str) -> Result<Vec<String>, VerbError> {
+        let mut arguments = vec!["ls-tree", "-r", "-z", "--full-tree", commit.as_str()];
+        let under = under.trim_matches('/');
+        if !under.is_empty() {
+            arguments.extend(["--", under]);
+        }
+        let output = self.try_run(None, &arguments, &[]).await?;
+        if !output.success() {
+            return Err(VerbError::Invalid(format!("the files of `{under}` can't be listed: {}", output.complaint)));
+        }
+        let text = output.text();
+        let files = text.split('\0').filter(|entry| entry.starts_with("100"));
+        Ok(files.filter_map(|entry| Some(entry.split_once('\t')?.1.to_owned())).collect())
+    }
+
     async fn make_mirror(&self, lock: &Lock) -> Result<(), VerbError> {
         let mirror = self.layout.mirror();
         // `HEAD` is the last that `init` needs; a half-made one is made again, which changes nothing that is there.

@@ -216,3 +216,26 @@ async fn a_file_of_a_commit_is_read_with_placeholders_whether_it_was_fetched_or_
     assert!(matches!(shop.checkout.read(&shop.cx, "v3", "VERSION").await, Err(VerbError::Invalid(_))));
     assert!(!shop.layout().releases().exists(), "nothing was laid out");
 }
+
+#[tokio::test]
+async fn a_commits_files_are_listed_and_put_into_the_project_with_what_they_hold() {
+    let shop = shop();
+    let origin = shop.origin();
+    fs::create_dir(origin.join("docker")).unwrap();
+    fs::write(origin.join("docker/compose.yaml"), "environment:\n  DB_PASSWORD: change-me\n").unwrap();
+    fs::write(origin.join("docker/with space.conf"), "x").unwrap();
+    std::os::unix::fs::symlink("compose.yaml", origin.join("docker/link")).unwrap();
+    release(&origin, "3", &["tag", "v3"]);
+    let commit = shop.checkout.fetch(&shop.cx, "v3").await.unwrap();
+    let all = ["VERSION", "build", "docker/compose.yaml", "docker/with space.conf"];
+    assert_eq!(shop.checkout.files(&shop.cx, &commit, "").await.unwrap(), all);
+    assert_eq!(shop.checkout.files(&shop.cx, &commit, "docker/").await.unwrap(), all[2..]);
+    assert!(shop.checkout.files(&shop.cx, &commit, "nowhere").await.unwrap().is_empty());
+
+    let masked = shop.checkout.read(&shop.cx, &commit, "docker/compose.yaml").await.unwrap();
+    assert!(!String::from_utf8_lossy(&masked).contains("change-me"));
+    let project = crate::driver::project::Project::new(Some(shop.layout().directory));
+    project.put(&shop.cx, "compose.yaml", None, Some(&masked)).await.unwrap();
+    assert_eq!(shop.text("compose.yaml"), "environment:\n  DB_PASSWORD: change-me\n");
+    assert_eq!(project.read(&shop.cx, "compose.yaml").await.unwrap(), masked);
+}

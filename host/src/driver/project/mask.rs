@@ -35,22 +35,30 @@ pub fn mask(path: &str, raw: &[u8]) -> Vec<u8> {
     masked.into_bytes()
 }
 
-/// `text` with the secrets of `old` where its placeholders are.
-pub fn fill(path: &str, text: &[u8], old: Option<&[u8]>) -> Result<Vec<u8>, VerbError> {
+/// What stands in a text, by its placeholder.
+pub fn values(path: &str, raw: &[u8]) -> BTreeMap<String, String> {
+    let text = std::str::from_utf8(raw).unwrap_or_default();
+    let value = |span: Span| (placeholder(&span.key, &text[span.range.clone()]), text[span.range].to_owned());
+    spans(path, text).into_iter().map(value).collect()
+}
+
+/// `text` with the secrets of `old` where its placeholders are, or with those that are known otherwise.
+pub fn fill(
+    path: &str, text: &[u8], old: Option<&[u8]>, known: &BTreeMap<String, String>,
+) -> Result<Vec<u8>, VerbError> {
     static PLACEHOLDER: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"\$\{upgraded:secret:([^:{}]+):[0-9a-f]{4}\}").expect("a constant"));
     let Ok(text) = std::str::from_utf8(text) else { return Ok(text.to_vec()) };
-    let old = old.and_then(|old| std::str::from_utf8(old).ok()).unwrap_or_default();
-    let value = |span: Span| (placeholder(&span.key, &old[span.range.clone()]), &old[span.range]);
-    let values: BTreeMap<String, &str> = spans(path, old).into_iter().map(value).collect();
+    let values = values(path, old.unwrap_or_default());
     let mut missing = None;
-    let filled = PLACEHOLDER.replace_all(text, |found: &Captures| match values.get(&found[0]) {
-        Some(value) => (*value).to_owned(),
-        None => {
-            missing = Some(found[1].to_owned());
-            String::new()
-        }
-    });
+    let filled =
+        PLACEHOLDER.replace_all(text, |found: &Captures| match values.get(&found[0]).or(known.get(&found[0])) {
+            Some(value) => value.clone(),
+            None => {
+                missing = Some(found[1].to_owned());
+                String::new()
+            }
+        });
     match missing {
         Some(key) => Err(VerbError::Conflict(format!(
             "the secret `{key}` that is to stand in `{path}` is not in the file that it replaces, or has changed"
@@ -208,9 +216,11 @@ mod tests {
     #[test]
     fn a_secret_that_changed_is_not_filled_in() {
         let text = mask(".env", b"TOKEN=one\n");
-        assert_eq!(fill(".env", &text, Some(b"A=1\nTOKEN=one\n")).unwrap(), b"TOKEN=one\n");
-        assert!(matches!(fill(".env", &text, Some(b"TOKEN=two\n")), Err(VerbError::Conflict(_))));
-        assert!(matches!(fill(".env", &text, None), Err(VerbError::Conflict(_))));
+        let none = BTreeMap::new();
+        assert_eq!(fill(".env", &text, Some(b"A=1\nTOKEN=one\n"), &none).unwrap(), b"TOKEN=one\n");
+        assert!(matches!(fill(".env", &text, Some(b"TOKEN=two\n"), &none), Err(VerbError::Conflict(_))));
+        assert!(matches!(fill(".env", &text, None, &none), Err(VerbError::Conflict(_))));
+        assert_eq!(fill(".env", &text, None, &values(".env", b"TOKEN=one\n")).unwrap(), b"TOKEN=one\n");
     }
 
     proptest! {
@@ -221,7 +231,7 @@ mod tests {
         ) {
             let text = lines.join("\n");
             let masked = mask(path, text.as_bytes());
-            let filled = fill(path, &masked, Some(text.as_bytes())).unwrap();
+            let filled = fill(path, &masked, Some(text.as_bytes()), &BTreeMap::new()).unwrap();
             prop_assert_eq!(String::from_utf8(filled).unwrap(), text);
         }
     }

@@ -5,14 +5,17 @@
 
 mod back;
 mod dotenv;
+mod known;
 mod mask;
 mod render;
 mod yaml;
 
-pub use dotenv::value as dotenv_value;
+pub use dotenv::{is_dotenv, value as dotenv_value};
+pub use known::{known, remember};
 pub use mask::{fill, mask, secret_parts};
 
 use super::process::io_error;
+use super::release::Layout;
 use crate::context::{Site, StepContext};
 use crate::effect::hex;
 use crate::model::*;
@@ -26,8 +29,17 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const FILE_BYTES: u64 = 8 << 20;
+
+/// Files that were put, by anybody here.
+static EDITS: AtomicU64 = AtomicU64::new(0);
+
+/// Rises with every file that is put.
+pub fn edits() -> u64 {
+    EDITS.load(Ordering::SeqCst)
+}
 
 pub struct Project {
     pub folder: Option<PathBuf>,
@@ -85,16 +97,25 @@ impl Project {
             dir,
             relative,
             path: path.to_owned(),
+            known: self.known()?,
             part: format!(".upgraded-{}.part", cx.step),
             expected: expected.map(str::to_owned),
             new: new.map(<[u8]>::to_vec),
         };
-        cx.effects.perform("project.put", &arguments, &handle, true, blocking(move || put.perform())).await
+        let done = cx.effects.perform("project.put", &arguments, &handle, true, blocking(move || put.perform())).await;
+        EDITS.fetch_add(1, Ordering::SeqCst);
+        done
     }
 
     /// The host can't tell old from new by the journal alone; doing it again converges.
     pub async fn fence_and_probe(&self, _effect: &Effect) -> Verdict {
         Verdict::Unknown
+    }
+
+    /// What placeholders of the repository's files stand for.
+    pub fn known(&self) -> Result<BTreeMap<String, String>, VerbError> {
+        let own = self.folder.as_ref().map(|folder| Layout::new(folder).own());
+        own.map_or(Ok(BTreeMap::new()), |own| known(&own).map_err(io_error("read what files of the repository hold")))
     }
 
     fn open(&self) -> Result<Dir, VerbError> {
@@ -111,6 +132,7 @@ struct Put {
     relative: PathBuf,
     /// As the plugin says it.
     path: String,
+    known: BTreeMap<String, String>,
     /// The name of the file that takes the other's place.
     part: String,
     expected: Option<String>,
@@ -127,7 +149,7 @@ impl Put {
         };
         let old = read(&self.dir, &place, &self.path)?;
         let filled = match &self.new {
-            Some(new) => Some(mask::fill(&self.path, new, old.as_deref())),
+            Some(new) => Some(mask::fill(&self.path, new, old.as_deref(), &self.known)),
             None => None,
         };
         let there = match &filled {

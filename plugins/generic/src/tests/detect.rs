@@ -54,6 +54,17 @@ fn a_product_that_is_down_is_no_version() {
 }
 
 #[test]
+fn by_the_image_of_the_first_service_where_there_are_no_releases() {
+    let fake = FakeHost::new();
+    fake.composed("web", "r:5000/shop/web:v1.4.0@sha256:ab", "i-140");
+    fake.composed("cache", "redis:7", "i-redis");
+    fake.fail("checkout.active", Error::Denied("no repository".into()));
+    assert_eq!(detect(&fake, "services = [\"web\", \"cache\"]").unwrap().version, "1.4.0");
+    assert_eq!(detect(&fake, "services = [\"cache\"]").unwrap().version, "7");
+    assert!(matches!(detect(&fake, ""), Err(Error::NotFound(_))));
+}
+
+#[test]
 fn nothing_is_installed_where_nothing_is_active() {
     assert!(matches!(detect(&FakeHost::new(), ""), Err(Error::NotFound(_))));
 }

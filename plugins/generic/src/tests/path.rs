@@ -23,6 +23,17 @@ fn targets(hops: &[Hop]) -> Vec<&str> {
 }
 
 #[test]
+fn where_nothing_lists_releases_the_registry_decides() {
+    let fake = FakeHost::new();
+    fake.fail("checkout.releases", Error::Denied("no repository".into()));
+    let path = |wanted: &str| Generic::path(&call(&fake, SHOP), &fake.product(), &Installed::new("1.3.0"), wanted);
+    assert_eq!(targets(&path("1.9.0").unwrap()), ["1.9.0"]);
+    assert!(path("2.0.0").unwrap()[0].breaking);
+    assert!(invalid(path("1.2.0")).contains("downgrade"));
+    assert!(path("latest").is_err());
+}
+
+#[test]
 fn direct_but_for_stops_breaking_releases_rests_and_those_with_acts_of_their_own() {
     let settings = releases(
         r#"

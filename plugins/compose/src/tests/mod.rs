@@ -1,5 +1,7 @@
 //! Tests of compose.
 
+mod version;
+
 use super::*;
 use upgraded_sdk::fake::FakeHost;
 use upgraded_sdk::serde_json::json;
@@ -213,13 +215,4 @@ fn a_one_off_command_says_why_it_failed() {
     other.one_off("web", 3, "no such column");
     let error = Compose::apply(&call, &other.platform(), &hop, &token, 0).unwrap_err();
     assert_eq!(error.text(), "`web migrate --all` ended with 3:\nno such column");
-}
-
-#[test]
-fn a_version_key_is_edited() {
-    let fake = fake();
-    let settings = fake.call(json!({ "version-key": "SHOP_VERSION", "version-text": "v{version}" }));
-    let edits = Compose::edits(&settings, &fake.platform(), &hop()).unwrap();
-    assert_eq!((edits[0].path.as_str(), edits.len()), (".env", 1));
-    assert!(Compose::edits(&call(&fake), &fake.platform(), &hop()).unwrap().is_empty());
 }

@@ -1,0 +1,73 @@
+//! What `docker compose config` said last, while it still holds: each asking is a program that reads every file anew, and
+//! a step asks many times.
+
+use super::Compose;
+use super::shadow::{self, Shadow};
+use crate::driver::project;
+use crate::model::VerbError;
+use serde_json::Value;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Of files that others read (included ones, say) a change by somebody else is seen after so long.
+const HOLDS_FOR: Duration = Duration::from_secs(5);
+
+#[derive(Default)]
+pub struct Said(Mutex<Option<Kept>>);
+
+struct Kept {
+    at: Instant,
+    of: Vec<Stamp>,
+    edits: u64,
+    rendered: Arc<Value>,
+}
+
+/// Of a file: none where there is none.
+type Stamp = (PathBuf, Option<(u64, u64, i64, i64)>);
+
+impl Compose {
+    /// What `docker compose config` says of the files, of a double's as they are.
+    pub(super) async fn rendered(&self, shadow: Option<&Shadow>) -> Result<Arc<Value>, VerbError> {
+        if shadow.is_some() {
+            return self.ask_for_rendered(shadow).await;
+        }
+        // Both are taken before the answer: what changes meanwhile makes it stale.
+        let (of, edits) = (self.stamps(), project::edits());
+        {
+            let kept = self.said.0.lock().expect("no panic holds this lock");
+            if let Some(kept) = kept.as_ref().filter(|kept| kept.at.elapsed() < HOLDS_FOR)
+                && (&kept.of, kept.edits) == (&of, edits)
+            {
+                return Ok(kept.rendered.clone());
+            }
+        }
+        let rendered = self.ask_for_rendered(None).await?;
+        let kept = Kept { at: Instant::now(), of, edits, rendered: rendered.clone() };
+        *self.said.0.lock().expect("no panic holds this lock") = Some(kept);
+        Ok(rendered)
+    }
+
+    async fn ask_for_rendered(&self, shadow: Option<&Shadow>) -> Result<Arc<Value>, VerbError> {
+        let output = self.answer_of(self.named(shadow), shadow, &["config", "--format", "json"]).await?;
+        let rendered = serde_json::from_slice(&output.stdout).map_err(|error| {
+            VerbError::other("compose", format!("what `docker compose config` says can't be read: {error}"))
+        })?;
+        Ok(Arc::new(rendered))
+    }
+
+    /// Of the files that are named, and the env files.
+    fn stamps(&self) -> Vec<Stamp> {
+        let env_files = match self.config.env_files.is_empty() {
+            true => vec![PathBuf::from(".env")],
+            false => self.config.env_files.clone(),
+        };
+        let files = shadow::named_files(self).into_iter().chain(env_files);
+        let stamp = |file: PathBuf| {
+            let found = self.directory.join(&file).metadata().ok();
+            (file, found.map(|found| (found.ino(), found.len(), found.mtime(), found.mtime_nsec())))
+        };
+        files.map(stamp).collect()
+    }
+}
