@@ -59,20 +59,48 @@ async fn tidy(host: &Arc<Host>, entry: &Arc<Entry>) -> Result<(), String> {
     let held: BTreeSet<u64> =
         runs.iter().take(policy.keep_backups as usize).map(|run| run.run).chain(quarantined).chain(committed).collect();
     host.journal.forget_manifests_but_of(&name, &held).map_err(|e| e.to_string())?;
+    let (pinned, newest) = (pinned(host, &held)?, runs.first().map_or(0, |run| run.run));
     let vault = ready.vault.clone();
     let forgotten = tokio::task::spawn_blocking(move || {
         let artifacts = vault.list(&format!("{name}/"))?;
         let gone = |key: &str| {
             let step = key.split('/').nth(1).unwrap_or_default();
             let run = step.strip_prefix('r').and_then(|rest| rest.split('-').next()).and_then(|run| run.parse().ok());
-            run.is_some_and(|run: u64| !held.contains(&run))
+            run.is_some_and(|run: u64| run <= newest && !held.contains(&run))
         };
         let keys: Vec<String> = artifacts.into_iter().map(|artifact| artifact.key).filter(|key| gone(key)).collect();
         if keys.is_empty() { Ok(()) } else { vault.forget(&keys) }
     });
     forgotten.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+    for (binding, _) in &ready.bound.platforms {
+        let drivers = ready.drivers.get(&(binding.role, binding.name.clone()));
+        if let Some(drivers) = drivers.filter(|drivers| drivers.compose.is_some()) {
+            // A run that began meanwhile may need what no former one does.
+            let keep = |id: &str| pinned.contains(id) || began_since(host, &entry.name, newest);
+            drivers.images.let_go(keep).await.map_err(|e| e.to_string())?;
+        }
+    }
     *entry.tidied.lock().expect("no panic holds this lock") = stands;
     Ok(())
+}
+
+fn began_since(host: &Host, deployment: &str, run: u64) -> bool {
+    host.journal.runs(Some(deployment), 1).map_or(true, |runs| runs.first().is_some_and(|newest| newest.run > run))
+}
+
+/// What the stages of these runs pinned, in their own words.
+fn pinned(host: &Host, runs: &BTreeSet<u64>) -> Result<String, String> {
+    let mut tokens = String::new();
+    for run in runs {
+        for record in host.journal.records(*run).map_err(|e| e.to_string())? {
+            if let Event::Succeeded { step, output: serde_json::Value::String(token), .. } = &record.event
+                && step.contains("-stage-")
+            {
+                tokens.push_str(token);
+            }
+        }
+    }
+    Ok(tokens)
 }
 
 /// What was set aside goes to the vault before it leaves.

@@ -152,6 +152,9 @@ impl Compose {
     /// Builds the images of services that the files build, with the planned edits laid over.
     pub async fn build(&self, cx: &StepContext, services: &[String]) -> Result<(), VerbError> {
         cx.effects.may_change("compose.build")?;
+        if let Some(option) = services.iter().find(|name| name.starts_with('-')) {
+            return Err(VerbError::Invalid(format!("`{option}` is no service")));
+        }
         let files = self.project.overlaid();
         let shadow = if files.is_empty() { None } else { Some(shadow::Shadow::make(self, cx, files)?) };
         let mut argv = self.argv(shadow.as_ref());
