@@ -15,6 +15,7 @@ mod planning;
 mod releases;
 mod requirements;
 mod retention;
+mod rolling;
 mod views;
 
 use crate::api::{Server, ServerOptions};

@@ -5,6 +5,7 @@ mod back;
 mod machine;
 mod products;
 mod refused;
+mod rolling;
 mod sweep;
 mod up;
 

@@ -8,9 +8,11 @@ mod cli;
 mod control;
 mod declared;
 mod look;
+mod roll;
 mod shadow;
 
 pub use declared::{Declared, DeclaredMount};
+pub use roll::REPLACE;
 
 use super::Machine;
 use super::engine::{Container, Engine};
@@ -112,7 +114,7 @@ impl Compose {
     /// Every container of the project, with those of services that the files no longer have.
     pub async fn containers(&self, cx: &StepContext) -> Result<Vec<Standing>, VerbError> {
         let declaration = self.declaration().await?;
-        let replaced = self.replaced().await?;
+        let replaced = self.replaced(&[]).await?;
         cx.activity.touch();
         let containers = self.engine.containers(&declaration.name).await?;
         let declared = |container: &Container| declaration.services.iter().any(|s| s.name == container.service);
@@ -276,8 +278,13 @@ impl Compose {
 
     /// The names of containers that `docker compose up` would make anew. Its own word is asked for, since how it compares
     /// is nobody else's to know.
-    async fn replaced(&self) -> Result<BTreeSet<String>, VerbError> {
-        let output = self.answer(None, &["--dry-run", "create", "--no-build", "--pull", "never"]).await?;
+    /// `there`: so many that services have, of which none is too many, whatever the files say.
+    async fn replaced(&self, there: &[(&str, usize)]) -> Result<BTreeSet<String>, VerbError> {
+        let there = there.iter().filter(|(_, number)| *number > 0);
+        let scale: Vec<String> = there.map(|(service, number)| format!("{service}={number}")).collect();
+        let mut question = vec!["--dry-run", "create", "--no-build", "--pull", "never"];
+        question.extend(scale.iter().flat_map(|scale| ["--scale", scale]));
+        let output = self.answer(None, &question).await?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         let names = said.lines().filter_map(|line| {
             let (_, rest) = line.split_once(" Container ")?;

@@ -13,7 +13,9 @@ pub fn registry_error(reference: &str, error: &bollard::errors::Error) -> VerbEr
     let message = format!("`{reference}`: {said}");
     let lower = said.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    if says(&["manifest unknown", "not found", "no such manifest", "does not exist"]) {
+    if says(&["no space left on device"]) {
+        VerbError::other("no-space", format!("{message}: the container engine's folder is full"))
+    } else if says(&["manifest unknown", "not found", "no such manifest", "does not exist"]) {
         VerbError::NotFound(message)
     } else if says(&["unauthorized", "denied", "authentication required", "no basic auth"]) {
         VerbError::Denied(message)
@@ -61,6 +63,7 @@ mod tests {
             registry_error("shop:1", &error).code().to_owned()
         };
         assert_eq!(of(404, "manifest for shop:1 not found: manifest unknown"), "not-found");
+        assert_eq!(of(500, "write /var/lib/docker/tmp/x: no space left on device"), "no-space");
         assert_eq!(of(401, "unauthorized: authentication required"), "denied");
         assert_eq!(of(500, "Get \"http://r:5000/v2/\": dial tcp: connect: connection refused"), "unavailable");
     }
