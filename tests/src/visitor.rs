@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between an answer and the next request.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// One request.
 #[derive(Debug, Clone)]

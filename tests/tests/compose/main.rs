@@ -7,7 +7,9 @@ mod products;
 mod refused;
 mod rolling;
 mod sweep;
+mod trouble;
 mod up;
+mod writers;
 
 use serde_json::Value;
 use upgraded_tests::{Daemon, last_run, outcome};
