@@ -241,6 +241,22 @@ pub struct Hop {
     pub notes: Vec<String>,
 }
 
+impl Hop {
+    /// Nobody is shut out and nothing is stopped: the old release serves on while the new one comes up.
+    pub fn keeps_serving(&self) -> bool {
+        let mut waves = self.acts.iter().filter_map(|act| match act {
+            Act::Wave(wave) => Some(wave.rolling),
+            Act::Command(_) => None,
+        });
+        self.gate.is_empty() && self.quiesce.is_empty() && waves.next() == Some(true) && waves.all(|rolling| rolling)
+    }
+
+    /// It keeps serving, and may: the old release runs on the new schema, and the way back leaves the data as it is.
+    pub fn rolls(&self) -> bool {
+        self.keeps_serving() && self.expand_only && self.undo.contains(&Undo::CodeOnly)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {

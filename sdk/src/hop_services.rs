@@ -39,6 +39,11 @@ impl HopServices {
         self.resting.iter().filter(|service| !self.gate.contains(service)).cloned().collect()
     }
 
+    /// The gate stays open, and nothing is stopped for the change.
+    pub fn only_rolls(&self) -> bool {
+        self.gate.is_empty() && self.resting.is_empty() && !self.rolling.is_empty()
+    }
+
     /// All but the gate.
     pub fn behind_the_gate(&self) -> Vec<ServiceRef> {
         let mut all = self.stopped_for_the_change();
@@ -78,6 +83,11 @@ impl PlatformHost {
         self.control().start(services)?;
         self.services().wait_healthy(services, idle_ms)?;
         Ok(())
+    }
+
+    /// Each healthy before the next; the old ones serve until then where there can be two at once.
+    pub fn roll(&self, services: &[ServiceRef], idle_ms: u64) -> Result<()> {
+        if services.is_empty() { Ok(()) } else { self.control().roll(services, idle_ms) }
     }
 
     /// A blocker for each that does not run or is not healthy.

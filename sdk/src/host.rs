@@ -122,6 +122,8 @@ interfaces! {
     /// Changing services.
     Control in control {
         start(names: &[ServiceRef]) -> ();
+        /// Replaces them, each healthy before the next; where there can be two of one at once, the old serves until then.
+        roll(names: &[ServiceRef], idle_ms: u64) -> ();
         /// Stops them, and keeps them stopped across a reboot.
         stop(names: &[ServiceRef]) -> ();
     }

@@ -16,6 +16,7 @@ use std::sync::Mutex;
 
 pub struct Composed {
     machine: Machine,
+    engine: Engine,
     pub project: Project,
     /// The product's, in every image.
     program: PathBuf,
@@ -34,7 +35,11 @@ impl Deref for Composed {
 impl Composed {
     /// `program`: the name of the product and of its program.
     pub fn new(product: &'static str, program: impl Fn(&Machine) -> PathBuf) -> Self {
-        let engine = Engine::shared();
+        Self::on(Engine::shared(), product, program)
+    }
+
+    /// With the project on this engine; images are made on the shared one.
+    pub fn on(engine: &Engine, product: &'static str, program: impl Fn(&Machine) -> PathBuf) -> Self {
         let mut machine = Machine::new(product);
         machine.environment = engine.environment();
         machine.lay_vault();
@@ -44,7 +49,11 @@ impl Composed {
         releases.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
         let releases = releases.spawn().expect("the index of releases is served");
         let index = format!("http://127.0.0.1:{index}");
-        Self { machine, project: engine.project(product), program, index, releases }
+        Self { machine, engine: engine.clone(), project: engine.project(product), program, index, releases }
+    }
+
+    pub fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// Of the project's folder.
@@ -61,7 +70,7 @@ impl Composed {
 
     /// An example's deployment file with this machine's places instead of its own.
     pub fn deploy(&self, example: &str, places: &[(&str, String)]) {
-        let engine = format!("engine = \"unix://{}\"", Engine::shared().socket().display());
+        let engine = format!("engine = \"unix://{}\"", self.engine.socket().display());
         let secrets = self.path("etc").display().to_string();
         let own = [("engine = \"unix:///var/run/docker.sock\"", engine), ("/etc/upgraded/secrets", secrets)];
         let mut text = example.to_owned();
@@ -118,7 +127,7 @@ impl Composed {
 
     /// `docker compose` as the operator would call it, in the project's folder.
     pub fn compose(&self, arguments: &[&str]) -> String {
-        let mut compose = Engine::shared().docker();
+        let mut compose = self.engine.docker();
         compose.args(["compose", "--progress", "quiet"]).args(arguments).current_dir(self.home());
         succeed(&mut compose)
     }
@@ -137,7 +146,7 @@ impl Composed {
         let mut names = Vec::new();
         let label = format!("label=com.docker.compose.project={}", self.project.name());
         for (kind, format) in [("container", "{{.Names}}"), ("network", "{{.Name}}"), ("volume", "{{.Name}}")] {
-            let mut docker = Engine::shared().docker();
+            let mut docker = self.engine.docker();
             docker.args([kind, "ls", "--filter", &label, "--format", format]);
             if kind == "container" {
                 docker.arg("--all");
@@ -151,7 +160,7 @@ impl Composed {
     /// Of every container, a line each.
     pub fn restart_policies(&self) -> Vec<String> {
         let ids = self.compose(&["ps", "--all", "--quiet"]);
-        let mut docker = Engine::shared().docker();
+        let mut docker = self.engine.docker();
         let format = "{{index .Config.Labels \"com.docker.compose.service\"}} {{.HostConfig.RestartPolicy.Name}}";
         docker.args(["inspect", "--format", format]).args(ids.split_whitespace());
         let mut lines: Vec<String> = succeed(&mut docker).lines().map(str::to_owned).collect();

@@ -1,7 +1,7 @@
 //! What the end-to-end tests are told with: a machine in a folder ([`Machine`]) with one of the example products on it
-//! ([`Site`], [`Graph`], [`Stack`], [`Evose`], [`Infrahub`]), the real daemon ([`Daemon`]), and what a user and an operator see of both. Nothing here knows the
-//! daemon's code: it edits files, asks the socket, calls `upgradectl`, and reads what lies on the disk. Everything that
-//! goes wrong is a panic that names it.
+//! ([`Site`], [`Graph`], [`Stack`], [`Evose`], [`Infrahub`], [`Replicas`]), the real daemon ([`Daemon`]), and what a user
+//! ([`visits`]) and an operator see of both. Nothing here knows the daemon's code: it edits files, asks the socket, calls
+//! `upgradectl`, and reads what lies on the disk. Everything that goes wrong is a panic that names it.
 
 mod composed;
 mod cut;
@@ -15,10 +15,12 @@ mod machine;
 mod power;
 mod programs;
 mod release;
+mod replicas;
 mod site;
 mod socket;
 mod stack;
 mod tinker;
+mod visitor;
 
 pub use composed::Composed;
 pub use cut::Cut;
@@ -31,10 +33,12 @@ pub use layout::{Layout, Layouts, Plan};
 pub use machine::{Machine, succeed};
 pub use programs::Programs;
 pub use release::Release;
+pub use replicas::Replicas;
 pub use site::{Setup, Site};
 pub use socket::ask;
 pub use stack::{SERVICES, Stack, StackInstall};
 pub use tinker::{SmallDisk, exchange};
+pub use visitor::{Visit, shut_out, visits};
 
 use serde_json::Value;
 

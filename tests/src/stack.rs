@@ -54,7 +54,11 @@ impl Deref for Stack {
 impl Stack {
     /// The release's files lie in a folder, its containers run, its models are there.
     pub fn new(install: &StackInstall) -> Self {
-        let composed = Composed::new("tessallite", |machine| machine.programs.tessallite.clone());
+        Self::on(Engine::shared(), install)
+    }
+
+    pub fn on(engine: &Engine, install: &StackInstall) -> Self {
+        let composed = Composed::on(engine, "tessallite", |machine| machine.programs.tessallite.clone());
         let (gateway, frontend) = (free_port(), free_port());
         let stack = Self {
             gateway: format!("http://127.0.0.1:{gateway}"),
@@ -136,7 +140,8 @@ impl Stack {
             assert_eq!(self.data(), data, "the data of {version}\n{}", self.log());
         }
         let policies = self.restart_policies();
-        assert!(policies.iter().all(|line| line.ends_with(" unless-stopped")), "{policies:?}");
+        let is_back = |line: &String| line.ends_with(" unless-stopped") || line.ends_with(" always");
+        assert!(policies.iter().all(is_back), "{policies:?}");
         self.is_what_the_files_say();
         self.nothing_is_left();
     }

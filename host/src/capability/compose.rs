@@ -61,12 +61,12 @@ impl Host for Guest {
 
 impl From<compose::Declared> for Declared {
     fn from(service: compose::Declared) -> Self {
-        let compose::Declared { name, image, builds, replicas, after, mounts } = service;
+        let compose::Declared { name, image, builds, replicas, after, mounts, single } = service;
         let mounts = mounts.into_iter().map(|mount| {
             let compose::DeclaredMount { kind, source, target, read_only } = mount;
             Mount { kind, source, target, read_only }
         });
-        Self { name, image, builds, replicas, after, mounts: mounts.collect() }
+        Self { name, image, builds, replicas, after, mounts: mounts.collect(), single }
     }
 }
 

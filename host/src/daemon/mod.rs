@@ -16,6 +16,7 @@ mod rehearsal;
 mod releases;
 mod requirements;
 mod retention;
+mod rolling;
 mod views;
 
 use crate::api::{Server, ServerOptions};

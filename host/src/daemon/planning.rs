@@ -4,6 +4,7 @@ use super::checks;
 use super::host::Host;
 use super::looks::{Ready, failure};
 use super::requirements;
+use super::rolling;
 use crate::activity::Activity;
 use crate::config::{Approve, Deployment};
 use crate::driver::project::{Project, is_dotenv};
@@ -135,6 +136,7 @@ impl Host {
             running.extend(platform.components(&ready.context(binding, activity)).await?);
         }
         findings.extend(requirements::unmet(&plan.hops, &running));
+        findings.extend(rolling::unfit(&plan.hops));
         let (binding, product) = &ready.bound.product;
         for hop in &plan.hops {
             findings.extend(product.preflight(&ready.context(binding, activity), hop).await?);
@@ -274,7 +276,7 @@ pub fn blockers(findings: &[Finding]) -> Option<String> {
 pub async fn rollback(ready: &Ready, of: &Plan, way: WayBack, text: &str) -> Result<Plan, Failure> {
     let named = |role| ready.bound.bindings().into_iter().filter(move |b| b.role == role);
     for datastore in named(Role::Datastore) {
-        if !way.backups.contains_key(&datastore.name) {
+        if !of.rolls() && !way.backups.contains_key(&datastore.name) {
             let message = format!("run {} holds no backup of `{}`", way.of, datastore.name);
             return Err(failure("missing", &message));
         }

@@ -6,7 +6,7 @@ use super::host::{Entry, Host};
 use super::looks::Ready;
 use crate::activity::Activity;
 use crate::config::SecretCheck;
-use crate::effect::{Effects, Ledger, LedgerError};
+use crate::effect::Effects;
 use crate::journal::{KeptCopy, digest};
 use crate::plan::event::{Event, Outcome};
 use std::collections::BTreeSet;
@@ -65,20 +65,48 @@ async fn tidy(host: &Arc<Host>, entry: &Arc<Entry>) -> Result<(), String> {
         .chain(committed)
         .collect();
     host.journal.forget_manifests_but_of(&name, &held).map_err(|e| e.to_string())?;
+    let (pinned, newest) = (pinned(host, &held)?, runs.first().map_or(0, |run| run.run));
     let vault = ready.vault.clone();
     let forgotten = tokio::task::spawn_blocking(move || {
         let artifacts = vault.list(&format!("{name}/"))?;
         let gone = |key: &str| {
             let step = key.split('/').nth(1).unwrap_or_default();
             let run = step.strip_prefix('r').and_then(|rest| rest.split('-').next()).and_then(|run| run.parse().ok());
-            run.is_some_and(|run: u64| !held.contains(&run))
+            run.is_some_and(|run: u64| run <= newest && !held.contains(&run))
         };
         let keys: Vec<String> = artifacts.into_iter().map(|artifact| artifact.key).filter(|key| gone(key)).collect();
         if keys.is_empty() { Ok(()) } else { vault.forget(&keys) }
     });
     forgotten.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+    for (binding, _) in &ready.bound.platforms {
+        let drivers = ready.drivers.get(&(binding.role, binding.name.clone()));
+        if let Some(drivers) = drivers.filter(|drivers| drivers.compose.is_some()) {
+            // A run that began meanwhile may need what no former one does.
+            let keep = |id: &str| pinned.contains(id) || began_since(host, &entry.name, newest);
+            drivers.images.let_go(keep).await.map_err(|e| e.to_string())?;
+        }
+    }
     *entry.tidied.lock().expect("no panic holds this lock") = stands;
     Ok(())
+}
+
+fn began_since(host: &Host, deployment: &str, run: u64) -> bool {
+    host.journal.runs(Some(deployment), 1).map_or(true, |runs| runs.first().is_some_and(|newest| newest.run > run))
+}
+
+/// What the stages of these runs pinned, in their own words.
+fn pinned(host: &Host, runs: &BTreeSet<u64>) -> Result<String, String> {
+    let mut tokens = String::new();
+    for run in runs {
+        for record in host.journal.records(*run).map_err(|e| e.to_string())? {
+            if let Event::Succeeded { step, output: serde_json::Value::String(token), .. } = &record.event
+                && step.contains("-stage-")
+            {
+                tokens.push_str(token);
+            }
+        }
+    }
+    Ok(tokens)
 }
 
 /// What was set aside goes to the vault before it leaves.
@@ -88,22 +116,14 @@ async fn let_go(host: &Host, ready: &Ready, copy: &KeptCopy) -> Result<(), Strin
     };
     let mut cx = ready.context(binding, &Activity::silent());
     cx.step = format!("r{}-let-go-{}", copy.run, copy.binding);
-    cx.effects = Effects::new(Arc::new(Unjournaled), &cx.step, 1, Vec::new());
+    // Its record is the row that it removes last.
+    cx.effects = Effects::unjournaled(&cx.step);
     let set_aside = copy.step.contains("-restore-");
     if set_aside {
         datastore.backup(&cx, Some(&copy.step)).await.map_err(|e| e.to_string())?;
     }
     datastore.discard(&cx, &copy.step).await.map_err(|e| e.to_string())?;
     host.journal.let_go(copy).map_err(|e| e.to_string())
-}
-
-/// Letting go converges and belongs to no run: its record is the row that it removes last.
-struct Unjournaled;
-
-impl Ledger for Unjournaled {
-    fn record(&self, _: Event) -> Result<(), LedgerError> {
-        Ok(())
-    }
 }
 
 async fn forget_components(host: &Host) -> Result<(), String> {

@@ -138,7 +138,7 @@ fn step_view(plan: &Plan, step: &Step) -> StepView {
             (Phase::VerifyWave, Some(_)) => "verify what was started".into(),
             _ => title(step.phase, &step.id),
         },
-        downtime: matches!(step.phase.stretch(), Stretch::Downtime | Stretch::Back),
+        downtime: matches!(step.phase.stretch(), Stretch::Downtime | Stretch::Back) && !plan.rolls(),
         expected_s: None,
     }
 }
@@ -169,8 +169,8 @@ pub fn summary(journal: &Journal, run: u64) -> Option<RunSummary> {
     let row = journal.run(run).ok()?;
     let records = journal.records(run).ok()?;
     let Event::Planned { plan } = &records.first()?.event else { return None };
-    let shut = started(&records, &[Phase::Quiesce, Phase::Halt]);
-    let open = last_success(&records, &[Phase::Admit, Phase::AdmitBack]);
+    let shut = || started(&records, &[Phase::Quiesce, Phase::Halt]);
+    let open = || last_success(&records, &[Phase::Admit, Phase::AdmitBack]);
     Some(RunSummary {
         id: run,
         deployment: row.deployment,
@@ -179,7 +179,10 @@ pub fn summary(journal: &Journal, run: u64) -> Option<RunSummary> {
         to: row.to,
         started_at: row.started,
         ended_at: row.ended,
-        downtime_s: shut.zip(open).map(|(shut, open)| seconds(shut, open)),
+        downtime_s: match plan.rolls() {
+            true => super::rolling::away(&records),
+            false => shut().zip(open()).map(|(shut, open)| seconds(shut, open)),
+        },
         outcome: row.outcome,
     })
 }
@@ -292,6 +295,9 @@ pub fn estimates(journal: &Journal, deployment: &str) -> Estimates {
     let mut estimates = Estimates::default();
     for row in journal.runs(Some(deployment), 5).unwrap_or_default() {
         let Ok(records) = journal.records(row.run) else { continue };
+        if matches!(records.first().map(|record| &record.event), Some(Event::Planned { plan }) if plan.rolls()) {
+            continue;
+        }
         let span = |first: &[Phase], last: &[Phase]| {
             started(&records, first).zip(last_success(&records, last)).map(|(from, to)| seconds(from, to))
         };

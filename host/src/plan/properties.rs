@@ -18,6 +18,7 @@ struct Shape {
     approval: bool,
     window: bool,
     by_hand: bool,
+    rolls: bool,
 }
 
 prop_compose! {
@@ -25,9 +26,10 @@ prop_compose! {
         hops in prop::collection::vec((prop::collection::vec(any::<bool>(), 0..3), prop::collection::vec(0..3u8, 0..3), any::<bool>()), 1..4),
         stores in 0..3usize,
         drill in prop::sample::select(vec![Drill::Ahead, Drill::Final, Drill::Off]),
-        (approval, window, by_hand) in (any::<bool>(), any::<bool>(), prop::bool::weighted(0.2)),
+        (approval, window) in (any::<bool>(), any::<bool>()),
+        (by_hand, rolls) in (prop::bool::weighted(0.2), prop::bool::weighted(0.2)),
     ) -> Shape {
-        Shape { hops, stores, drill, approval, window, by_hand }
+        Shape { hops, stores, drill, approval, window, by_hand, rolls }
     }
 }
 
@@ -40,10 +42,10 @@ fn once() -> Once {
 }
 
 fn plan(shape: &Shape) -> Plan {
-    let act = |command: &bool| match command {
-        true => Act::Command(once()),
-        false => Act::Wave(Wave { services: vec![service()], rolling: false, follow: vec![] }),
-    };
+    let wave = || Act::Wave(Wave { services: vec![service()], rolling: shape.rolls, follow: vec![] });
+    let act = |command: &bool| if *command { Act::Command(once()) } else { wave() };
+    // A hop that rolls has a wave, and leaves the data as it is.
+    let (a_wave, code_only) = (|| shape.rolls.then(wave), || shape.rolls.then_some(Undo::CodeOnly));
     let undo = |which: &u8| match which {
         0 => Undo::CodeOnly,
         1 => Undo::Rebuild(once()),
@@ -53,11 +55,11 @@ fn plan(shape: &Shape) -> Plan {
         source: number.to_string(),
         target: (number + 1).to_string(),
         breaking: false,
-        acts: acts.iter().map(act).collect(),
-        undo: undos.iter().map(undo).collect(),
-        expand_only: false,
+        acts: acts.iter().map(act).chain(a_wave()).collect(),
+        undo: undos.iter().map(undo).chain(code_only()).collect(),
+        expand_only: shape.rolls,
         rest: false,
-        quiesce: vec![service()],
+        quiesce: if shape.rolls { vec![] } else { vec![service()] },
         gate: vec![],
         requires: vec![],
         expected_seconds: None,
@@ -317,9 +319,15 @@ proptest! {
                 let sealed = |s: &&Step| s.phase == Phase::Seal && !succeeded(progress, &s.id);
                 assert!(!progress.forward.iter().any(|s| sealed(&s)), "`{}` before the copy is known to be good", step.id);
             }
+            if plan.rolls() {
+                let shuts = |phase: Phase| matches!(phase, Phase::Fence | Phase::FenceBack | Phase::Restore);
+                assert!(!shuts(step.phase), "`{}` of a run that rolls", step.id);
+            }
             if step.phase == Phase::Commit && upgrade {
                 assert!(plan.datastores().iter().all(|store| {
-                    [Phase::BackupFinal, Phase::BackupLate].iter().any(|phase| progress.output(*phase, store).is_some())
+                    [Phase::BackupAhead, Phase::BackupFinal, Phase::BackupLate]
+                        .iter()
+                        .any(|phase| progress.output(*phase, store).is_some())
                 }), "committed without a backup");
             }
         });

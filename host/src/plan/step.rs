@@ -254,6 +254,12 @@ impl Plan {
         whole
     }
 
+    /// Users write all the time: there is no instant of which the data could be kept, and every way back leaves it as it
+    /// is.
+    pub fn rolls(&self) -> bool {
+        self.hops.iter().all(Hop::rolls)
+    }
+
     /// The old version as a hop to itself: what verification on the way back and the rebuild are handed.
     pub fn standing_old(&self, acts: Vec<Act>) -> Hop {
         let whole = self.whole();
@@ -277,8 +283,10 @@ impl Plan {
         for hop in 0..self.hops.len() {
             steps.extend(platforms.iter().map(|p| Step::of(Phase::Stage, p).in_hop(hop)));
         }
+        let rolls = self.rolls();
         for datastore in &datastores {
-            if drill || rehearse {
+            // There will be no other backup of a run that rolls.
+            if drill || rehearse || rolls {
                 steps.push(Step::of(Phase::BackupAhead, datastore));
             }
             if drill {
@@ -293,6 +301,7 @@ impl Plan {
 
     fn upgrade(&self) -> Vec<Step> {
         let (platforms, datastores) = (self.platforms(), self.datastores());
+        let rolls = self.rolls();
         let mut steps = self.ahead(self.policy.drill != Drill::Off, self.policy.rehearse);
         steps.push(Step::new(Phase::Recheck, None));
         steps.extend(platforms.iter().map(|p| Step::of(Phase::Quiesce, p)));
@@ -301,6 +310,9 @@ impl Plan {
             phases.push(Phase::DrillFinal);
         }
         phases.extend([Phase::Seal, Phase::Unfence]);
+        if rolls {
+            phases.clear();
+        }
         for phase in phases {
             steps.extend(datastores.iter().map(|d| Step::of(phase, d)));
         }
@@ -319,15 +331,21 @@ impl Plan {
             steps.push(Step::of_product(Phase::Verify, self.product()).in_hop(number));
         }
         steps.extend(platforms.iter().map(|p| Step::of(Phase::Admit, p)));
-        steps.extend(datastores.iter().map(|d| Step::of(Phase::BackupLate, d)));
+        if !rolls {
+            steps.extend(datastores.iter().map(|d| Step::of(Phase::BackupLate, d)));
+        }
         steps.push(Step::new(Phase::Commit, None));
         steps
     }
 
-    /// By hand after commit: the way back with the data of an earlier run's quiesce.
+    /// By hand after commit: the way back with the data of an earlier run's quiesce, or of one that rolled with the data
+    /// as it is.
     fn rollback(&self) -> Vec<Step> {
         let mut steps = vec![Step::new(Phase::Recheck, None)];
-        steps.extend(self.back(&Rung::RestoreData, 0, Stage::ALL));
+        steps.extend(match self.rolls() {
+            true => self.back(&Rung::CodeOnly, 0, Stage { fenced: false, edited: true }),
+            false => self.back(&Rung::RestoreData, 0, Stage::ALL),
+        });
         steps.push(Step::new(Phase::Commit, None));
         steps
     }

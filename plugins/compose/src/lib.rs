@@ -2,8 +2,8 @@
 //! alone; images are brought here and pinned while the old version serves, and a name that somebody moves meanwhile is
 //! pointed back.
 //!
-//! Every function converges: `control.start` makes containers what the files say, and what runs something else is found
-//! by asking the engine, not by remembering.
+//! Every function converges: `control.start` and `control.roll` make containers what the files say, and what runs something
+//! else is found by asking the engine, not by remembering.
 
 mod edition;
 mod pins;
@@ -111,7 +111,7 @@ impl Platform for Compose {
         match hop.numbered(act)? {
             Act::Command(once) => command(host, once),
             Act::Wave(wave) => {
-                services::wave(call, host, wave)?;
+                services::wave(call, host, hop, wave)?;
                 match hop.acts.len() == act as usize + 1 {
                     true => services::bring_up_to_date(call, host, hop),
                     false => Ok(()),
@@ -150,7 +150,7 @@ impl Platform for Compose {
         let all = host.compose().services(false)?;
         let names = all.into_iter().map(|service| ServiceRef::new(&call.binding, service.name));
         let behind: Vec<ServiceRef> = names.filter(|name| !named.gate.contains(name)).collect();
-        host.start(&behind, call.settings.idle_ms())
+        services::put(call, host, &named, &behind)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{Settings, services};
 use upgraded_sdk::prelude::*;
-use upgraded_sdk::{Act, Declared, nearest};
+use upgraded_sdk::{Act, Declared, HopServices, nearest};
 
 pub fn look(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<Vec<Finding>> {
     let now = host.compose().services(false)?;
@@ -11,7 +11,21 @@ pub fn look(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<Vec
     findings.extend(moved(host)?);
     findings.extend(images(host, &now, &planned)?);
     findings.extend(shape(call, hop, &now, &planned));
+    findings.extend(replaced(call, hop, &planned));
     Ok(findings)
+}
+
+/// What rolls and can't be two at once.
+fn replaced(call: &Call<Settings>, hop: &Hop, planned: &[Declared]) -> Vec<Finding> {
+    let rolling = HopServices::of(&call.binding, hop).rolling;
+    let rolls = |name: &str| rolling.iter().any(|service| service.name == name);
+    let single = planned.iter().filter(|service| rolls(&service.name)).filter_map(|service| {
+        let why = service.single.as_ref()?;
+        let message = format!("`{}` can't run twice and is away while it is replaced: {why}", service.name);
+        let hint = "let a proxy have the name and the port, so that replicas can stand beside each other";
+        Some(Finding::warning(format!("single-{}", service.name), message).hint(hint))
+    });
+    single.collect()
 }
 
 /// What the hop names is in the files.

@@ -42,6 +42,12 @@ impl FakeHost {
         let planned = services.iter().map(|(name, image)| declared(name, image)).collect();
         self.state.0.compose.borrow_mut().planned = Some(planned);
     }
+    /// Changes what the files say of a service, now and with the edits of the plan.
+    pub fn on_declared(&self, service: &str, change: impl Fn(&mut Declared)) {
+        let mut project = self.state.0.compose.borrow_mut();
+        let Project { declared, planned, .. } = &mut *project;
+        declared.iter_mut().chain(planned.iter_mut().flatten()).filter(|one| one.name == service).for_each(change);
+    }
     /// Changes the containers of a service.
     pub fn on_container(&self, service: &str, change: impl Fn(&mut Container)) {
         let mut project = self.state.0.compose.borrow_mut();
@@ -77,6 +83,7 @@ fn declared(name: &str, image: &str) -> Declared {
         replicas: 1,
         after: Vec::new(),
         mounts: Vec::new(),
+        single: None,
     }
 }
 

@@ -76,6 +76,21 @@ pub fn start(state: &State, names: &[ServiceRef]) -> Result<()> {
     set_running(state, names, 1)
 }
 
+/// One that gets sick was never let in: the one before it serves on.
+pub fn roll(state: &State, names: &[ServiceRef], _idle_ms: u64) -> Result<()> {
+    noted(state, "control.roll", names, true)?;
+    for name in names {
+        if let Some((_, why)) = state.0.services.borrow().sick.iter().find(|(sick, _)| *sick == name.name) {
+            return Err(Error::other("unhealthy", format!("`{name}` is not healthy: {why}")));
+        }
+        let images = state.0.images.borrow();
+        state.0.compose.borrow_mut().make(&name.name, |image| images.id_of(image));
+        drop(images);
+        set_running(state, std::slice::from_ref(name), 1)?;
+    }
+    Ok(())
+}
+
 pub fn stop(state: &State, names: &[ServiceRef]) -> Result<()> {
     noted(state, "control.stop", names, true)?;
     set_running(state, names, 0)

@@ -6,11 +6,13 @@ mod image;
 mod place;
 mod program;
 mod project;
+mod second;
 
 pub use image::{ImageConfig, NO_FILES};
 pub use place::{GIVEN_ENGINE, GIVEN_REGISTRY, OWN_REGISTRY, Own, ping, ping_registry, registry_has};
 pub use program::program_files;
 pub use project::Project;
+pub use second::Second;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

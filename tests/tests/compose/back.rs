@@ -1,12 +1,14 @@
 //! Releases that are no good: everything is as it was.
 
+use crate::writers::{account_for, write_models, wrote_again};
 use crate::{failure, run_to};
 use upgraded_tests::{Daemon, Stack, StackInstall, kind};
 
+const POLICY: &str = "drill = \"off\"\nidle = \"20s\"\n";
+
 /// From a release to a bad one and back; where and why it turned round.
 fn comes_back(from: &'static str, to: &str) -> (String, String) {
-    let policy = "drill = \"off\"\nidle = \"20s\"\n";
-    let stack = Stack::new(&StackInstall { version: from, policy });
+    let stack = Stack::new(&StackInstall { version: from, policy: POLICY });
     stack.publish(to);
     let (data, things) = (stack.data(), stack.things());
     let files = ["compose.yaml", ".env"].map(|name| std::fs::read(stack.file(name)).expect("a file of the project"));
@@ -36,9 +38,22 @@ fn a_service_that_crashes_at_start() {
     assert!(why.contains("main/query-router") && why.contains("keeps ending"), "{why}");
 }
 
+/// Users write until the gate shuts, and again once it is open.
 #[test]
 fn a_release_that_loses_models_and_says_that_it_is_healthy() {
-    let (step, why) = comes_back("1.5.0", "1.7.1");
+    let stack = Stack::new(&StackInstall { version: "1.5.0", policy: POLICY });
+    stack.publish("1.7.1");
+    let things = stack.things();
+    let mut daemon = Daemon::start(&stack).settled();
+    let (run, writes) = write_models(&stack, || {
+        let run = run_to(&mut daemon, "1.7.1", "rolled-back");
+        wrote_again(&mut daemon, &stack);
+        run
+    });
+    account_for(&stack, &run, &writes);
+    stack.is_whole("1.5.0", None);
+    assert_eq!(stack.things(), things);
+    let (step, why) = failure(&run);
     assert_eq!(step, "h0-verify");
     assert!(why.contains("the models are not what the catalogue says"), "{why}");
 }

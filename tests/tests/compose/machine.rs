@@ -1,8 +1,8 @@
 //! What else is on the machine, and what happens to it.
 
 use crate::run_to;
-use scratch_docker::Engine;
-use upgraded_tests::{Cut, Daemon, Stack, StackInstall, kind, outcome};
+use scratch_docker::{Engine, Second};
+use upgraded_tests::{Cut, Daemon, Replicas, SmallDisk, Stack, StackInstall, kind, outcome, why};
 
 /// What the engine says of another project's containers and volumes, but for what changes by itself.
 fn described(project: &scratch_docker::Project) -> String {
@@ -67,4 +67,29 @@ fn a_machine_that_goes_down_in_the_middle_starts_nothing_by_itself() {
         assert_eq!(outcome(&now), "rolled-back", "cut at {step}: {now:#}");
         stack.is_whole("1.5.0", Some(&data));
     }
+}
+
+/// What is pulled has no room; what runs does not need any.
+#[test]
+fn a_full_disk_of_the_engine_refuses_a_run_and_the_old_version_serves() {
+    let folder = tempfile::Builder::new().prefix("upgraded-").tempdir().expect("a folder for an engine");
+    std::fs::create_dir(folder.path().join("data")).expect("the folder of the engine's data");
+    let disk = SmallDisk::over(&folder.path().join("data"), 400 << 10);
+    let engine = Second::start(folder.path());
+    let replicas = Replicas::on(engine.engine(), "1.4.0", &[("1.4.0", "1.4.0", None), ("1.5.0", "1.5.0", None)]);
+    let mut daemon = Daemon::start(&replicas).settled();
+    disk.fill();
+    replicas.edit_version("1.5.0");
+    let now = daemon.end_of_run_to("1.5.0");
+    assert_eq!(outcome(&now), "refused", "{now:#}");
+    assert!(why(&now).contains("no space left on device"), "{now:#}");
+    assert_eq!(replicas.replicas(), vec!["1.4.0 running healthy"; 2]);
+    assert_eq!(replicas.version_at(&format!("http://{}/healthz", replicas.front)), "1.4.0");
+
+    std::fs::remove_file(engine.data().join("filler")).expect("the filler");
+    replicas.edit(|text| format!("{text}# again\n"));
+    let now = daemon.end_of_run_after(1);
+    assert_eq!(outcome(&now), "committed", "{now:#}");
+    assert_eq!(replicas.replicas(), vec!["1.5.0 running healthy"; 2]);
+    replicas.nothing_is_left();
 }

@@ -7,8 +7,11 @@ mod machine;
 mod products;
 mod refused;
 mod rehearsal;
+mod rolling;
 mod sweep;
+mod trouble;
 mod up;
+mod writers;
 
 use serde_json::Value;
 use upgraded_tests::{Daemon, last_run, outcome};

@@ -138,7 +138,7 @@ async fn stand_up(
         restore(&restoring, &datastore.binding, &backup, activity).await?;
     }
     activity.line(Level::Info, "rehearsal: starts the old version");
-    compose.up(&making("up")).await?;
+    compose.start_all(&making("up")).await?;
     let all: Vec<ServiceRef> = declared
         .into_iter()
         .map(|service| ServiceRef { platform: platform.name.clone(), name: service.name })

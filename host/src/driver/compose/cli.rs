@@ -83,11 +83,6 @@ impl Compose {
         process::surroundings(None).into_iter().chain(self.environment().into_iter().filter_map(plain)).collect()
     }
 
-    /// The standard output of a question.
-    pub(super) async fn asked(&self, shadow: Option<&Shadow>, question: &[&str]) -> Result<Vec<u8>, VerbError> {
-        Ok(self.answer(shadow, question).await?.stdout)
-    }
-
     pub(super) async fn answer(&self, shadow: Option<&Shadow>, question: &[&str]) -> Result<Output, VerbError> {
         self.answer_of(self.argv(shadow).await?, shadow, question).await
     }

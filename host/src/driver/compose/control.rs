@@ -1,6 +1,6 @@
 //! Starting and stopping services. Both say what is wanted and converge.
 
-use super::{Compose, of_service};
+use super::{Compose, Declaration, of_service};
 use crate::context::StepContext;
 use crate::driver::engine::{Container, State};
 use crate::driver::process::io_error;
@@ -25,26 +25,36 @@ impl Compose {
         let services: Vec<String> = names.iter().map(|name| name.name.clone()).collect();
         let declaration = self.declaration().await?;
         self.known(&declaration, &services)?;
+        let watched = cx.activity.watch(self.idle, self.make(cx, &declaration, names));
+        cx.effects.perform("control.start", &names, &super::look::handle(names), true, watched).await
+    }
+
+    pub(super) async fn make(
+        &self, cx: &StepContext, declaration: &Declaration, names: &[ServiceRef],
+    ) -> Result<(), VerbError> {
+        let services: Vec<String> = names.iter().map(|name| name.name.clone()).collect();
+        self.up(cx, &[], &services).await?;
+        let containers = self.engine.containers(&declaration.name).await?;
+        for name in names {
+            let hold = self.hold(name);
+            let kept = kept(&hold)?;
+            for container in of_service(&containers, &name.name) {
+                if let Some(policy) = kept.policies.get(&container.id).filter(|p| **p != container.restart_policy) {
+                    self.engine.set_restart_policy(&container.id, policy).await?;
+                }
+            }
+            hold.release().map_err(io_error("release a service"))?;
+        }
+        Ok(())
+    }
+
+    /// `docker compose up` of these services alone, with `options` more.
+    pub(super) async fn up(&self, cx: &StepContext, options: &[&str], services: &[String]) -> Result<(), VerbError> {
         let mut argv = self.argv(None).await?;
         argv.extend(["up", "--detach", "--no-deps", "--no-build", "--pull", "never"].map(String::from));
+        argv.extend(options.iter().map(|option| (*option).to_owned()));
         argv.extend(services.iter().cloned());
-        let work = async {
-            self.command(cx, &argv, &format!("start {}", services.join(", "))).await?;
-            let containers = self.engine.containers(&declaration.name).await?;
-            for name in names {
-                let hold = self.hold(name);
-                let kept = kept(&hold)?;
-                for container in of_service(&containers, &name.name) {
-                    if let Some(policy) = kept.policies.get(&container.id).filter(|p| **p != container.restart_policy) {
-                        self.engine.set_restart_policy(&container.id, policy).await?;
-                    }
-                }
-                hold.release().map_err(io_error("release a service"))?;
-            }
-            Ok(())
-        };
-        let watched = cx.activity.watch(self.idle, work);
-        cx.effects.perform("control.start", &names, &super::look::handle(names), true, watched).await
+        self.command(cx, &argv, &format!("start {}", services.join(", "))).await
     }
 
     /// Takes away what would start them again, and stops them.

@@ -18,6 +18,8 @@ pub struct Declared {
     /// Those that must have started, or ended, before it.
     pub after: Vec<String>,
     pub mounts: Vec<DeclaredMount>,
+    /// Why no second container of it can run beside the first.
+    pub single: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +66,25 @@ struct Service {
     volumes: Vec<Volume>,
     #[serde(default)]
     environment: Option<BTreeMap<String, Option<Value>>>,
+    container_name: Option<String>,
+    network_mode: Option<String>,
+    mac_address: Option<String>,
+    #[serde(default)]
+    ports: Vec<Port>,
+    #[serde(default)]
+    networks: BTreeMap<String, Option<Network>>,
+}
+
+#[derive(Deserialize)]
+struct Port {
+    published: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Network {
+    ipv4_address: Option<String>,
+    ipv6_address: Option<String>,
+    mac_address: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -99,11 +120,13 @@ fn declared(name: String, service: Service, volumes: &BTreeMap<String, Option<Na
         Some(Some(Named { name: Some(name) })) if volume.kind == "volume" => name.clone(),
         _ => volume.source.clone(),
     };
+    let replicas = service.scale.or(service.deploy.as_ref().and_then(|deploy| deploy.replicas)).unwrap_or(1);
     Declared {
+        single: single(&service, replicas),
         name,
         image: service.image,
         builds: service.build.is_some(),
-        replicas: service.scale.or(service.deploy.and_then(|deploy| deploy.replicas)).unwrap_or(1),
+        replicas,
         after: service.depends_on.into_keys().collect(),
         mounts: service
             .volumes
@@ -116,6 +139,32 @@ fn declared(name: String, service: Service, volumes: &BTreeMap<String, Option<Na
             })
             .collect(),
     }
+}
+
+/// What a second container would need that only one can have. Replicas share what they write to already; of one alone it
+/// isn't known that it could.
+fn single(service: &Service, replicas: u32) -> Option<String> {
+    if let Some(name) = &service.container_name {
+        return Some(format!("its container is named `{name}`"));
+    }
+    if service.network_mode.as_deref() == Some("host") {
+        return Some("it is on the machine's own network".into());
+    }
+    let port = service.ports.iter().find_map(|port| match &port.published {
+        Some(Value::String(port)) if !["", "0"].contains(&port.as_str()) => Some(port.clone()),
+        Some(Value::Number(port)) if port.as_u64() != Some(0) => Some(port.to_string()),
+        _ => None,
+    });
+    if let Some(port) = port {
+        return Some(format!("it publishes port {port} of this machine"));
+    }
+    let fixed = |network: &Network| network.ipv4_address.is_some() || network.ipv6_address.is_some();
+    let has_mac = |network: &Network| network.mac_address.is_some();
+    if service.mac_address.is_some() || service.networks.values().flatten().any(|n| fixed(n) || has_mac(n)) {
+        return Some("it has an address of its own".into());
+    }
+    let written = service.volumes.iter().find(|volume| volume.kind != "tmpfs" && !volume.read_only);
+    written.filter(|_| replicas < 2).map(|volume| format!("it has no replica, and writes to `{}`", volume.target))
 }
 
 fn secrets(service: &Service) -> Vec<String> {
@@ -149,5 +198,30 @@ mod tests {
         assert!(db.mounts[1].read_only && db.mounts[1].source == "/etc/shop");
         assert_eq!((web.replicas, web.builds, &web.after[..]), (2, true, &["db".to_owned()][..]));
         assert!(Declaration::read(&Value::Null).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_two_at_once_says_why() {
+        let single = |service: &str| {
+            let json = format!(r#"{{"name":"shop","services":{{"web":{{"image":"web:1",{service}}}}}}}"#);
+            Declaration::read(json.as_bytes()).unwrap().services.remove(0).single.unwrap_or_default()
+        };
+        let data = r#""volumes":[{"type":"volume","source":"data","target":"/data"}]"#;
+        for (service, why) in [
+            (r#""container_name":"shop-web""#, "its container is named `shop-web`"),
+            (r#""network_mode":"host""#, "it is on the machine's own network"),
+            (r#""ports":[{"target":80,"published":"8080"}]"#, "it publishes port 8080 of this machine"),
+            (
+                r#""ports":[{"target":80,"published":"8080-8081"}],"scale":2"#,
+                "it publishes port 8080-8081 of this machine",
+            ),
+            (r#""networks":{"default":null,"lan":{"ipv4_address":"10.0.0.2"}}"#, "it has an address of its own"),
+            (data, "it has no replica, and writes to `/data`"),
+            (&format!(r#"{data},"deploy":{{"replicas":2}}"#), ""),
+            (r#""ports":[{"target":80},{"target":81,"published":"0"}],"networks":{"default":null}"#, ""),
+            (r#""volumes":[{"type":"bind","source":"/etc/shop","target":"/etc/shop","read_only":true}]"#, ""),
+        ] {
+            assert_eq!(single(service), why, "{service}");
+        }
     }
 }

@@ -40,17 +40,31 @@ impl Compose {
         let declaration = self.declaration().await?;
         self.known(&declaration, std::slice::from_ref(&name.name))?;
         let replicas = declaration.services.iter().find(|s| s.name == name.name).map_or(1, |s| s.replicas);
+        let own = self.wait_for(cx, &declaration, name, replicas as usize, |_| true, idle).await?;
+        Ok(self.state(&name.name, replicas, &own.iter().collect::<Vec<_>>()))
+    }
+
+    /// The service's containers that count, once all of them stand and there are so many at least.
+    pub(super) async fn wait_for(
+        &self, cx: &StepContext, declaration: &Declaration, name: &ServiceRef, least: usize,
+        counts: impl Fn(&Container) -> bool, idle: Duration,
+    ) -> Result<Vec<Container>, VerbError> {
         let mut last: Vec<Container> = Vec::new();
         let wait = async {
             let mut heard = String::new();
             loop {
                 let all = self.engine.containers(&declaration.name).await?;
-                let own: Vec<Container> = of_service(&all, &name.name).into_iter().cloned().collect();
+                let own = of_service(&all, &name.name).into_iter().filter(|container| counts(container));
+                let own: Vec<Container> = own.cloned().collect();
                 if let Some(broken) = own.iter().find(|container| will_not_stand(container)) {
-                    return Err(self.told(&declaration, name, broken, &broken_how(broken)).await);
+                    return Err(self.told(declaration, name, broken, &broken_how(broken)).await);
                 }
-                if own.len() >= replicas as usize && own.iter().all(stands) {
-                    return Ok(self.state(&name.name, replicas, &own.iter().collect::<Vec<_>>()));
+                if own.len() >= least && own.iter().all(stands) {
+                    return Ok(own);
+                }
+                if own.len() < least && !self.hold(name).is_set() {
+                    let message = format!("the service `{name}` has {} of its {least} containers", own.len());
+                    return Err(VerbError::other("service", message));
                 }
                 if own.is_empty() && self.hold(name).is_set() {
                     return Err(VerbError::Conflict(format!("the service `{name}` is held, and was not started")));
@@ -74,7 +88,7 @@ impl Compose {
             }
         };
         match cx.activity.watch(idle, wait).await {
-            Err(VerbError::Timeout) => Err(self.not_healthy(&declaration, name).await),
+            Err(VerbError::Timeout) => Err(self.not_healthy(declaration, name, counts).await),
             other => other,
         }
     }
@@ -152,13 +166,15 @@ impl Compose {
         Ok(found)
     }
 
-    async fn not_healthy(&self, declaration: &Declaration, name: &ServiceRef) -> VerbError {
+    async fn not_healthy(
+        &self, declaration: &Declaration, name: &ServiceRef, counts: impl Fn(&Container) -> bool,
+    ) -> VerbError {
         let containers = match self.engine.containers(&declaration.name).await {
             Ok(containers) => containers,
             Err(error) => return error,
         };
         let own = of_service(&containers, &name.name);
-        let Some(lame) = own.iter().find(|container| !stands(container)) else {
+        let Some(lame) = own.iter().find(|container| counts(container) && !stands(container)) else {
             return VerbError::other("service", format!("the service `{name}` does not have all of its replicas"));
         };
         let how = match (&lame.health, &lame.health_said) {
@@ -201,7 +217,7 @@ fn redactor(declaration: &Declaration) -> Redactor {
     Redactor::new(declaration.secrets.iter().map(String::as_str))
 }
 
-fn stands(container: &Container) -> bool {
+pub(super) fn stands(container: &Container) -> bool {
     match (container.state, container.health) {
         (State::Running, Some(health)) => health == Health::Healthy,
         (State::Running, None) => {

@@ -9,10 +9,12 @@ mod control;
 mod declared;
 pub mod double;
 mod look;
+mod roll;
 mod said;
 mod shadow;
 
 pub use declared::{Declared, DeclaredMount};
+pub use roll::REPLACE;
 
 use super::Machine;
 use super::engine::{Container, Engine, State};
@@ -123,7 +125,7 @@ impl Compose {
     /// Every container of the project, with those of services that the files no longer have.
     pub async fn containers(&self, cx: &StepContext) -> Result<Vec<Standing>, VerbError> {
         let declaration = self.declaration().await?;
-        let replaced = self.replaced().await?;
+        let replaced = self.replaced(&[]).await?;
         cx.activity.touch();
         let containers = self.engine.containers(&declaration.name).await?;
         let declared = |container: &Container| declaration.services.iter().any(|s| s.name == container.service);
@@ -163,6 +165,9 @@ impl Compose {
     /// Builds the images of services that the files build, with the planned edits laid over.
     pub async fn build(&self, cx: &StepContext, services: &[String]) -> Result<(), VerbError> {
         cx.effects.may_change("compose.build")?;
+        if let Some(option) = services.iter().find(|name| name.starts_with('-')) {
+            return Err(VerbError::Invalid(format!("`{option}` is no service")));
+        }
         let files = self.project.overlaid();
         let shadow = if files.is_empty() { None } else { Some(shadow::Shadow::make(self, cx, files).await?) };
         let mut argv = self.argv(shadow.as_ref()).await?;
@@ -297,12 +302,12 @@ impl Compose {
     }
 
     /// Starts all of the project in the files' own order.
-    pub async fn up(&self, cx: &StepContext) -> Result<(), VerbError> {
-        self.changeable(cx, "compose.up")?;
+    pub async fn start_all(&self, cx: &StepContext) -> Result<(), VerbError> {
+        self.changeable(cx, "compose.start-all")?;
         let mut argv = self.argv(None).await?;
         argv.extend(["up", "--detach", "--no-build", "--pull", "never"].map(String::from));
         let work = cx.activity.watch(self.idle, self.command(cx, &argv, "start the services"));
-        cx.effects.perform("compose.up", &(), "", true, work).await
+        cx.effects.perform("compose.start-all", &(), "", true, work).await
     }
 
     /// Where a service listens that the files publish on this port of the machine; none: no service is published there.
@@ -342,8 +347,13 @@ impl Compose {
 
     /// The names of containers that `docker compose up` would make anew. Its own word is asked for, since how it compares
     /// is nobody else's to know.
-    async fn replaced(&self) -> Result<BTreeSet<String>, VerbError> {
-        let output = self.answer(None, &["--dry-run", "create", "--no-build", "--pull", "never"]).await?;
+    /// `there`: so many that services have, of which none is too many, whatever the files say.
+    async fn replaced(&self, there: &[(&str, usize)]) -> Result<BTreeSet<String>, VerbError> {
+        let there = there.iter().filter(|(_, number)| *number > 0);
+        let scale: Vec<String> = there.map(|(service, number)| format!("{service}={number}")).collect();
+        let mut question = vec!["--dry-run", "create", "--no-build", "--pull", "never"];
+        question.extend(scale.iter().flat_map(|scale| ["--scale", scale]));
+        let output = self.answer(None, &question).await?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         let names = said.lines().filter_map(|line| {
             let (_, rest) = line.split_once(" Container ")?;

@@ -1,23 +1,27 @@
 //! Behind `images`: what the engine has, and what a registry has.
 //!
 //! Whatever is brought here for a deployment is held by a name of our own, `upgraded/<deployment>:<id>`, so that nobody's
-//! tidying takes away what a way back needs.
+//! tidying takes away what a way back needs. No two deployments share such a name.
 
+use super::registry::{Layers, registry_error};
 use super::{Engine, credentials, status};
 use crate::context::{Site, StepContext};
 use crate::model::*;
 use crate::plan::event::{Effect, Verdict};
-use bollard::models::{CreateImageInfo, ImageInspect};
+use bollard::models::ImageInspect;
 use bollard::query_parameters::{
     CreateImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder,
 };
 use futures::StreamExt;
-use std::collections::{BTreeMap, HashMap};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Of an ID, in the name that holds an image.
 const ID_LETTERS: usize = 24;
+/// Of a deployment, in the same: an image's name may have 255 letters.
+const LONGEST_NAME: usize = 100;
 
 pub struct Images {
     engine: Option<Arc<Engine>>,
@@ -161,18 +165,19 @@ impl Images {
         })
     }
 
-    /// Lets go of every image that is held for the deployment, but for these; what a container runs stays anyway.
-    pub async fn let_go(&self, keep: &[String]) -> Result<(), VerbError> {
+    /// Lets go of what is held for the deployment and isn't to be kept, by its ID: whoever tidies the engine up may take it
+    /// from now on.
+    pub async fn let_go(&self, keep: impl Fn(&str) -> bool) -> Result<(), VerbError> {
         let engine = self.engine()?;
         let docker = engine.docker().await?;
         let filters = HashMap::from([("reference", vec![self.holder()])]);
         let options = ListImagesOptionsBuilder::default().filters(&filters).build();
         for image in docker.list_images(Some(options)).await.map_err(|error| engine.failed(&error))? {
-            if keep.contains(&image.id) {
+            if keep(&image.id) {
                 continue;
             }
             for name in image.repo_tags.iter().filter(|name| name.starts_with(&format!("{}:", self.holder()))) {
-                // One that is in use loses the name alone, or is refused: both are as wanted.
+                // Where it is the last name of one that a container runs, it stays.
                 let _ = docker.remove_image(name, None::<RemoveImageOptions>, None).await;
             }
         }
@@ -196,13 +201,25 @@ impl Images {
 
     /// Lets go of every image that is held for another deployment, as [`Images::let_go`] does for this one.
     pub async fn let_go_of(&self, deployment: &str) -> Result<(), VerbError> {
-        Self::new(self.engine.clone(), deployment, self.idle).let_go(&[]).await
+        Self::new(self.engine.clone(), deployment, self.idle).let_go(|_| false).await
     }
 
     fn holder(&self) -> String {
-        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-        format!("upgraded/{}", self.deployment.chars().map(plain).collect::<String>())
+        holder(&self.deployment)
     }
+}
+
+/// Of no two deployments the same: a name that can't stand in an image's own as it is has its digest beneath it.
+fn holder(deployment: &str) -> String {
+    let lower = deployment.to_ascii_lowercase();
+    let words = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let plain: String = words.collect::<Vec<_>>().join("-").chars().take(LONGEST_NAME).collect();
+    if plain == deployment {
+        return format!("upgraded/{plain}");
+    }
+    let digest = Sha256::digest(deployment);
+    let digest: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("upgraded/{}/{digest}", plain.trim_end_matches('-')).replace("//", "/")
 }
 
 fn short(id: &str) -> String {
@@ -245,52 +262,6 @@ fn platform(os: Option<&str>, architecture: Option<&str>, variant: Option<&str>)
     }
 }
 
-fn registry_error(reference: &str, error: &bollard::errors::Error) -> VerbError {
-    let said = match error {
-        bollard::errors::Error::DockerResponseServerError { message, .. } => message.clone(),
-        bollard::errors::Error::DockerStreamError { error } => error.clone(),
-        other => other.to_string(),
-    };
-    let message = format!("`{reference}`: {said}");
-    let lower = said.to_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    if says(&["manifest unknown", "not found", "no such manifest", "does not exist"]) {
-        VerbError::NotFound(message)
-    } else if says(&["unauthorized", "denied", "authentication required", "no basic auth"]) {
-        VerbError::Denied(message)
-    } else if says(&["no matching manifest"]) {
-        VerbError::Invalid(message)
-    } else {
-        VerbError::Unavailable(message)
-    }
-}
-
-/// Bytes of the layers under way, by layer.
-#[derive(Default)]
-struct Layers(BTreeMap<String, (u64, u64)>);
-
-impl Layers {
-    fn hear(&mut self, news: &CreateImageInfo) {
-        let (Some(layer), Some(status)) = (&news.id, &news.status) else { return };
-        let detail = news.progress_detail.as_ref();
-        let number = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
-        match (status.as_str(), detail.and_then(|d| number(d.current).zip(number(d.total)))) {
-            ("Downloading", Some((done, total))) if total > 0 => {
-                self.0.insert(layer.clone(), (done, total));
-            }
-            ("Download complete" | "Pull complete", _) => {
-                self.0.entry(layer.clone()).and_modify(|(done, total)| *done = *total);
-            }
-            _ => {}
-        }
-    }
-
-    fn bytes(&self) -> Option<(u64, u64)> {
-        let sum = |pick: fn(&(u64, u64)) -> u64| self.0.values().map(pick).sum::<u64>();
-        (!self.0.is_empty()).then(|| (sum(|layer| layer.0), sum(|layer| layer.1)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -303,20 +274,23 @@ mod tests {
     }
 
     #[test]
-    fn no_name_leads_elsewhere() {
-        for wrong in ["", "a b", "../images", "a?b", "a/../b"] {
-            assert!(check(wrong).is_err(), "{wrong}");
+    fn no_two_deployments_share_what_holds_their_images() {
+        assert_eq!(holder("shop-2"), "upgraded/shop-2");
+        let alike = ["shop.2", "shop_2", "Shop-2", "shop--2", "-shop-2", "shop-2-", "shop 2"].map(holder);
+        for (at, name) in alike.iter().enumerate() {
+            assert!(name.starts_with("upgraded/shop-2/") && !alike[..at].contains(name), "{alike:?}");
+        }
+        let long = "a".repeat(250);
+        for odd in ["\u{e4}", "...", &long] {
+            let holder = holder(odd);
+            assert!(holder.len() < 150 && check(&holder).is_ok() && !holder.contains("//"), "{holder}");
         }
     }
 
     #[test]
-    fn what_a_registry_says_is_told_apart() {
-        let of = |status_code, message: &str| {
-            let error = bollard::errors::Error::DockerResponseServerError { status_code, message: message.into() };
-            registry_error("shop:1", &error).code().to_owned()
-        };
-        assert_eq!(of(404, "manifest for shop:1 not found: manifest unknown"), "not-found");
-        assert_eq!(of(401, "unauthorized: authentication required"), "denied");
-        assert_eq!(of(500, "Get \"http://r:5000/v2/\": dial tcp: connect: connection refused"), "unavailable");
+    fn no_name_leads_elsewhere() {
+        for wrong in ["", "a b", "../images", "a?b", "a/../b"] {
+            assert!(check(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -3,6 +3,9 @@
 mod container;
 mod credentials;
 pub mod images;
+mod registry;
+#[cfg(test)]
+mod tests;
 
 pub use container::{Container, Health, Mount, State};
 

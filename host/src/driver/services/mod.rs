@@ -17,7 +17,7 @@ pub use open::OpenFile;
 pub use service::SERVICE_VARIABLE;
 pub use systemd::{Systemd, drop_in};
 
-use super::compose::Compose;
+use super::compose::{Compose, REPLACE};
 use super::process::patterns::{compile, compile_optional, show};
 use super::release::Layout;
 use super::{Machine, http};
@@ -175,6 +175,19 @@ impl Services {
         cx.effects.perform("control.start", &names, &handle(names), true, work).await
     }
 
+    /// Replaces them, each healthy before the next; where there can be two of one at once, the old serves until the new
+    /// one does.
+    pub async fn roll(&self, cx: &StepContext, names: &[ServiceRef], idle_ms: u64) -> Result<(), VerbError> {
+        if let Some(project) = self.own_project(cx, names, "control.roll")? {
+            return project.roll(cx, names, self.idle(idle_ms)).await;
+        }
+        for name in names.iter().map(std::slice::from_ref) {
+            self.start(cx, name).await?;
+            self.wait_healthy(cx, name, idle_ms).await?;
+        }
+        Ok(())
+    }
+
     /// Keeps them stopped across a reboot, stops them, and returns when they are.
     pub async fn stop(&self, cx: &StepContext, names: &[ServiceRef]) -> Result<(), VerbError> {
         if let Some(project) = self.own_project(cx, names, "control.stop")? {
@@ -193,7 +206,7 @@ impl Services {
 
     pub async fn fence_and_probe(&self, effect: &Effect) -> Verdict {
         let wanted = match effect.verb.as_str() {
-            "control.start" => Status::Running,
+            "control.start" | "control.roll" | REPLACE => Status::Running,
             "control.stop" => Status::Stopped,
             _ => return Verdict::Unknown,
         };

@@ -35,6 +35,7 @@ struct Story {
     strict_schema: bool,
     drill: Drill,
     rehearse: bool,
+    rolls: bool,
     expected: Expected,
 }
 
@@ -57,6 +58,7 @@ fn story() -> Story {
         strict_schema: true,
         drill: Drill::Ahead,
         rehearse: false,
+        rolls: false,
         expected: Expected::Committed,
     }
 }
@@ -65,6 +67,7 @@ fn stories() -> Vec<Story> {
     use Behaviour::*;
     let rebuild = Undo::Rebuild(once("rebuild"));
     let back = |behaviour| Story { behaviour, expected: Expected::RolledBack, ..story() };
+    let rolling = |story| Story { rolls: true, undo: vec![Undo::CodeOnly], strict_schema: false, ..story };
     vec![
         story(),
         Story { hops: 3, ..story() },
@@ -83,6 +86,9 @@ fn stories() -> Vec<Story> {
         Story { undo: vec![rebuild], ..back(RebuildFails) },
         back(NeverStarts),
         Story { repeatable: false, ..back(NeverStarts) },
+        rolling(Story { hops: 2, drill: Drill::Off, ..story() }),
+        rolling(back(WrongOnVerify)),
+        rolling(back(NeverStarts)),
     ]
 }
 
@@ -99,12 +105,12 @@ fn plan(story: &Story) -> Plan {
         breaking: false,
         acts: vec![
             Act::Command(Once { repeatable: story.repeatable, ..once("migrate") }),
-            Act::Wave(Wave { services: vec![service.clone()], rolling: false, follow: vec![] }),
+            Act::Wave(Wave { services: vec![service.clone()], rolling: story.rolls, follow: vec![] }),
         ],
         undo: story.undo.clone(),
-        expand_only: false,
+        expand_only: story.rolls,
         rest: false,
-        quiesce: vec![service.clone()],
+        quiesce: if story.rolls { vec![] } else { vec![service.clone()] },
         gate: vec![],
         requires: vec![],
         expected_seconds: None,
@@ -218,7 +224,7 @@ struct Crash {
 /// Plays the story with a cut; true when it was reached.
 async fn play(story: &Story, cut: Option<usize>, crash: Crash) -> bool {
     let sim = Sim {
-        world: Arc::new(Mutex::new(World::new(&story.stores))),
+        world: Arc::new(Mutex::new(World { serves_on: story.rolls, ..World::new(&story.stores) })),
         behaviour: story.behaviour,
         doubled: crash.doubled,
         can_freeze: story.can_freeze,

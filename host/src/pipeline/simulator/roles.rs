@@ -109,7 +109,10 @@ impl Platform for Sim {
     async fn edits(&self, _: &StepContext, _: &Hop) -> Answer<Vec<Edit>> {
         Ok(Vec::new())
     }
-    async fn quiesce(&self, cx: &StepContext, _: &Hop) -> Answer<()> {
+    async fn quiesce(&self, cx: &StepContext, hop: &Hop) -> Answer<()> {
+        if hop.quiesce.is_empty() {
+            return Ok(());
+        }
         let stop = |world: &mut World| {
             (world.gate, world.held, world.running) = (false, true, None);
             Ok(())

@@ -31,6 +31,8 @@ pub struct World {
     /// How often the migration to a version ran to its end, for the check that none ran twice.
     pub migrations: BTreeMap<u32, u32>,
     pub left_drills: u32,
+    /// Users are never shut out.
+    pub serves_on: bool,
 }
 
 /// How the releases of a story behave.
@@ -65,11 +67,14 @@ impl World {
             writes: 100,
             migrations: BTreeMap::new(),
             left_drills: 0,
+            serves_on: false,
         }
     }
 
     /// Users write whenever the gate is open and something runs.
     pub fn users_write(&mut self) {
+        let open = self.gate && self.running.is_some() && self.fenced.is_empty();
+        assert!(open || !self.serves_on, "users are shut out of a run that rolls");
         if !self.gate || self.running.is_none() {
             return;
         }

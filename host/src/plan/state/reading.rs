@@ -100,8 +100,11 @@ impl Progress {
     }
 
     /// The ways back that the touched hops allow, narrowest first. A set of hops is as wide as its widest; the restore
-    /// stands last wherever anything was applied.
+    /// stands last wherever anything was applied but by rolling.
     pub fn rungs(&self) -> Vec<Rung> {
+        if self.plan.rolls() {
+            return vec![Rung::CodeOnly];
+        }
         if !self.is_upgrade() {
             return vec![Rung::RestoreData];
         }

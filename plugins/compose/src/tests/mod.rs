@@ -145,6 +145,72 @@ fn what_the_files_changed_elsewhere_is_applied_with_the_last_act() {
     assert!(!calls.iter().any(|call| call.starts_with("control.start") && call.contains("proxy")), "{calls:?}");
 }
 
+/// The web server rolls; nobody is shut out.
+fn rolling() -> Hop {
+    Hop::new("1.3.0", "1.4.0").act(Wave { rolling: true, ..Wave::new([service("web")]) })
+}
+
+fn control(fake: &FakeHost) -> Vec<String> {
+    fake.take_calls().into_iter().filter(|call| call.starts_with("control.")).collect()
+}
+
+#[test]
+fn what_rolls_is_never_stopped() {
+    let fake = fake();
+    let (call, host, hop) = (call(&fake), fake.platform(), rolling());
+    assert_eq!(look(&fake, &hop), []);
+    let token = Compose::stage(&call, &host, &hop).unwrap();
+    Compose::quiesce(&call, &host, &hop).unwrap();
+    put(&fake, "1.4.0");
+    Compose::apply(&call, &host, &hop, &token, 0).unwrap();
+    assert_eq!(control(&fake), ["control.roll main/web", "control.roll main/init"], "nothing is stopped");
+    Compose::admit(&call, &host, &hop).unwrap();
+    put(&fake, "1.3.0");
+    for _ in 0..2 {
+        Compose::revert(&call, &host, &hop, &token).unwrap();
+        assert_eq!(control(&fake), ["control.roll main/db main/init main/web main/proxy"]);
+        assert!(fake.running_images().contains(&"web i-130".to_owned()), "{:?}", fake.running_images());
+    }
+}
+
+#[test]
+fn a_bad_release_leaves_the_old_replicas() {
+    let fake = fake();
+    let (call, host, hop) = (call(&fake), fake.platform(), rolling());
+    let token = Compose::stage(&call, &host, &hop).unwrap();
+    put(&fake, "1.4.0");
+    fake.sick("web", "it answers 500");
+    let error = Compose::apply(&call, &host, &hop, &token, 0).unwrap_err();
+    assert!(error.text().contains("it answers 500"), "{}", error.text());
+    assert!(fake.running_images().contains(&"web i-130".to_owned()), "{:?}", fake.running_images());
+}
+
+#[test]
+fn one_wave_rolls_behind_a_shut_gate() {
+    let fake = fake();
+    let (call, host) = (call(&fake), fake.platform());
+    let hop = rolling().act(Wave::new([service("init")])).gate([service("proxy")]);
+    let token = Compose::stage(&call, &host, &hop).unwrap();
+    put(&fake, "1.4.0");
+    Compose::apply(&call, &host, &hop, &token, 0).unwrap();
+    Compose::apply(&call, &host, &hop, &token, 1).unwrap();
+    assert_eq!(control(&fake), ["control.roll main/web", "control.start main/init"]);
+    put(&fake, "1.3.0");
+    Compose::revert(&call, &host, &hop, &token).unwrap();
+    assert_eq!(control(&fake), ["control.roll main/web", "control.start main/db main/init"]);
+}
+
+#[test]
+fn what_rolls_and_cannot_be_two_at_once_is_named() {
+    let fake = fake();
+    fake.on_declared("web", |web| web.single = Some("it publishes port 80 of this machine".into()));
+    fake.on_declared("db", |db| db.single = Some("nobody asks".into()));
+    let findings = look(&fake, &rolling());
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert_eq!(findings[0].0, "single-web");
+    assert!(findings[0].1.ends_with("is away while it is replaced: it publishes port 80 of this machine"));
+}
+
 #[test]
 fn preflight_finds_what_would_go_wrong() {
     let only = |change: &dyn Fn(&FakeHost)| {

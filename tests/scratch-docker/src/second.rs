@@ -1,0 +1,125 @@
+//! An engine that one test alone has, so that it may be killed and run out of room: its own socket, data, networks and
+//! containers. Programs, containerd and registry are those of the project's own engine.
+
+use crate::{Engine, Own, ping};
+use serde_json::json;
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Of the addresses that the project's own engine forwards, those that it comes to last.
+const POOL: &str = "10.199.192.0/18";
+
+/// Ends with all of its containers when it is dropped.
+pub struct Second {
+    engine: Engine,
+    folder: PathBuf,
+    dockerd: Option<Child>,
+}
+
+impl Second {
+    /// Lies in `folder`, whose path is short: it has sockets. `data` may be a file system of its own.
+    pub fn start(folder: &Path) -> Self {
+        let own = Own::of_this_user().unwrap_or_else(|why| panic!("{why}"));
+        let at = |name: &str| folder.join(name);
+        fs::create_dir_all(at("data")).expect("the folder of the engine's data");
+        let name = format!("second-{}-{}", std::process::id(), folder.file_name().unwrap_or_default().display());
+        let settings = json!({
+            "hosts": [format!("unix://{}", at("docker.sock").display())],
+            "containerd": own.folder().join("containerd.sock"),
+            "containerd-namespace": name,
+            "containerd-plugins-namespace": format!("{name}-plugins"),
+            "pidfile": at("dockerd.pid"),
+            "exec-root": at("run"),
+            "data-root": at("data"),
+            "init-path": own.folder().join("engine/usr/bin/tini-static"),
+            "bridge": "none",
+            "default-address-pools": [{ "base": POOL, "size": 24 }],
+            "iptables": false,
+            "ip6tables": false,
+            "ip-forward": false,
+            "shutdown-timeout": 5,
+        });
+        fs::write(at("daemon.json"), settings.to_string()).expect("the engine's settings");
+        let engine = Engine { socket: at("docker.sock"), registry: Engine::shared().registry.clone(), own: Some(own) };
+        let mut second = Self { engine, folder: folder.to_owned(), dockerd: None };
+        second.up();
+        second
+    }
+
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The folder of everything that it keeps.
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// Returns when it answers.
+    pub fn up(&mut self) {
+        let own = self.engine.own.as_ref().expect("it was made of one");
+        let log = File::options().create(true).append(true).open(self.log()).expect("the engine's log");
+        // One that was killed left its number.
+        let _ = fs::remove_file(self.folder.join("dockerd.pid"));
+        let folders = ["engine/usr/sbin", "engine/usr/bin", "base/usr/sbin"].map(|name| own.folder().join(name));
+        let path = folders.iter().map(|folder| format!("{}:", folder.display())).collect::<String>();
+        let mut dockerd = Command::new(own.folder().join("engine/usr/sbin/dockerd"));
+        dockerd.arg("--config-file").arg(self.folder.join("daemon.json")).process_group(0).stdin(Stdio::null());
+        dockerd.env("PATH", format!("{path}{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
+        dockerd.stdout(log.try_clone().expect("the engine's log")).stderr(log);
+        self.dockerd = Some(dockerd.spawn().unwrap_or_else(|error| panic!("`dockerd`, which root may start: {error}")));
+        let began = Instant::now();
+        while !ping(self.engine.socket()) {
+            let ended =
+                self.dockerd.as_mut().is_some_and(|child| child.try_wait().is_ok_and(|status| status.is_some()));
+            let log = fs::read_to_string(self.log()).unwrap_or_default();
+            assert!(!ended && began.elapsed() < PATIENCE, "a second engine does not come up:\n{log}");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// As a crash of the engine: its containers go on until it is there again.
+    pub fn kill(&mut self) {
+        self.signal("-KILL");
+    }
+
+    /// As an update of the engine's package: its containers end with it.
+    pub fn stop(&mut self) {
+        self.signal("-TERM");
+    }
+
+    fn signal(&mut self, signal: &str) {
+        let Some(mut dockerd) = self.dockerd.take() else { return };
+        let sent = Command::new("kill").args([signal, &dockerd.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "`kill {signal}`");
+        dockerd.wait().expect("our child");
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("dockerd.log")
+    }
+}
+
+impl Drop for Second {
+    fn drop(&mut self) {
+        if self.dockerd.is_none() && !thread::panicking() {
+            self.up();
+        }
+        let listed = self.engine.docker().args(["container", "ls", "--all", "--quiet"]).output();
+        let ids = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        if !ids.is_empty() {
+            let mut remove = self.engine.docker();
+            remove.args(["container", "rm", "--force", "--volumes"]).args(ids.split_whitespace());
+            let _ = remove.stdout(Stdio::null()).status();
+        }
+        if let Some(mut dockerd) = self.dockerd.take() {
+            let _ = Command::new("kill").arg(dockerd.id().to_string()).status();
+            let _ = dockerd.wait();
+        }
+    }
+}
