@@ -41,8 +41,12 @@ impl Evose {
         machine.print_beginning();
         let composed = Composed::new(machine, &programs.evose, engine)?;
         let evose = Self { composed, ports: Ports { gateway: free_port(), api: free_port() } };
-        evose.lay_out(interrupt)?;
-        evose.fill()?;
+        if let Err(error) = evose.lay_out(interrupt).and_then(|()| evose.fill()) {
+            // What was never shown is not worth a look. A container that holds files open goes first.
+            evose.composed.end()?;
+            evose.machine().remove()?;
+            return Err(error);
+        }
         paint::say(&format!(
             "evose {} runs with {RUNS} runs in MariaDB, {DOCUMENTS} documents in PostgreSQL and {UPLOADS} files; users \
              come in at http://127.0.0.1:{}",
