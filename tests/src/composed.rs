@@ -3,23 +3,19 @@
 
 use crate::Machine;
 use crate::machine::{succeed, write};
-use scratch_docker::{Engine, ImageConfig, Project, program_files, registry_has};
-use sha2::{Digest, Sha256};
-use std::fs;
-use std::net::TcpListener;
+pub use scratch_docker::products::free_port;
+use scratch_docker::products::{common_places, with_places, write_secret};
+use scratch_docker::{Engine, ImageConfig, Project, Shelf};
 use std::ops::Deref;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
 
 pub struct Composed {
     machine: Machine,
     engine: Engine,
     pub project: Project,
-    /// The product's, in every image.
-    program: PathBuf,
+    pub shelf: Shelf,
     /// `http://…` of the vendor's index.
     pub index: String,
     releases: Child,
@@ -49,7 +45,8 @@ impl Composed {
         releases.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
         let releases = releases.spawn().expect("the index of releases is served");
         let index = format!("http://127.0.0.1:{index}");
-        Self { machine, engine: engine.clone(), project: engine.project(product), program, index, releases }
+        let shelf = done(Shelf::new(Engine::shared(), &program));
+        Self { machine, engine: engine.clone(), project: engine.project(product), shelf, index, releases }
     }
 
     pub fn engine(&self) -> &Engine {
@@ -63,66 +60,28 @@ impl Composed {
 
     /// That nobody but the daemon reads.
     pub fn secret(&self, name: &str, value: &str) {
-        let file = self.path("etc").join(name);
-        write(&file, value);
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("the secret is ours alone");
+        done(write_secret(&self.path("etc"), name, value));
     }
 
     /// An example's deployment file with this machine's places instead of its own.
     pub fn deploy(&self, example: &str, places: &[(&str, String)]) {
-        let engine = format!("engine = \"unix://{}\"", self.engine.socket().display());
-        let secrets = self.path("etc").display().to_string();
-        let own = [("engine = \"unix:///var/run/docker.sock\"", engine), ("/etc/upgraded/secrets", secrets)];
-        let mut text = example.to_owned();
-        for (theirs, ours) in places.iter().chain(&own) {
-            assert!(text.contains(theirs), "the example says `{theirs}`");
-            text = text.replace(theirs, ours);
-        }
-        write(&self.deployment_file(), &text);
+        let own = common_places(&self.engine, &self.path("etc"));
+        self.deploy_text(&with_places(example, &[places, &own].concat()));
+    }
+
+    pub fn deploy_text(&self, text: &str) {
+        write(&self.deployment_file(), text);
         self.take_compiled_plugins();
     }
 
-    /// Where the images of this very program are: another build's are others.
-    pub fn registry(&self) -> String {
-        let program = fs::read(&self.program).expect("the product's program");
-        let digest = Sha256::digest(&program);
-        let short: String = digest[..6].iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{}/b{short}", Engine::shared().registry())
+    pub fn registry(&self) -> &str {
+        self.shelf.registry()
     }
-
-    /// Puts an image into the registry, where it isn't there yet: the program on busybox. It does not stay on the engine,
-    /// so that whoever needs it pulls it.
     pub fn publish_image(&self, name: &str, config: &ImageConfig) {
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let engine = Engine::shared();
-        let known = |reference: &str| {
-            let (repository, tag) = reference.rsplit_once(':').expect("a tag");
-            let repository = repository.strip_prefix(&format!("{}/", engine.registry())).expect("of our registry");
-            registry_has(engine.registry(), repository, tag)
-        };
-        let common = format!("{}/program:1", self.registry());
-        let reference = format!("{}/{name}", self.registry());
-        if known(&reference) {
-            return;
-        }
-        if !known(&common) {
-            let program = stripped(&self.program, &self.path("stripped"));
-            let config = ImageConfig { keep: true, ..ImageConfig::default() };
-            engine.image(&common, Some(&engine.base("busybox:1")), &program_files(&program), &config);
-        }
-        engine.image(&reference, Some(&common), scratch_docker::NO_FILES, config);
+        done(self.shelf.publish(name, config));
     }
-
-    /// A base image of the tests, beside the product's own.
     pub fn mirror(&self, name: &str) {
-        let engine = Engine::shared();
-        let reference = format!("{}/{name}", self.registry());
-        let own = format!("{}/{name}", engine.registry());
-        for arguments in [&["pull", "--quiet", &own][..], &["tag", &own, &reference], &["push", "--quiet", &reference]]
-        {
-            engine.succeed(arguments);
-        }
+        done(self.shelf.mirror(name));
     }
 
     /// `docker compose` as the operator would call it, in the project's folder.
@@ -183,15 +142,6 @@ impl Drop for Composed {
     }
 }
 
-/// Without what only a debugger needs: it is copied into images.
-fn stripped(program: &Path, place: &Path) -> PathBuf {
-    fs::create_dir_all(place).expect("a folder");
-    let out = place.join(program.file_name().expect("a program has a name"));
-    succeed(Command::new("strip").arg("-o").arg(&out).arg(program));
-    out
-}
-
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it is bound").port()
+pub fn done<T>(outcome: Result<T, String>) -> T {
+    outcome.unwrap_or_else(|why| panic!("{why}"))
 }

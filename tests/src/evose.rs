@@ -1,15 +1,12 @@
 //! [`Composed`] with `evose` on it: MySQL, PostgreSQL, an init container, files.
 
-use crate::composed::{Composed, free_port};
-use crate::machine::{succeed, write};
-use scratch_docker::ImageConfig;
-use std::fs;
+use crate::composed::{Composed, done};
+use crate::machine::succeed;
+use scratch_docker::Engine;
+use scratch_docker::products::evose::{self, ADMIN, FIRST, Ports, ROOT};
+use scratch_docker::products::free_port;
 use std::ops::Deref;
 use std::process::Command;
-
-const ADMIN: &str = "an-admin-nobody-knows";
-const ROOT: &str = "the-root-of-mysql-nobody-knows";
-const KNOWLEDGE: &str = "the-knowledge-nobody-knows";
 
 pub struct Evose {
     composed: Composed,
@@ -27,49 +24,21 @@ impl Evose {
     /// 1.3.0 runs, and a user has put something into each of its stores.
     pub fn new(policy: &str) -> Self {
         let composed = Composed::new("evose", |machine| machine.programs.evose.clone());
-        let (gateway, api) = (free_port(), free_port());
-        let evose = Self { gateway: format!("http://127.0.0.1:{gateway}"), composed };
-        evose.publish("1.3.0");
-        write(&evose.file("compose.yaml"), include_str!("../../examples/evose/edition/compose.yaml"));
-        fs::create_dir_all(evose.file("gateway")).expect("a folder of the edition");
-        fs::create_dir_all(evose.file("data/files")).expect("a folder of the edition");
-        write(&evose.file("gateway/evose.conf"), include_str!("../../examples/evose/edition/gateway/evose.conf"));
-        let (project, registry) = (evose.project.name(), evose.registry());
-        let env = format!(
-            "COMPOSE_PROJECT_NAME={project}\nEVOSE_REGISTRY={registry}\nEVOSE_VERSION=1.3.0   # this one runs\n\
-             EVOSE_HTTP_PORT={gateway}\nEVOSE_API_PORT={api}\nEVOSE_SECRET=signs-what-nobody-else-may-sign\n\
-             EVOSE_ADMIN_PASSWORD={ADMIN}\nEVOSE_MYSQL_PASSWORD=the-app-nobody-knows\nMYSQL_ROOT_PASSWORD={ROOT}\n\
-             EVOSE_POSTGRES_PASSWORD={KNOWLEDGE}\n"
-        );
-        write(&evose.file(".env"), &env);
-        for (name, value) in [("admin", ADMIN), ("mysql-root", ROOT), ("postgres", KNOWLEDGE)] {
-            evose.secret(&format!("evose-{name}"), value);
-        }
+        let ports = Ports { gateway: free_port(), api: free_port() };
+        let evose = Self { gateway: format!("http://127.0.0.1:{}", ports.gateway), composed };
+        done(evose::publish_bases(&evose.shelf));
+        evose.publish(FIRST);
+        let (home, secrets) = (evose.home(), evose.path("etc"));
+        done(evose::lay_out(&home, &secrets, evose.project.name(), evose.registry(), ports));
         evose.compose(&["up", "--detach", "--wait", "--quiet-pull"]);
         evose.post("/api/files/plan.txt", "a plan that nobody may lose");
         evose.post("/api/knowledge", "{\"title\":\"a title\",\"body\":\"what is known\"}");
-        evose.deploy(
-            include_str!("../../examples/evose/deployment.toml"),
-            &[
-                ("http://127.0.0.1:8000", format!("http://127.0.0.1:{api}")),
-                ("https://releases.example.com", evose.index.clone()),
-                ("/opt/evose", evose.home().display().to_string()),
-                ("window = [\"Sat 02:00-06:00 Europe/Berlin\"]\napprove = \"breaking\"\n", policy.to_owned()),
-            ],
-        );
+        evose.deploy_text(&evose::deployment(Engine::shared(), &home, &secrets, ports, &evose.index, policy));
         evose
     }
 
     pub fn publish(&self, version: &str) {
-        for base in ["mariadb:10.11", "postgres:15", "nginx:1"] {
-            self.mirror(&format!("base/{base}"));
-        }
-        let config = ImageConfig {
-            entrypoint: vec!["/usr/local/bin/evose".into()],
-            env: vec![("EVOSE_RELEASE".into(), version.into())],
-            ..ImageConfig::default()
-        };
-        self.publish_image(&format!("evose/server:{version}"), &config);
+        done(evose::publish(&self.shelf, version));
     }
 
     fn post(&self, path: &str, body: &str) {

@@ -1,13 +1,13 @@
 //! [`Composed`] with `tessallite` on it: six services and PostgreSQL.
 
-use crate::composed::{Composed, free_port};
-use crate::machine::{succeed, write};
-use scratch_docker::{Engine, ImageConfig};
+use crate::composed::{Composed, done};
+use crate::machine::succeed;
+use scratch_docker::Engine;
+use scratch_docker::products::free_port;
+pub use scratch_docker::products::tessallite::SERVICES;
+use scratch_docker::products::tessallite::{self, Ports};
 use std::ops::Deref;
 use std::process::Command;
-
-const PASSWORD: &str = "a-password-that-nobody-may-read";
-pub const SERVICES: [&str; 6] = ["model-service", "query-router", "optimizer", "scheduler", "frontend", "gateway"];
 
 /// Every row of every table but those that say when something ran, and every column.
 const DATA: &str = "SELECT line FROM ( \
@@ -59,50 +59,26 @@ impl Stack {
 
     pub fn on(engine: &Engine, install: &StackInstall) -> Self {
         let composed = Composed::on(engine, "tessallite", |machine| machine.programs.tessallite.clone());
-        let (gateway, frontend) = (free_port(), free_port());
+        let ports = Ports { gateway: free_port(), frontend: free_port() };
         let stack = Self {
-            gateway: format!("http://127.0.0.1:{gateway}"),
-            frontend: format!("http://127.0.0.1:{frontend}"),
+            gateway: format!("http://127.0.0.1:{}", ports.gateway),
+            frontend: format!("http://127.0.0.1:{}", ports.frontend),
             composed,
         };
         stack.publish(install.version);
-        let compose = include_str!("../../examples/tessallite/compose.yaml");
-        write(&stack.file("compose.yaml"), &compose.replace(":1.4.0", &format!(":{}", install.version)));
-        let (project, registry) = (stack.project.name(), stack.registry());
-        let postgres = Engine::shared().base("postgres:15");
-        let env = format!(
-            "# of this machine\nCOMPOSE_PROJECT_NAME={project}\nREGISTRY={registry}\nPOSTGRES_IMAGE={postgres}\n\
-             POSTGRES_PASSWORD={PASSWORD}\nGATEWAY_PORT={gateway}\nFRONTEND_PORT={frontend}\n"
-        );
-        write(&stack.file(".env"), &env);
-        stack.secret("tessallite-postgres", PASSWORD);
+        let (home, secrets, project) = (stack.home(), stack.path("etc"), stack.project.name());
+        done(tessallite::lay_out(&home, &secrets, project, &stack.shelf, ports, install.version));
         stack.compose(&["up", "--detach", "--wait", "--quiet-pull"]);
         for name in ["orders", "customers"] {
             stack.append(name);
         }
-        stack.deploy(
-            include_str!("../../examples/tessallite/deployment.toml"),
-            &[
-                ("version = \"1.4.0\"", format!("version = \"{}\"", install.version)),
-                ("http://127.0.0.1:3000", stack.frontend.clone()),
-                ("https://releases.example.com/tessallite/releases.json", format!("{}/releases.json", stack.index)),
-                ("https://releases.example.com", stack.index.clone()),
-                ("/opt/tessallite", stack.home().display().to_string()),
-                ("window = [\"Sat 02:00-06:00 Europe/Berlin\"]\napprove = \"breaking\"\n", install.policy.to_owned()),
-            ],
-        );
+        let StackInstall { version, policy } = install;
+        stack.deploy_text(&tessallite::deployment(engine, &home, &secrets, ports, &stack.index, version, policy));
         stack
     }
 
     pub fn publish(&self, version: &str) {
-        for service in SERVICES {
-            let config = ImageConfig {
-                entrypoint: vec!["tessallite".into(), service.into()],
-                env: vec![("TESSALLITE_RELEASE".into(), version.into())],
-                ..ImageConfig::default()
-            };
-            self.publish_image(&format!("tessallite/{service}:{version}"), &config);
-        }
+        done(tessallite::publish(&self.shelf, version));
     }
 
     pub fn sql(&self, sql: &str) -> String {

@@ -5,6 +5,7 @@ mod check;
 mod components;
 mod demo;
 mod engine;
+mod http;
 mod imports;
 mod interrupt;
 mod setup;
@@ -30,22 +31,25 @@ enum Task {
     },
     /// Formatting, lints, licences, direction of imports, wording
     Check,
-    /// Show it: an upgrade, a rollback, a refusal, with the real daemon and a real product, in a minute
+    /// Show it: an upgrade, a rollback, a refusal, with the real daemon and a real product, in a minute or two
     Demo {
+        /// On a real Docker engine: a product of several services with three stores
+        what: Option<Demo>,
         /// Leave the daemon running at the end, until Ctrl-C
         #[arg(long)]
         stay: bool,
         /// With the plugin `generic` and an index of releases instead of the vendor's plugin
-        #[arg(long)]
+        #[arg(long, conflicts_with = "what")]
         generic: bool,
     },
     /// Measure, each figure against a named baseline of the same run; docs/BENCHMARKS.md says what each means
     Bench {
-        /// Only groups whose name contains this: call, latency, rest, database, downtime, run
+        /// Only groups whose name contains this: call, latency, rest, database, downtime, run; or `compose`, on a real
+        /// Docker engine, of which `compose/rest`, `compose/mysql` and `compose/downtime` are parts
         filter: Option<String>,
-        /// How large the database is
-        #[arg(long, default_value_t = 1024)]
-        megabytes: u64,
+        /// How large the database is, for example 200MiB
+        #[arg(long, default_value = "1GiB", value_parser = bench::megabytes_of)]
+        size: u64,
         /// How often everything is repeated
         #[arg(long, default_value_t = 3)]
         rounds: usize,
@@ -68,14 +72,20 @@ enum Task {
     },
 }
 
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Demo {
+    Compose,
+}
+
 fn main() -> ExitCode {
     let outcome = match Task::parse() {
         Task::Components => components::run(),
         Task::Setup => setup::run(),
         Task::Engine { action } => engine::run(&action),
         Task::Check => check::run(),
-        Task::Demo { stay, generic } => demo::run(stay, generic),
-        Task::Bench { filter, megabytes, rounds, json, markdown, strict, dev } => {
+        Task::Demo { what: Some(Demo::Compose), stay, .. } => demo::run_compose(stay),
+        Task::Demo { what: None, stay, generic } => demo::run(stay, generic),
+        Task::Bench { filter, size: megabytes, rounds, json, markdown, strict, dev } => {
             let form = match (json, markdown) {
                 (true, _) => bench::Form::Json,
                 (_, true) => bench::Form::Markdown,

@@ -25,7 +25,7 @@ pub fn run(filter: Option<&str>) -> Result<()> {
         // The lock file is settled now; tests that a new package brings are seen.
         workspace = Workspace::read()?;
         // Tests that need no engine run without one too.
-        stages.run("engine", || engine.begin());
+        stages.run("engine", || engine.begin().map(drop));
         stages.run("tests", || {
             tally = run_tests(&workspace, filter, &engine)?;
             tally.verdict()

@@ -229,18 +229,23 @@ impl Bench<'_> {
     }
 
     fn context(&self, step: &str) -> StepContext {
-        let binding = Binding { name: "main".into(), role: Role::Datastore, plugin: "postgres".into() };
-        StepContext {
-            deployment: "shop".into(),
-            bindings: vec![binding.clone()],
-            binding,
-            run: "1".into(),
-            step: step.into(),
-            attempt: 1,
-            site: Site::Live,
-            effects: Effects::new(Arc::new(Nowhere), step, 1, Vec::new()),
-            activity: Activity::silent(),
-        }
+        context(step, "postgres")
+    }
+}
+
+/// Of a datastore's step that a run would take; nobody keeps its journal.
+pub fn context(step: &str, plugin: &str) -> StepContext {
+    let binding = Binding { name: "main".into(), role: Role::Datastore, plugin: plugin.into() };
+    StepContext {
+        deployment: "shop".into(),
+        bindings: vec![binding.clone()],
+        binding,
+        run: "1".into(),
+        step: step.into(),
+        attempt: 1,
+        site: Site::Live,
+        effects: Effects::new(Arc::new(Nowhere), step, 1, Vec::new()),
+        activity: Activity::silent(),
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod call;
 mod database;
+mod mysql;
 mod tools;
 
 use anyhow::Result;
@@ -31,6 +32,8 @@ enum Group {
     },
     /// One database of a server that is there, saved and brought back
     Database(database::Place),
+    /// One database of a MySQL or MariaDB server in a container
+    Mysql(mysql::Place),
 }
 
 fn main() -> Result<()> {
@@ -38,6 +41,7 @@ fn main() -> Result<()> {
     match Arguments::parse().group {
         Group::Call { components, rounds } => call::run(&runtime, &components, rounds),
         Group::Database(place) => database::run(&runtime, &place),
+        Group::Mysql(place) => mysql::run(&runtime, &place),
     }
 }
 

@@ -28,6 +28,13 @@ impl Engine {
     pub fn image(
         &self, reference: &str, base: Option<&str>, files: &[(impl AsRef<str>, impl AsRef<Path>)], config: &ImageConfig,
     ) {
+        self.try_image(reference, base, files, config).unwrap_or_else(|why| panic!("{why}"));
+    }
+
+    /// The same, or what `docker` said.
+    pub fn try_image(
+        &self, reference: &str, base: Option<&str>, files: &[(impl AsRef<str>, impl AsRef<Path>)], config: &ImageConfig,
+    ) -> Result<(), String> {
         let beneath = reference.strip_prefix(self.registry()).is_some_and(|rest| rest.starts_with('/'));
         assert!(beneath, "`{reference}` can't be pushed: it has to begin with `{}/`", self.registry());
         let files = archive(files);
@@ -35,21 +42,25 @@ impl Engine {
         let changes: Vec<&str> = changes.iter().flat_map(|change| ["--change", change]).collect();
         match base {
             None => {
-                self.feed(&[&["import"][..], &changes, &["-", reference]].concat(), &files);
+                self.feed(&[&["import"][..], &changes, &["-", reference]].concat(), &files)?;
             }
             Some(base) => {
                 // A command has to be there for a container; `changes` says what the image gets.
                 let command: &[&str] = if config.states_a_command() { &["unused"] } else { &[] };
-                let container = self.succeed(&[&["create", "--quiet", base][..], command].concat());
-                self.feed(&["cp", "-", &format!("{container}:/")], &files);
-                self.succeed(&[&["commit"][..], &changes, &[&container, reference]].concat());
-                self.succeed(&["rm", "--volumes", &container]);
+                let container = self.try_to(&[&["create", "--quiet", base][..], command].concat())?;
+                let made = self
+                    .feed(&["cp", "-", &format!("{container}:/")], &files)
+                    .and_then(|_| self.try_to(&[&["commit"][..], &changes, &[&container, reference]].concat()));
+                // Also where an interruption ended what was before.
+                let removed = self.try_to(&["rm", "--volumes", &container]);
+                made.and(removed)?;
             }
         }
-        self.succeed(&["push", "--quiet", reference]);
+        self.try_to(&["push", "--quiet", reference])?;
         if !config.keep {
-            self.succeed(&["image", "rm", reference]);
+            self.try_to(&["image", "rm", reference])?;
         }
+        Ok(())
     }
 }
 

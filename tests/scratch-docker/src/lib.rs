@@ -1,18 +1,21 @@
 //! A real Docker engine with a registry beside it, for tests: one that the environment names (`UPGRADED_TEST_DOCKER`,
 //! `UPGRADED_TEST_REGISTRY`), or the project's own, which `cargo xtask engine up` starts. Nothing here starts or stops an
-//! engine. For tests alone: it panics with what is missing.
+//! engine. For tests it panics with what is missing; what demo and bench use too says it in a `Result`.
 
 mod image;
 mod place;
+pub mod products;
 mod program;
 mod project;
 mod second;
+mod shelf;
 
 pub use image::{ImageConfig, NO_FILES};
 pub use place::{GIVEN_ENGINE, GIVEN_REGISTRY, OWN_REGISTRY, Own, ping, ping_registry, registry_has};
 pub use program::program_files;
 pub use project::Project;
 pub use second::Second;
+pub use shelf::Shelf;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -114,21 +117,28 @@ impl Engine {
 
     /// Its output without the last line break; panics with its words.
     pub fn succeed(&self, arguments: &[&str]) -> String {
+        self.try_to(arguments).unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// The same, or its words.
+    pub fn try_to(&self, arguments: &[&str]) -> Result<String, String> {
         self.feed(arguments, &[])
     }
 
-    fn feed(&self, arguments: &[&str], input: &[u8]) -> String {
+    fn feed(&self, arguments: &[&str], input: &[u8]) -> Result<String, String> {
         let mut docker = self.docker();
         docker.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = docker.spawn().unwrap_or_else(|error| panic!("`docker` did not start: {error}"));
+        let mut child = docker.spawn().map_err(|error| format!("`docker` did not start: {error}"))?;
         let mut stdin = child.stdin.take().expect("it is piped");
         // One that ends before it has read everything says why below.
         let _ = stdin.write_all(input);
         drop(stdin);
         let output = child.wait_with_output().expect("it was started");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "`docker {}`: {said}", arguments.join(" "));
-        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("`docker {}`: {}", arguments.join(" "), said.trim_end()));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
     }
 }
 

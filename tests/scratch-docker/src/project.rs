@@ -49,7 +49,8 @@ impl Project {
         run(self.engine.docker().args([kind, "ls", "--quiet", "--filter", &label]).args(all))
     }
 
-    fn remove(&self) -> Result<(), String> {
+    /// What is there of it now; done again when it is dropped.
+    pub fn remove(&self) -> Result<(), String> {
         for (kind, options) in
             [("container", &["--force", "--volumes"][..]), ("network", &[]), ("volume", &["--force"])]
         {

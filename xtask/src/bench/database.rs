@@ -10,9 +10,9 @@ use std::process::{Command, Stdio};
 pub const OWNER: &str = "decisiongraph";
 /// As Debian sets it up, but for room for checkpoints to be rare: everything is synced that has to be.
 const OPTIONS: &str = "-c shared_buffers=256MB -c max_wal_size=4GB";
-const TABLES: u64 = 4;
+pub const TABLES: u64 = 4;
 /// Of a row with its indexes.
-const ROW_BYTES: u64 = 222;
+pub const ROW_BYTES: u64 = 222;
 const EVENTS: &str = "500";
 
 pub struct Server {
@@ -80,13 +80,13 @@ impl Server {
 }
 
 /// A quarter of a million sentences of a thousand words: a megabyte of rows hardly says one of them twice.
-const WORDS: &str = "CREATE UNLOGGED TABLE word AS SELECT g AS id, \
+pub const WORDS: &str = "CREATE UNLOGGED TABLE word AS SELECT g AS id, \
     left(translate(md5(g::text), '0123456789', 'aeioustrnl'), 2 + g * 7 % 9) AS word FROM generate_series(0, 1023) g; \
     CREATE UNLOGGED TABLE sentence AS SELECT s AS id, string_agg(word, ' ') AS text \
     FROM generate_series(0, 262143) s, generate_series(0, 7) k JOIN word ON true \
     WHERE word.id = (hashint4(s * 8 + k) & 1023) GROUP BY s; ANALYZE sentence";
 
-fn table(number: u64, rows: u64) -> String {
+pub fn table(number: u64, rows: u64) -> String {
     let (first, last) = (number * 100_000_000, number * 100_000_000 + rows);
     format!(
         "CREATE TABLE bulk_{number} AS SELECT g AS id, hashint4(g) & 65535 AS customer, \

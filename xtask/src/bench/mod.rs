@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: every figure as a ratio to a named baseline that is measured in the same run, turn by turn.
 //! docs/BENCHMARKS.md says what each means; what came out goes to standard output, what happens meanwhile to the other.
 
+mod compose;
 mod database;
 mod figure;
 mod figures;
@@ -9,8 +10,11 @@ mod report;
 mod rest;
 mod runs;
 mod site;
+mod size;
+mod wait;
 
 pub use report::Form;
+pub use size::megabytes_of;
 
 use crate::demo::{Programs, build};
 use crate::interrupt::Interrupt;
@@ -53,16 +57,18 @@ pub fn run(options: &Options) -> Result<()> {
     setup::run()?;
     let workspace = Workspace::read()?;
     components::build(&workspace)?;
-    let programs = build(&workspace, options.profile(), options.features(&workspace))?;
+    let products = ["notes", "mix", "tessallite"];
+    let programs = build(&workspace, options.profile(), options.features(&workspace), &products)?;
     let folder = Folder::make()?;
     let interrupt = Interrupt::listen()?;
     let mut bench = Bench { options, workspace, programs, interrupt, folder: &folder.0, samples: Samples::default() };
-    let postgres = bench.measure()?;
-    let figures = figures::of(&bench.samples, options.megabytes);
+    let servers = bench.measure()?;
+    let mut figures = figures::of(&bench.samples, options.megabytes);
+    figures.extend(compose::figures(&bench.samples, options.megabytes));
     if figures.is_empty() {
-        bail!("no group is called so; there are {}", figures::GROUPS.join(", "));
+        bail!("no group is called so; there are {}", [figures::GROUPS, compose::GROUPS].concat().join(", "));
     }
-    report::print(&figures, &Machine::look(postgres, options.megabytes), options.form);
+    report::print(&figures, &Machine::look(servers, options.megabytes), options.form);
     let missed = figures.iter().filter(|figure| figure.reached() == Some(false)).count();
     if options.strict && missed > 0 { bail!("{missed} targets were not reached") } else { Ok(()) }
 }
@@ -77,14 +83,17 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// The server's version.
+    /// The versions of the servers.
     fn measure(&mut self) -> Result<String> {
+        if compose::GROUPS.iter().any(|group| self.wants(group)) {
+            return self.compose();
+        }
         if self.wants("call") {
             let components = self.programs.components.clone();
             let rounds = (self.options.rounds * 3).to_string();
             let arguments = ["call", "--components"].map(OsStr::new);
             let more = [components.as_os_str(), OsStr::new("--rounds"), OsStr::new(&rounds)];
-            self.parts(&[&arguments[..], &more].concat())?;
+            self.parts(&[&arguments[..], &more].concat(), &[])?;
         }
         let rest = Rest { programs: &self.programs, interrupt: &self.interrupt };
         if self.wants("latency") {
@@ -99,7 +108,7 @@ impl Bench<'_> {
         if ["database", "downtime", "run"].iter().any(|group| self.wants(group)) {
             return self.with_server();
         }
-        Ok("not started".into())
+        Ok("no server".into())
     }
 
     fn with_server(&mut self) -> Result<String> {
@@ -128,7 +137,7 @@ impl Bench<'_> {
             runs.by_daemon(&small, "whole", &mut self.samples)?;
             runs.by_hand(&small, "whole", &mut self.samples)?;
         }
-        server.sql("postgres", "SHOW server_version")
+        Ok(format!("PostgreSQL {}", server.sql("postgres", "SHOW server_version")?))
     }
 
     fn database(&mut self, server: &Server, name: &str) -> Result<()> {
@@ -151,16 +160,20 @@ impl Bench<'_> {
             "--rounds".as_ref(),
             rounds.as_ref(),
         ];
-        self.parts(&arguments)
+        self.parts(&arguments, &[])
     }
 
-    fn parts(&mut self, arguments: &[&OsStr]) -> Result<()> {
+    fn parts(&mut self, arguments: &[&OsStr], environment: &[(&str, String)]) -> Result<()> {
         let (profile, features) = (self.options.profile(), self.options.features(&self.workspace));
-        parts::run(&self.workspace, profile, features, arguments, &mut self.samples)
+        parts::run(&self.workspace, profile, features, arguments, environment, &mut self.samples)
     }
 
+    /// What needs a Docker engine only where it is named: `compose`, `compose/mysql`.
     fn wants(&self, group: &str) -> bool {
-        self.options.filter.as_deref().is_none_or(|filter| group.contains(filter))
+        match (self.options.filter.as_deref(), group.starts_with("compose")) {
+            (filter, false) => filter.is_none_or(|filter| group.contains(filter)),
+            (filter, true) => filter.is_some_and(|filter| filter.starts_with("compose") && group.starts_with(filter)),
+        }
     }
 }
 

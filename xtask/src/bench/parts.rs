@@ -9,11 +9,13 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 pub fn run(
-    workspace: &Workspace, profile: &str, features: &[&str], arguments: &[&OsStr], samples: &mut Samples,
+    workspace: &Workspace, profile: &str, features: &[&str], arguments: &[&OsStr], environment: &[(&str, String)],
+    samples: &mut Samples,
 ) -> Result<()> {
     let mut bench = cargo();
     bench.current_dir(&workspace.root).args(["bench", "--quiet", "--profile", profile]);
     bench.args(workspace.native_selection()).args(features).args(["--bench", "parts", "--"]).args(arguments);
+    bench.envs(environment.iter().map(|(name, value)| (name, value)));
     let mut child = bench.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("`cargo bench`")?;
     let output = child.stdout.take().context("the output was piped")?;
     for line in BufReader::new(output).lines() {

@@ -18,14 +18,15 @@ pub struct Machine {
     processor: String,
     memory_gib: u64,
     kernel: String,
-    postgres: String,
+    /// Name and version of each that was measured with.
+    servers: String,
     restic: String,
     date: String,
     megabytes: u64,
 }
 
 impl Machine {
-    pub fn look(postgres: String, megabytes: u64) -> Self {
+    pub fn look(servers: String, megabytes: u64) -> Self {
         let first = |program: &str, arguments: &[&str]| {
             let output = Command::new(program).args(arguments).output().map(|output| output.stdout).unwrap_or_default();
             String::from_utf8_lossy(&output).lines().next().unwrap_or("unknown").trim().to_owned()
@@ -41,7 +42,7 @@ impl Machine {
             processor: field("/proc/cpuinfo", "model name"),
             memory_gib: kib.split(' ').next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or_default() >> 20,
             kernel: first("uname", &["-r"]),
-            postgres,
+            servers,
             restic: first("restic", &["version"]).split(' ').take(2).collect::<Vec<_>>().join(" "),
             date: first("date", &["+%Y-%m-%d"]),
             megabytes,
@@ -50,13 +51,13 @@ impl Machine {
 
     fn line(&self) -> String {
         format!(
-            "{}: {} cores ({}), {} GiB, Linux {}, PostgreSQL {}, {}; a database of {} MiB",
+            "{}: {} cores ({}), {} GiB, Linux {}, {}, {}; a database of {} MiB",
             self.date,
             self.cores,
             self.processor,
             self.memory_gib,
             self.kernel,
-            self.postgres,
+            self.servers,
             self.restic,
             self.megabytes
         )
@@ -125,7 +126,7 @@ fn json_of(figures: &[Figure], machine: &Machine) -> Value {
     json!({
         "machine": {
             "date": machine.date, "cores": machine.cores, "processor": machine.processor, "memory_gib": machine.memory_gib,
-            "kernel": machine.kernel, "postgres": machine.postgres, "restic": machine.restic, "megabytes": machine.megabytes,
+            "kernel": machine.kernel, "servers": machine.servers, "restic": machine.restic, "megabytes": machine.megabytes,
         },
         "figures": figures.iter().map(figure).collect::<Vec<_>>(),
     })

@@ -1,18 +1,18 @@
 //! The daemon at rest: what it weighs, how soon it answers, and how soon a saved file is written down.
 
 use super::figure::Samples;
+use super::wait;
 use crate::demo::{Daemon, Load, Product, Programs, Site, Socket};
-use crate::interrupt::{Interrupt, pause};
-use anyhow::{Context, Result, bail};
+use crate::interrupt::Interrupt;
+use anyhow::{Context, Result};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 /// Until plugins have left memory, and a bit.
-const UNTIL_AT_REST: Duration = Duration::from_secs(66);
-const SETTLE: Duration = Duration::from_secs(2);
-const PATIENCE: Duration = Duration::from_secs(600);
+pub const UNTIL_AT_REST: Duration = Duration::from_secs(66);
+pub const SETTLE: Duration = Duration::from_secs(2);
 /// Tags that the repository doesn't have: each is refused, and the refusal is in the journal.
 const NEVER_RELEASED: [&str; 2] = ["9.8.0", "9.9.0"];
 
@@ -81,9 +81,8 @@ impl Rest<'_> {
     }
 
     fn all_idle(&self, daemon: &mut Daemon, site: &Site, deployments: usize) -> Result<()> {
-        let idle = |now: &Value| now["state"]["kind"] == "idle" && now["installed"].is_string();
         self.until(daemon, site, "/v1/deployments", |all| {
-            all.as_array().is_some_and(|all| all.len() == deployments && all.iter().all(idle))
+            all.as_array().is_some_and(|all| all.len() == deployments && all.iter().all(wait::is_settled))
         })
         .map(drop)
     }
@@ -93,19 +92,7 @@ impl Rest<'_> {
     }
 
     fn until(&self, daemon: &mut Daemon, site: &Site, path: &str, until: impl Fn(&Value) -> bool) -> Result<Value> {
-        let (began, socket) = (Instant::now(), Socket::new(site.socket()));
-        loop {
-            self.interrupt.check()?;
-            daemon.check()?;
-            let now = socket.get(path).unwrap_or_default();
-            if until(&now) {
-                return Ok(now);
-            }
-            if began.elapsed() > PATIENCE {
-                bail!("`{path}` stands at {now:#}\n{}", daemon.tail());
-            }
-            pause();
-        }
+        wait::until(daemon, &Socket::new(site.socket()), self.interrupt, path, until)
     }
 
     /// From the moment that an edited version line is saved to the moment that what came of it is in the journal.
@@ -134,7 +121,7 @@ impl Rest<'_> {
     }
 }
 
-fn tell_weight(daemon: &Daemon, name: &str, samples: &mut Samples) -> Result<()> {
+pub fn tell_weight(daemon: &Daemon, name: &str, samples: &mut Samples) -> Result<()> {
     let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid()))?;
     for (what, field) in [("rss", "VmRSS:"), ("anonymous", "RssAnon:")] {
         let line = status.lines().find(|line| line.starts_with(field)).context("the weight of a process")?;

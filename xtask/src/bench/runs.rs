@@ -3,16 +3,14 @@
 use super::database::{Server, run};
 use super::figure::Samples;
 use super::site::{NEXT, Site};
+use super::wait;
 use crate::demo::{Daemon, Programs, Socket};
-use crate::interrupt::{Interrupt, pause};
-use anyhow::{Context, Result, bail};
+use crate::interrupt::Interrupt;
+use anyhow::{Context, Result};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
-
-/// Of a run with a large database on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(900);
+use std::time::Instant;
 
 pub struct Runs<'a> {
     pub server: &'a Server,
@@ -28,19 +26,11 @@ impl Runs<'_> {
         self.take_compiled_plugins(&site)?;
         let mut daemon = Daemon::start(self.programs, &site.settings_file(), &site.path("log"))?;
         let socket = Socket::new(site.socket());
-        daemon.wait_until_it_answers(&socket, self.interrupt)?;
-        self.wait(&mut daemon, &socket, |now| now["state"]["kind"] == "idle" && now["installed"].is_string())?;
+        self.settled(&mut daemon, &socket)?;
         let began = Instant::now();
         site.edit_version()?;
-        let now = self.wait(&mut daemon, &socket, |now| {
-            let run = &now["last_run"];
-            (run["to"] == NEXT && !run["outcome"].is_null()) || now["state"]["kind"] == "error"
-        })?;
+        let run = wait::committed(&mut daemon, &socket, self.interrupt, "graph", NEXT)?;
         let took = began.elapsed();
-        if now["last_run"]["outcome"]["outcome"] != "committed" {
-            bail!("the run should have committed: {now:#}\n{}", daemon.tail());
-        }
-        let run = socket.get(&format!("/v1/runs/{}", now["last_run"]["id"]))?;
         daemon.stop()?;
         let phases = Phases::of(&run)?;
         let downtime = run["downtime_s"].as_f64().context("the run had downtime")?;
@@ -88,8 +78,7 @@ impl Runs<'_> {
         if !kept.exists() {
             let mut daemon = Daemon::start(self.programs, &site.settings_file(), &site.path("log"))?;
             let socket = Socket::new(site.socket());
-            daemon.wait_until_it_answers(&socket, self.interrupt)?;
-            self.wait(&mut daemon, &socket, |now| now["state"]["kind"] == "idle" && now["installed"].is_string())?;
+            self.settled(&mut daemon, &socket)?;
             daemon.stop()?;
             run(Command::new("cp").arg("-a").arg(site.path("state/plugins")).arg(&kept))?;
         }
@@ -98,35 +87,32 @@ impl Runs<'_> {
         run(Command::new("cp").arg("-a").arg(&kept).arg(site.path("state/plugins"))).map(drop)
     }
 
-    fn wait(&self, daemon: &mut Daemon, socket: &Socket, until: impl Fn(&Value) -> bool) -> Result<Value> {
-        let began = Instant::now();
-        loop {
-            self.interrupt.check()?;
-            daemon.check()?;
-            let now = socket.get("/v1/deployments/graph").unwrap_or_default();
-            if until(&now) {
-                return Ok(now);
-            }
-            if now["state"]["kind"] == "stuck" || began.elapsed() > PATIENCE {
-                bail!("the deployment stands at {:#}\n{}", now["state"], daemon.tail());
-            }
-            pause();
-        }
+    fn settled(&self, daemon: &mut Daemon, socket: &Socket) -> Result<()> {
+        daemon.wait_until_it_answers(socket, self.interrupt)?;
+        wait::until(daemon, socket, self.interrupt, "/v1/deployments/graph", wait::is_settled).map(drop)
     }
 }
 
 /// A run's steps, added up by phase.
-struct Phases<'a>(&'a [Value]);
+pub struct Phases<'a>(&'a [Value]);
 
 impl<'a> Phases<'a> {
-    fn of(run: &'a Value) -> Result<Self> {
+    pub fn of(run: &'a Value) -> Result<Self> {
         Ok(Self(run["steps"].as_array().context("a run has steps")?))
     }
 
-    fn took(&self, phase: &str) -> f64 {
-        let steps = self.0.iter().filter(|step| step["phase"] == phase);
-        steps.filter_map(|step| Some(between(seconds(&step["started_at"])?, seconds(&step["ended_at"])?))).sum()
+    pub fn took(&self, phase: &str) -> f64 {
+        self.0.iter().filter(|step| step["phase"] == phase).filter_map(seconds_of).sum()
     }
+
+    /// Of each that was taken, its name and how long it took.
+    pub fn steps(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.0.iter().filter_map(|step| Some((step["id"].as_str()?, seconds_of(step)?)))
+    }
+}
+
+fn seconds_of(step: &Value) -> Option<f64> {
+    Some(between(seconds(&step["started_at"])?, seconds(&step["ended_at"])?))
 }
 
 /// Within a day: of `2026-01-31T10:11:12.5Z`, the seconds since midnight.

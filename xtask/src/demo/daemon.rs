@@ -1,7 +1,7 @@
 //! The daemon as a child: started, waited for, ended, whatever happens.
 
-use super::Programs;
 use super::socket::Socket;
+use super::{Machine, Programs};
 use crate::interrupt::{self, Interrupt};
 use anyhow::{Context, Result, bail};
 use std::fs::File;
@@ -19,10 +19,20 @@ pub struct Daemon {
 
 impl Daemon {
     pub fn start(programs: &Programs, settings: &Path, log: &Path) -> Result<Self> {
+        Self::launch(programs, settings, log, &[])
+    }
+
+    /// `environment`: beside our own.
+    pub fn start_with(programs: &Programs, machine: &Machine, environment: &[(&str, String)]) -> Result<Self> {
+        Self::launch(programs, &machine.settings_file(), &machine.daemon_log(), environment)
+    }
+
+    fn launch(programs: &Programs, settings: &Path, log: &Path, environment: &[(&str, String)]) -> Result<Self> {
         let file = File::create(log).with_context(|| format!("`{}`", log.display()))?;
         let child = Command::new(&programs.upgraded)
             .arg("--config")
             .arg(settings)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)

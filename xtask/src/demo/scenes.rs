@@ -1,10 +1,9 @@
 //! What is shown, in order. Each scene edits the file, waits for what should come of it, and looks for itself.
 
-use super::Programs;
 use super::daemon::Daemon;
-use super::paint;
-use super::site::Site;
 use super::socket::Socket;
+use super::view::View;
+use super::{Programs, Shown, paint};
 use crate::interrupt::{self, Interrupt};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -12,19 +11,20 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// A scene takes seconds; a machine that is busy with something else may take its time.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(900);
 
 pub struct Stage<'a> {
     pub programs: &'a Programs,
-    pub site: &'a Site,
+    pub site: &'a dyn Shown,
     pub interrupt: &'a Interrupt,
     pub socket: &'a Socket,
     pub daemon: &'a mut Daemon,
+    pub view: &'a View,
 }
 
 impl Stage<'_> {
     pub fn all(&mut self) -> Result<()> {
-        self.wait_until_idle("1.0.0")?;
+        self.wait_until_idle(self.site.story().first)?;
         self.upgrade()?;
         self.healthy_and_wrong()?;
         self.not_again()?;
@@ -32,56 +32,64 @@ impl Stage<'_> {
     }
 
     fn upgrade(&mut self) -> Result<()> {
-        paint::title("1. An upgrade with a migration");
-        self.site.edit_version("1.1.0")?;
-        let now = self.wait_for_end("1.1.0")?;
+        let story = self.site.story();
+        let good = story.good;
+        paint::title(&format!("1. {}", story.upgrade));
+        self.site.machine().edit_version(good)?;
+        let now = self.wait_for_end(good)?;
         expect(&now, "committed")?;
-        self.site.look_through_the_gate()?;
-        paint::good(&format!("1.1.0 runs, everything is there; users waited {} s", downtime(&now)));
+        self.site.look_through_the_gate(good)?;
+        paint::good(&format!("{good} runs, everything is there; users waited {} s", downtime(&now)));
         Ok(())
     }
 
     fn healthy_and_wrong(&mut self) -> Result<()> {
+        let (good, wrong) = (self.site.story().good, self.site.story().wrong);
         paint::title("2. A release that starts, answers its health check, and is wrong");
         let before = self.site.checksums()?;
         paint::say(before.trim_end());
-        self.site.edit_version("1.2.0")?;
-        let now = self.wait_for_end("1.2.0")?;
+        self.site.machine().edit_version(wrong)?;
+        let now = self.wait_for_end(wrong)?;
         expect(&now, "rolled-back")?;
         let after = self.site.checksums()?;
         paint::say(after.trim_end());
         if before != after {
             bail!("the data is not what it was before");
         }
-        self.site.look_through_the_gate()?;
-        paint::good(&format!("back at 1.1.0, every byte as it was; users waited {} s", downtime(&now)));
+        self.site.look_through_the_gate(good)?;
+        paint::good(&format!("back at {good}, every byte as it was; users waited {} s", downtime(&now)));
         Ok(())
     }
 
     fn not_again(&mut self) -> Result<()> {
+        let (machine, wrong) = (self.site.machine(), self.site.story().wrong);
         paint::title("3. The same bad release is not tried again");
         let runs = self.runs()?;
-        self.site.save_again()?;
-        self.socket.post("/v1/deployments/notes/look")?;
+        machine.save_again()?;
+        self.socket.post(&format!("{}/look", self.deployment()))?;
         self.wait("the daemon has looked", |now| is(now, "quarantined"))?;
         if self.runs()? != runs {
             bail!("another run began");
         }
-        paint::good("no run began: 1.2.0 failed here, and waits for another version or `upgradectl retry notes`");
+        let retry = format!("upgradectl retry {}", machine.name());
+        paint::good(&format!("no run began: {wrong} failed here, and waits for another version or `{retry}`"));
         Ok(())
     }
 
     fn refused(&mut self) -> Result<()> {
+        let (machine, story) = (self.site.machine(), self.site.story());
         paint::title("4. A version that a rule refuses");
         let runs = self.runs()?;
-        self.site.edit_version("1.0.0")?;
-        self.wait("the daemon refuses", |now| now["wanted"] == "1.0.0" && is(now, "error"))?;
+        machine.edit_version(story.older)?;
+        let view = self.view;
+        let refused = |now: &Value| now["wanted"] == story.older && is(now, "error") && view.has_shown("refused");
+        self.wait("the daemon refuses", refused)?;
         if self.runs()? != runs {
             bail!("another run began");
         }
         paint::good("no run began, nothing was touched");
-        self.site.edit_version("1.1.0")?;
-        self.wait("the file and the product agree again", |now| now["wanted"] == "1.1.0" && is(now, "idle"))?;
+        machine.edit_version(story.good)?;
+        self.wait("the file and the product agree again", |now| now["wanted"] == story.good && is(now, "idle"))?;
         Ok(())
     }
 
@@ -113,8 +121,12 @@ impl Stage<'_> {
     }
 
     fn runs(&self) -> Result<usize> {
-        let runs = self.socket.get("/v1/deployments/notes/runs")?;
+        let runs = self.socket.get(&format!("{}/runs", self.deployment()))?;
         Ok(runs.as_array().map(Vec::len).unwrap_or_default())
+    }
+
+    fn deployment(&self) -> String {
+        format!("/v1/deployments/{}", self.site.machine().name())
     }
 
     /// Looks at the deployment until it is as it should be.
@@ -123,7 +135,7 @@ impl Stage<'_> {
         loop {
             self.interrupt.check()?;
             self.daemon.check()?;
-            let now = self.socket.get("/v1/deployments/notes").unwrap_or_default();
+            let now = self.socket.get(&self.deployment()).unwrap_or_default();
             if until(&now) {
                 return Ok(now);
             }

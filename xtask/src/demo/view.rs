@@ -5,21 +5,27 @@ use super::socket::Socket;
 use anyhow::Result;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 pub struct View {
     thread: JoinHandle<()>,
+    /// The last that was printed of how the deployment stands.
+    state: Arc<Mutex<String>>,
 }
 
 impl View {
     pub fn open(socket: &Socket) -> Result<Self> {
-        let events = socket.events()?;
-        let thread = std::thread::spawn(move || {
-            let mut lines = Lines::default();
-            events.for_each(|event| lines.print(&event));
-        });
-        Ok(Self { thread })
+        let (events, state) = (socket.events()?, Arc::new(Mutex::new(String::new())));
+        let mut lines = Lines { began: BTreeMap::new(), state: state.clone() };
+        let thread = std::thread::spawn(move || events.for_each(|event| lines.print(&event)));
+        Ok(Self { thread, state })
+    }
+
+    /// Whether a person has read this of how the deployment stands.
+    pub fn has_shown(&self, state: &str) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).starts_with(state)
     }
 
     /// The stream ends with the daemon.
@@ -29,10 +35,14 @@ impl View {
     }
 }
 
-#[derive(Default)]
+/// A log without numbers is shown as its lines.
+fn counts(progress: &Value) -> bool {
+    progress["done"] != 0 || !progress["total"].is_null()
+}
+
 struct Lines {
     began: BTreeMap<String, Instant>,
-    state: String,
+    state: Arc<Mutex<String>>,
 }
 
 impl Lines {
@@ -41,14 +51,17 @@ impl Lines {
         match text("kind") {
             "step" => self.step(text("step"), text("title"), event),
             // Copies and backups count bytes by the hundred; the product's own progress is what a person waits for.
-            "progress" if text("phase") == "apply" => {
+            "progress" if text("phase") == "apply" && counts(&event["progress"]) => {
                 let progress = &event["progress"];
                 let total = progress["total"].as_u64().map(|total| format!("/{total}")).unwrap_or_default();
                 let message = progress["message"].as_str().unwrap_or_default();
                 paint::news("·", "2", &format!("{}{total} {message}", progress["done"]));
             }
             "line" if matches!(text("level"), "warn" | "error") => paint::news("!", "33", text("message")),
-            "line" if text("step").contains("-apply") => paint::news("·", "2", text("message")),
+            // Of what `docker compose` says of each container the step's title is enough.
+            "line" if text("step").contains("-apply") && !text("message").starts_with("Container ") => {
+                paint::news("·", "2", text("message"))
+            }
             "changed" => self.changed(&event["now"]),
             "finished" => match event["outcome"]["outcome"].as_str() {
                 Some("committed") => paint::news("●", "1;32", "committed"),
@@ -79,18 +92,19 @@ impl Lines {
     }
 
     fn changed(&mut self, now: &Value) {
-        let state = &now["state"];
-        let line = match state["kind"].as_str() {
-            Some("error") => format!("refused: {}", state["message"].as_str().unwrap_or_default()),
-            Some("quarantined") => format!("{} is quarantined", state["version"].as_str().unwrap_or_default()),
-            Some("waiting") => format!("waiting: {}", state["message"].as_str().unwrap_or_default()),
-            Some("stuck") => format!("stuck: {}", state["what"].as_str().unwrap_or_default()),
+        let now = &now["state"];
+        let line = match now["kind"].as_str() {
+            Some("error") => format!("refused: {}", now["message"].as_str().unwrap_or_default()),
+            Some("quarantined") => format!("{} is quarantined", now["version"].as_str().unwrap_or_default()),
+            Some("waiting") => format!("waiting: {}", now["message"].as_str().unwrap_or_default()),
+            Some("stuck") => format!("stuck: {}", now["what"].as_str().unwrap_or_default()),
             _ => String::new(),
         };
         // Between two looks that end the same there is one that isn't over.
-        if !line.is_empty() && line != self.state {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !line.is_empty() && line != *state {
             paint::news("■", "1;35", &line);
-            self.state = line;
+            *state = line;
         }
     }
 }

@@ -1,10 +1,10 @@
-//! The engine for as long as the tests run: what was up before stays up, what was started for them ends with them, also
-//! where somebody interrupts.
+//! The engine for as long as tests, demo or bench run: what was up before stays up, what was started for them ends with
+//! them, also where somebody interrupts.
 
 use super::{down, engine, is_up, up};
 use crate::interrupt::{Interrupt, pause};
 use anyhow::Result;
-use scratch_docker::{GIVEN_ENGINE, GIVEN_REGISTRY};
+use scratch_docker::{Engine, GIVEN_ENGINE, GIVEN_REGISTRY};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,9 +16,15 @@ pub struct Lease {
     ours: Arc<Mutex<bool>>,
     /// Of the tests that use it; 0 is none.
     group: Arc<AtomicU32>,
+    /// Images stay in the engine's folder, for the next time.
+    keeps_images: bool,
 }
 
 impl Lease {
+    pub fn keeping_images() -> Self {
+        Self { keeps_images: true, ..Self::default() }
+    }
+
     /// From now on an interruption ends the tests, the engine if it is ours, and this program.
     pub fn end_when(&self, interrupt: Interrupt) {
         let lease = self.clone();
@@ -31,13 +37,17 @@ impl Lease {
         });
     }
 
-    pub fn begin(&self) -> Result<()> {
+    pub fn begin(&self) -> Result<Engine> {
         let mut ours = self.ours();
         *ours = !is_up()?;
         let engine = up()?;
-        let kept = if *ours { "stopped and emptied after the tests" } else { "it was up and stays" };
+        let kept = match (*ours, self.keeps_images) {
+            (false, _) => "it was up and stays",
+            (true, true) => "stopped at the end",
+            (true, false) => "stopped and emptied at the end",
+        };
         println!("Docker engine on {}: {kept}", engine.socket().display());
-        Ok(())
+        Ok(engine)
     }
 
     /// What the tests find it by.
@@ -63,7 +73,7 @@ impl Lease {
 
     pub fn end(&self) -> Result<()> {
         let mut ours = self.ours();
-        if std::mem::take(&mut *ours) { down(true) } else { Ok(()) }
+        if std::mem::take(&mut *ours) { down(!self.keeps_images) } else { Ok(()) }
     }
 
     fn interrupt(&self) {

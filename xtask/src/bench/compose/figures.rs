@@ -1,0 +1,84 @@
+//! The figures of `bench compose`. A figure whose parts were not measured is left out.
+
+use crate::bench::figure::{Figure, Samples, Target, Unit, quantile};
+
+/// What a filter may name; `compose` names all of them.
+pub const GROUPS: &[&str] = &["compose/rest", "compose/mysql", "compose/downtime"];
+
+/// Published with 51 containers on such a machine; not measured here.
+const WATCHTOWER_MIB: f64 = 21.0;
+const MINUTE_S: f64 = 60.0;
+
+pub fn of(samples: &Samples, megabytes: u64) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    let mut add = |figure: Option<Figure>| figures.extend(figure);
+    let against = |group, what: &str, ours: &str, name: &str, baseline: &str, target| {
+        let (mine, theirs) = (samples.median(ours)?, samples.median(baseline)?);
+        let times = samples.of(ours).len().min(samples.of(baseline).len());
+        let baseline = (name.to_owned(), theirs);
+        Some(Figure { group, what: what.into(), ours: mine, baseline, unit: Unit::Seconds, target, times })
+    };
+
+    let downtime = "Downtime of a stack of seven containers";
+    let seen = format!("seen by a client outside, {megabytes} MiB");
+    let (large, small) = ("seen/compose-large", "seen/compose-small");
+    let script = "`docker compose down`, `pull`, `up -d`, wait";
+    add(against(downtime, &seen, large, script, "seen/script", Target::AtMost(0.5)));
+    let in_place = "`pull` ahead, `up -d`, wait";
+    add(against(downtime, &seen, large, in_place, "seen/script-in-place", Target::Shown));
+    add(against(downtime, &seen, large, "at 100 MiB", small, Target::Shown));
+    for (what, part, target) in [
+        ("the freeze, its copy counted,", "freeze", Target::Shown),
+        ("without the freeze", "rest", Target::AtMost(1.2)),
+    ] {
+        let (ours, baseline) = (format!("{part}/compose-large"), format!("{part}/compose-small"));
+        let what = format!("{what} at {megabytes} MiB");
+        add(against(downtime, &what, &ours, "at 100 MiB", &baseline, target));
+    }
+
+    let servers = "MySQL and MariaDB saved and brought back";
+    for (kind, name, dump) in [("mariadb", "MariaDB", "mariadb-dump"), ("mysql", "MySQL", "mysqldump")] {
+        let parts = |part: &str| (format!("{kind}/{part}/ours"), format!("{kind}/{part}/tool"));
+        let (ours, tool) = parts("save");
+        let what = format!("{name} into the vault, every row counted");
+        add(against(servers, &what, &ours, &format!("`{dump} >`"), &tool, Target::Faster(2.0)));
+        let (ours, tool) = parts("restore");
+        let what = format!("{name} out of the vault, every row counted");
+        add(against(servers, &what, &ours, &format!("`{kind} <`"), &tool, Target::Faster(2.0)));
+    }
+
+    let rest = "The daemon at rest, with 50 containers";
+    for (when, part) in [("after a start", "containers"), ("after an upgrade", "containers-after")] {
+        for (what, measured, name, baseline, unit, target) in [
+            (
+                "memory (RSS)",
+                "rss",
+                "Watchtower with 51, published",
+                WATCHTOWER_MIB,
+                Unit::Mebibytes,
+                Target::AtMost(1.0),
+            ),
+            (
+                "of that, not mapped from a file,",
+                "anonymous",
+                "the same",
+                WATCHTOWER_MIB,
+                Unit::Mebibytes,
+                Target::Shown,
+            ),
+            ("processor time in a minute", "cpu", "the minute", MINUTE_S, Unit::Seconds, Target::Shown),
+        ] {
+            let values = samples.of(&format!("{measured}/{part}"));
+            add(quantile(values, 0.5).map(|ours| Figure {
+                group: rest,
+                what: format!("{what} {when}"),
+                ours,
+                baseline: (name.into(), baseline),
+                unit,
+                target,
+                times: values.len(),
+            }));
+        }
+    }
+    figures
+}

@@ -1,0 +1,104 @@
+//! `cargo xtask bench compose`: what the daemon does with containers, against what people do with `docker compose` and
+//! the servers' own tools, on a real engine.
+
+mod client;
+mod downtime;
+mod figures;
+mod rest;
+mod servers;
+mod stack;
+
+pub use figures::{GROUPS, of as figures};
+
+use super::{Bench, SMALL_MEGABYTES};
+use crate::engine::Lease;
+use anyhow::Result;
+use scratch_docker::Engine;
+use servers::{DATABASE, KINDS, Server};
+use stack::Stack;
+use std::ffi::OsStr;
+
+impl Bench<'_> {
+    /// The versions of what it was measured with.
+    pub fn compose(&mut self) -> Result<String> {
+        let lease = Lease::keeping_images();
+        let measured = lease.begin().and_then(|engine| self.with_engine(&engine));
+        let ended = lease.end();
+        measured.and_then(|versions| ended.map(|()| versions))
+    }
+
+    fn with_engine(&mut self, engine: &Engine) -> Result<String> {
+        let said = |arguments: &[&str]| engine.try_to(arguments).unwrap_or_else(|why| why);
+        let mut versions = vec![
+            format!("Docker {}", said(&["version", "--format", "{{.Server.Version}}"])),
+            format!("Compose {}", said(&["compose", "version", "--short"])),
+        ];
+        if self.wants("compose/rest") {
+            eprintln!("at rest");
+            rest::weigh(&self.programs, engine, &self.interrupt, &mut self.samples)?;
+        }
+        if self.wants("compose/mysql") {
+            for kind in KINDS {
+                versions.push(self.server(engine, kind)?);
+            }
+        }
+        if self.wants("compose/downtime") {
+            self.downtime(engine)?;
+        }
+        Ok(versions.join(", "))
+    }
+
+    fn downtime(&mut self, engine: &Engine) -> Result<()> {
+        eprintln!("filling");
+        let make = |megabytes| {
+            let stack = Stack::make(&self.programs, engine, None)?;
+            stack.fill(megabytes)?;
+            anyhow::Ok(stack)
+        };
+        let (large, small) = (make(self.options.megabytes)?, make(SMALL_MEGABYTES)?);
+        // Compiles the plugins.
+        for stack in [&large, &small] {
+            stack.set_back()?;
+            let (mut daemon, socket) = stack.daemon(&self.interrupt)?;
+            let path = "/v1/deployments/tessallite";
+            super::wait::until(&mut daemon, &socket, &self.interrupt, path, super::wait::is_settled)?;
+            daemon.stop()?;
+        }
+        for _ in 0..self.options.rounds {
+            eprintln!("downtime");
+            let samples = &mut self.samples;
+            downtime::by_daemon(&large, "compose-large", &self.interrupt, samples)?;
+            downtime::by_hand(&large, include_str!("by-hand.sh"), "script", samples)?;
+            downtime::by_hand(&large, include_str!("by-hand-in-place.sh"), "script-in-place", samples)?;
+            downtime::by_daemon(&small, "compose-small", &self.interrupt, samples)?;
+        }
+        Ok(())
+    }
+
+    /// Its version.
+    fn server(&mut self, engine: &Engine, kind: (&'static str, &'static str)) -> Result<String> {
+        eprintln!("{}: filling", kind.0);
+        let server = Server::start(engine, kind, self.folder)?;
+        server.fill(self.options.megabytes)?;
+        let (rounds, password) = (self.options.rounds.to_string(), server.password_file());
+        let arguments: [&OsStr; 15] = [
+            "mysql".as_ref(),
+            "--kind".as_ref(),
+            kind.0.as_ref(),
+            "--engine".as_ref(),
+            engine.socket().as_ref(),
+            "--directory".as_ref(),
+            server.folder.as_ref(),
+            "--folder".as_ref(),
+            self.folder.as_ref(),
+            "--password-file".as_ref(),
+            password.as_ref(),
+            "--database".as_ref(),
+            DATABASE.as_ref(),
+            "--rounds".as_ref(),
+            rounds.as_ref(),
+        ];
+        self.parts(&arguments, &engine.environment())?;
+        server.version()
+    }
+}
