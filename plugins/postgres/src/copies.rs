@@ -2,6 +2,7 @@
 
 use crate::facts::{Abilities, Database, Fence};
 use crate::fence::{close, end_others};
+use crate::manifest;
 use crate::names::Names;
 use crate::note::Note;
 use crate::properties::{Properties, copy_settings};
@@ -62,8 +63,10 @@ pub fn backup(server: &impl Server, names: &Names, frozen: Option<&str>) -> Resu
     reading(server, names, frozen, |database, connection| {
         in_snapshot(connection, || {
             let snapshot = connection.value("SELECT pg_export_snapshot()")?;
+            let before = manifest::sequences(connection)?;
             let artifact = server.dump(database, &snapshot)?;
-            let manifest = crate::manifest::take(server, connection, database)?;
+            let manifest = manifest::take(server, connection, database)?;
+            let manifest = manifest::with_moved_sequences(&manifest, &before);
             Ok(BackupRef { artifacts: vec![artifact], manifest })
         })
     })
@@ -71,7 +74,7 @@ pub fn backup(server: &impl Server, names: &Names, frozen: Option<&str>) -> Resu
 
 pub fn manifest(server: &impl Server, names: &Names, frozen: Option<&str>) -> Result<String> {
     reading(server, names, frozen, |database, connection| {
-        in_snapshot(connection, || crate::manifest::take(server, connection, database))
+        in_snapshot(connection, || manifest::take(server, connection, database))
     })
 }
 

@@ -12,16 +12,16 @@ use upgraded_sdk::{Error, Result};
 
 /// Tables asked for at once.
 const BATCH: usize = 16;
+const SEQUENCE: &str = "sequence/";
+/// In place of a digest: whatever is there fits.
+const ANY: &str = "*";
 
 /// Within the caller's snapshot.
 pub fn take(server: &impl Server, connection: &impl Connection, database: &str) -> Result<String> {
     let mut lines = Properties::read(connection, database)?.lines();
     add(&mut lines, connection.query(&objects())?)?;
     add(&mut lines, connection.query(LARGE_OBJECTS)?)?;
-    let sequences = connection.query(SEQUENCES)?;
-    for batch in sequences.chunks(BATCH) {
-        add(&mut lines, connection.query(&union(batch, sequence)?)?)?;
-    }
+    lines.extend(sequences(connection)?);
     let tables = connection.query(TABLES)?;
     for (number, batch) in tables.chunks(BATCH).enumerate() {
         server.progress((number * BATCH) as u64, tables.len() as u64, "tables", "counted");
@@ -31,13 +31,42 @@ pub fn take(server: &impl Server, connection: &impl Connection, database: &str) 
     Ok(lines.join("\n"))
 }
 
+/// They are no part of a snapshot: whoever draws from one moves it for everybody.
+pub fn sequences(connection: &impl Connection) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for batch in connection.query(SEQUENCES)?.chunks(BATCH) {
+        add(&mut lines, connection.query(&union(batch, sequence)?)?)?;
+    }
+    Ok(lines)
+}
+
+/// The manifest with [`ANY`] for each sequence that is no longer what it was `before`: what was saved meanwhile may hold
+/// either.
+pub fn with_moved_sequences(manifest: &str, before: &[String]) -> String {
+    let line = |line: &str| match line.rsplit_once('\t') {
+        Some((kept, _)) if line.starts_with(SEQUENCE) && !before.iter().any(|other| other == line) => {
+            format!("{kept}\t{ANY}")
+        }
+        _ => line.to_owned(),
+    };
+    manifest.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether the line of a database is what a manifest says.
+fn fits(expected: &str, found: &str) -> bool {
+    match expected.strip_suffix(ANY) {
+        Some(kept) if kept.ends_with('\t') => found.starts_with(kept),
+        _ => expected == found,
+    }
+}
+
 /// What a person reads of the differences between two manifests; none where there are none.
 pub fn difference(expected: &str, found: &str) -> Option<String> {
     const SHOWN: usize = 5;
     let missing =
-        expected.lines().filter(|line| !found.lines().any(|other| other == *line)).map(|line| format!("-{line}"));
+        expected.lines().filter(|line| !found.lines().any(|other| fits(line, other))).map(|line| format!("-{line}"));
     let extra =
-        found.lines().filter(|line| !expected.lines().any(|other| other == *line)).map(|line| format!("+{line}"));
+        found.lines().filter(|line| !expected.lines().any(|other| fits(other, line))).map(|line| format!("+{line}"));
     let all: Vec<String> = missing.chain(extra).map(|line| line.replace('\t', " ")).collect();
     match all.len() {
         0 => None,
@@ -76,7 +105,7 @@ fn table(schema: &str, table: &str) -> String {
 fn sequence(schema: &str, sequence: &str) -> String {
     format!(
         "SELECT {}, 1::int8, last_value || CASE WHEN is_called THEN ' called' ELSE '' END FROM {}.{}",
-        quote::literal(&format!("sequence/{schema}.{sequence}")),
+        quote::literal(&format!("{SEQUENCE}{schema}.{sequence}")),
         quote::name(schema),
         quote::name(sequence)
     )
@@ -262,6 +291,11 @@ mod tests {
     #[test]
     fn differences_are_shown_and_bounded() {
         assert_eq!(difference("a\t1\tx", "a\t1\tx"), None);
+        let before = ["sequence/a\t1\t1".to_owned(), "sequence/b\t1\t4".to_owned()];
+        let moved = with_moved_sequences("sequence/a\t1\t2 called\nsequence/b\t1\t4\ntable/t\t1\tx", &before);
+        assert_eq!(moved, "sequence/a\t1\t*\nsequence/b\t1\t4\ntable/t\t1\tx");
+        assert_eq!(difference(&moved, "sequence/a\t1\t9\nsequence/b\t1\t4\ntable/t\t1\tx"), None);
+        assert_eq!(difference(&moved, "sequence/b\t1\t4\ntable/t\t1\tx").as_deref(), Some("-sequence/a 1 *"));
         assert_eq!(difference("a\t1\tx\nb\t1\ty", "a\t2\tz").as_deref(), Some("-a 1 x, -b 1 y, +a 2 z"));
         let many: String = (0..9).map(|n| format!("{n}\t1\tx\n")).collect();
         assert!(difference(&many, "").is_some_and(|text| text.ends_with(", and 4 more")));

@@ -204,7 +204,12 @@ mod tests {
     fn what_cannot_be_two_at_once_says_why() {
         let single = |service: &str| {
             let json = format!(r#"{{"name":"shop","services":{{"web":{{"image":"web:1",{service}}}}}}}"#);
-            Declaration::read(json.as_bytes()).unwrap().services.remove(0).single.unwrap_or_default()
+            Declaration::read(&serde_json::from_str(&json).unwrap())
+                .unwrap()
+                .services
+                .remove(0)
+                .single
+                .unwrap_or_default()
         };
         let data = r#""volumes":[{"type":"volume","source":"data","target":"/data"}]"#;
         for (service, why) in [
