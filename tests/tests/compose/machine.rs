@@ -38,11 +38,18 @@ fn another_project_on_the_engine_is_not_touched() {
     assert_eq!(described(&other), before);
 }
 
-/// Containers whose policy is to come up by themselves do not, while their data is worked on; and the whole machine may
-/// go at any instant.
+/// Containers whose policy is to come up by themselves do not, while their data is worked on; and the daemon and the
+/// engine may go at any instant: killed, or ended as by an update of its package.
 #[test]
-fn a_machine_that_goes_down_in_the_middle_starts_nothing_by_itself() {
-    let stack = Stack::new(&StackInstall { version: "1.5.0", policy: "drill = \"off\"\nidle = \"20s\"\n" });
+fn an_engine_that_goes_down_in_the_middle_starts_nothing_by_itself() {
+    let folder = tempfile::Builder::new().prefix("upgraded-").tempdir().expect("a folder for an engine");
+    let mut engine = Second::start(folder.path());
+    let install = StackInstall { version: "1.5.0", policy: "drill = \"off\"\nidle = \"20s\"\n" };
+    let stack = Stack::on(engine.engine(), &install);
+    // What comes up whenever an engine does.
+    let compose = std::fs::read_to_string(stack.file("compose.yaml")).expect("the project's file");
+    std::fs::write(stack.file("compose.yaml"), compose.replace("unless-stopped", "always")).expect("the same");
+    stack.compose(&["up", "--detach", "--wait", "--pull", "never"]);
     stack.publish("1.8.0");
     let data = stack.data();
     for (run, step) in ["freeze-main", "b0-restore-main"].into_iter().enumerate() {
@@ -57,9 +64,16 @@ fn a_machine_that_goes_down_in_the_middle_starts_nothing_by_itself() {
         let policies = stack.restart_policies();
         let stopped = ["scheduler", "optimizer", "model-service", "query-router", "frontend", "gateway"];
         assert!(stopped.iter().all(|name| policies.contains(&format!("{name} no"))), "at {step}: {policies:?}");
-        // As the engine does after the power is back: what may start by itself starts.
-        stack.compose(&["kill", "postgres"]);
-        stack.compose(&["start", "postgres"]);
+        match run {
+            0 => engine.kill(),
+            _ => engine.stop(),
+        }
+        engine.up();
+        let running = || stack.compose(&["ps", "--services", "--status", "running"]);
+        while !running().contains("postgres") {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        assert_eq!(running().trim(), "postgres", "at {step}");
         let mut daemon = Daemon::start(&stack);
         let now = daemon.wait("the run ends", |now| {
             now["last_run"]["id"] == run + 1 && !now["last_run"]["outcome"].is_null() && kind(now) == "quarantined"

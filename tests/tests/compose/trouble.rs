@@ -1,9 +1,10 @@
 //! What somebody does to the project in the middle of a run, and between runs: it goes on or it goes back, and what the
 //! operator wrote is not lost.
 
+use crate::failure;
 use std::fs;
 use std::path::Path;
-use upgraded_tests::{Composed, Cut, Daemon, Replicas, outcome, why};
+use upgraded_tests::{Composed, Cut, Daemon, Replicas, Stack, StackInstall, kind, outcome, why};
 
 const IMAGES: [(&str, &str, Option<&str>); 3] =
     [("1.4.0", "1.4.0", None), ("1.5.0", "1.5.0", None), ("1.6.0", "1.5.1", None)];
@@ -83,4 +84,25 @@ fn an_operator_who_edits_and_removes_meanwhile() {
     assert_ne!(code, Some(0), "{answer:#}");
     replicas.compose(&["up", "--detach", "--wait", "--pull", "never"]);
     whole("1.5.0");
+}
+
+#[test]
+fn a_migration_that_somebody_kills() {
+    let policy = "drill = \"off\"\nidle = \"20s\"\n";
+    let stack = Stack::new(&StackInstall { version: "1.5.0", policy });
+    stack.publish("1.10.0");
+    let (data, things) = (stack.data(), stack.things());
+    let mut daemon = Daemon::start(&stack).settled();
+    stack.edit_version("1.10.0");
+    daemon.wait("it migrates", |_| stack.compose(&["logs", "--no-log-prefix", "model-service"]).contains("/10)"));
+    stack.engine().succeed(&["kill", &container(&stack, "model-service")]);
+    let now = daemon.end_of_run_to("1.10.0");
+    assert_eq!(outcome(&now), "rolled-back", "{now:#}");
+    assert_eq!(kind(&now), "quarantined");
+    let run = daemon.told(&["show", "1"]);
+    let (step, why) = failure(&run);
+    assert_eq!(step, "h0-apply-main-0");
+    assert!(why.contains("ended"), "{why}");
+    stack.is_whole("1.5.0", Some(&data));
+    assert_eq!(stack.things(), things);
 }

@@ -61,3 +61,59 @@ async fn what_is_not_there_is_told_apart_from_a_registry_that_is_away() {
     assert_eq!(images.look_up(&cx, "127.0.0.1:9/nobody/is-here:1").await.unwrap_err().code(), "unavailable");
     assert_eq!(images.find(&cx, &missing).await.unwrap(), None);
 }
+
+/// In front of the tests' registry, for whom `ci` with the password `secret` may enter.
+async fn private_registry() -> String {
+    use axum::http::{StatusCode, header};
+    use axum::response::IntoResponse;
+    const CI: &str = "Basic Y2k6c2VjcmV0";
+    let upstream = Docker::shared().registry().to_owned();
+    let ask = move |request: axum::extract::Request| {
+        let upstream = upstream.clone();
+        async move {
+            if request.headers().get(header::AUTHORIZATION).is_none_or(|said| said != CI) {
+                let asks = [(header::WWW_AUTHENTICATE, "Basic realm=\"private\"")];
+                return (StatusCode::UNAUTHORIZED, asks).into_response();
+            }
+            let (parts, _) = request.into_parts();
+            let mut headers = parts.headers;
+            [header::HOST, header::AUTHORIZATION].iter().for_each(|own| drop(headers.remove(own)));
+            let url = format!("http://{upstream}{}", parts.uri);
+            let answer = reqwest::Client::new().request(parts.method, url).headers(headers).send().await.unwrap();
+            let (status, headers) = (answer.status(), answer.headers().clone());
+            (status, headers, answer.bytes().await.unwrap()).into_response()
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(ask)).await });
+    address
+}
+
+#[tokio::test]
+async fn a_private_registry_asks_for_the_login_of_the_client() {
+    let (folder, deployment) = (tempfile::tempdir().unwrap(), format!("private-{}", std::process::id()));
+    let cx = testing::changing(folder.path(), "r1-stage-main");
+    let registry = private_registry().await;
+    let base = Docker::shared().base("busybox:1");
+    let reference = format!("{registry}/{}", base.split_once('/').unwrap().1);
+    let with = |auths: &str| {
+        let client = folder.path().join("client");
+        std::fs::create_dir_all(&client).unwrap();
+        std::fs::write(client.join("config.json"), format!("{{\"auths\":{{{auths}}}}}")).unwrap();
+        let socket = Docker::shared().socket().to_owned();
+        let engine = Arc::new(Engine::new(EngineConfig { socket, client: Some(client) }));
+        Images::new(Some(engine), &deployment, Duration::from_secs(60))
+    };
+    for auths in [String::new(), format!("\"{registry}\":{{\"auth\":\"Y2k6d3Jvbmc=\"}}")] {
+        let images = with(&auths);
+        assert_eq!(images.look_up(&cx, &reference).await.unwrap_err().code(), "denied", "{auths}");
+        assert_eq!(images.pull(&cx, &reference).await.unwrap_err().code(), "denied", "{auths}");
+    }
+    let images = with(&format!("\"{registry}\":{{\"auth\":\"Y2k6c2VjcmV0\"}}"));
+    let looked_up = images.look_up(&cx, &reference).await.unwrap();
+    let pulled = images.pull(&cx, &reference).await.unwrap();
+    assert_eq!(pulled.digest.as_deref(), Some(looked_up.digest.as_str()));
+    images.let_go(|_| false).await.unwrap();
+    Docker::shared().succeed(&["image", "rm", &reference]);
+}
