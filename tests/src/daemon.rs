@@ -10,7 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// A run takes seconds; a machine that is busy with something else may take its time.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(600);
 /// A look at a deployment reads its run's whole journal.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const CHEAP_LOOK_EVERY: Duration = Duration::from_millis(20);
