@@ -78,7 +78,7 @@ impl Evose {
             "--events",
         ];
         let mysql = self.compose(&[&dump[..], &["--ignore-table-data=evose.runs", "evose"]].concat());
-        let mysql: Vec<&str> = mysql.lines().filter(|line| !line.contains("AUTO_INCREMENT=")).collect();
+        let mysql: Vec<String> = mysql.lines().map(without_counter).collect();
         let dump = ["exec", "-T", "postgres", "pg_dump", "--username=postgres", "evose_kb"];
         let postgres = self.compose(&dump);
         let postgres: Vec<&str> = postgres.lines().filter(|line| !line.contains("restrict")).collect();
@@ -106,5 +106,13 @@ impl Evose {
         let always = policies.iter().filter(|line| line.ends_with(" always")).count();
         assert_eq!(always, 5, "all but the init container: {policies:?}");
         self.nothing_is_left();
+    }
+}
+
+/// Runs are counted, and verification makes some.
+fn without_counter(line: &str) -> String {
+    match line.split_once(" AUTO_INCREMENT=") {
+        Some((before, after)) => format!("{before}{}", after.trim_start_matches(|c: char| c.is_ascii_digit())),
+        None => line.to_owned(),
     }
 }

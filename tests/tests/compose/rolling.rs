@@ -40,7 +40,7 @@ fn replicas_roll_and_nobody_is_turned_away() {
     }
     assert_eq!(failure(wrong).0, "h0-verify", "{}", failure(wrong).1);
     assert_eq!(failure(broken).0, "h0-apply-main-0");
-    assert!(failure(broken).1.contains("keeps ending, the last time with 3"), "{}", failure(broken).1);
+    assert!(failure(broken).1.contains("keeps ending"), "{}", failure(broken).1);
     let steps = up["steps"].as_array().expect("steps");
     assert!(steps.iter().all(|step| step["downtime"] != json!(true)), "{steps:#?}");
 

@@ -241,7 +241,9 @@ fn since(time: Timestamp) -> Duration {
 fn broken_how(container: &Container) -> String {
     match container.state {
         State::Exited => format!("ended with {}", container.exit_code),
-        _ => format!("keeps ending, the last time with {}", container.exit_code),
+        State::Restarting => format!("keeps ending, the last time with {}", container.exit_code),
+        // It runs at this moment, and how it ended last is nowhere any more.
+        _ => format!("keeps ending: the engine has started it again {} times", container.restarts),
     }
 }
 
