@@ -224,12 +224,13 @@ fn a_journal_of_a_newer_release_is_refused_and_left_as_it_is() {
 
     // A run that a newer release planned: it stays where it is, and is named.
     let records = site.records();
-    execute("UPDATE records SET body = replace(body, '\"schema\":1,', '\"schema\":99,') WHERE number = 0");
+    execute("UPDATE records SET body = replace(body, '\"schema\":2,', '\"schema\":99,') WHERE number = 0");
     let mut daemon = Daemon::start(&site);
     let now = daemon.wait("the run is refused", |now| kind(now) == "error");
-    assert!(message(&now).contains("planned by a newer release (its plan's schema is 99, ours is 1)"), "{now:#}");
+    assert!(message(&now).contains("planned by a newer release (its plan's schema is 99, ours is 2)"), "{now:#}");
     daemon.stop();
     assert_eq!(site.records(), records, "nothing was written to it");
+    // One of the release before it is carried on.
     execute("UPDATE records SET body = replace(body, '\"schema\":99,', '\"schema\":1,') WHERE number = 0");
     let mut daemon = Daemon::start(&site);
     daemon.wait("it asks again", |now| kind(now) == "waiting");
