@@ -151,6 +151,7 @@ pub fn policy() -> Policy {
         window: Vec::new(),
         approve: Approve::Never,
         drill: Drill::Off,
+        rehearse: false,
         disposable: Vec::new(),
         keep_backups: 1,
         keep_frozen: Duration::ZERO,
