@@ -1,5 +1,7 @@
 //! What a registry asks for, from where `docker login` put it: the client's configuration, or the helper that it names.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as STANDARD;
 use bollard::auth::DockerCredentials;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -46,13 +48,23 @@ pub async fn find(folder: Option<&Path>, reference: &str) -> Option<DockerCreden
         return Some(found);
     }
     let (server, auth) = config.auths.into_iter().find(|(server, _)| server == registry || host(server) == registry)?;
-    let known = auth.auth.is_some() || auth.identitytoken.is_some();
+    // An engine reads user and password, and not the two as the client's file has them.
+    let (username, password) = auth.auth.as_deref().and_then(user_and_password).unzip();
+    let known = username.is_some() || auth.identitytoken.is_some();
     known.then(|| DockerCredentials {
-        auth: auth.auth,
+        username,
+        password,
         identitytoken: auth.identitytoken,
         serveraddress: Some(server),
         ..Default::default()
     })
+}
+
+/// Of `base64(user:password)`.
+fn user_and_password(auth: &str) -> Option<(String, String)> {
+    let text = String::from_utf8(STANDARD.decode(auth.trim()).ok()?).ok()?;
+    let (user, password) = text.split_once(':')?;
+    Some((user.to_owned(), password.trim_end_matches('\0').to_owned()))
 }
 
 fn folder_of_client(configured: Option<&Path>) -> Option<PathBuf> {
@@ -113,7 +125,7 @@ mod tests {
         let config = r#"{"auths":{"https://r.example.org/v2/":{"auth":"dTpw"},"empty.example.org":{}}}"#;
         std::fs::write(folder.path().join("config.json"), config).unwrap();
         let found = find(Some(folder.path()), "r.example.org/shop:1").await.unwrap();
-        assert_eq!(found.auth.as_deref(), Some("dTpw"));
+        assert_eq!((found.username.as_deref(), found.password.as_deref()), (Some("u"), Some("p")));
         assert!(find(Some(folder.path()), "empty.example.org/shop:1").await.is_none());
         assert!(find(Some(folder.path()), "shop:1").await.is_none());
         let helper = folder.path().join("docker-credential-none");

@@ -79,7 +79,8 @@ async fn private_registry() -> String {
             let mut headers = parts.headers;
             [header::HOST, header::AUTHORIZATION].iter().for_each(|own| drop(headers.remove(own)));
             let url = format!("http://{upstream}{}", parts.uri);
-            let answer = reqwest::Client::new().request(parts.method, url).headers(headers).send().await.unwrap();
+            let client = crate::driver::http::client().unwrap();
+            let answer = client.request(parts.method, url).headers(headers).send().await.unwrap();
             let (status, headers) = (answer.status(), answer.headers().clone());
             (status, headers, answer.bytes().await.unwrap()).into_response()
         }
