@@ -121,5 +121,9 @@ impl Drop for Second {
             let _ = Command::new("kill").arg(dockerd.id().to_string()).status();
             let _ = dockerd.wait();
         }
+        // An engine mounts its folder upon itself, and one that is killed leaves that: one for each start.
+        while Command::new("umount").arg(self.data()).stderr(Stdio::null()).status().is_ok_and(|ended| ended.success())
+        {
+        }
     }
 }
