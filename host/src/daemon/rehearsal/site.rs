@@ -58,7 +58,7 @@ impl Site {
         let (project, folder) = (&self.double.project, self.double.folder.clone());
         end_marked_of(project).await;
         self.compose.discard(project).await?;
-        self.drivers.images.discard(&format!("{project}-*")).await?;
+        self.drivers.images.discard(&format!("{project}-")).await?;
         self.drivers.images.let_go_of(project).await?;
         let removed = work::run(cx, folder.clone(), move |_| match std::fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -95,13 +95,8 @@ impl Double {
     fn service(&self, name: &str, service: &mut Map<String, Value>, volumes: &[String]) -> Result<(), VerbError> {
         if let Some(mode) = text(service.get("network_mode")) {
             match mode.split_once(':') {
-                Some(("service", _)) => {
-                    let mode = json!(mode);
-                    service.retain(|key, _| key != "networks");
-                    drop_all(service);
-                    service.insert("network_mode".into(), mode);
-                }
-                None if ["none", "bridge", "default"].contains(&mode) => drop_all(service),
+                Some(("service", _)) => drop(service.remove("networks")),
+                None if ["none", "bridge", "default"].contains(&mode) => {}
                 _ => return Err(refusal(name, &format!("has `network_mode: {mode}`"), "networks of the project")),
             }
         }

@@ -59,11 +59,7 @@ impl Compose {
 
     /// Of the files that are named, and the env files.
     fn stamps(&self) -> Vec<Stamp> {
-        let env_files = match self.config.env_files.is_empty() {
-            true => vec![PathBuf::from(".env")],
-            false => self.config.env_files.clone(),
-        };
-        let files = shadow::named_files(self).into_iter().chain(env_files);
+        let files = shadow::named_files(self).into_iter().chain(shadow::named_env_files(self));
         let stamp = |file: PathBuf| {
             let found = self.directory.join(&file).metadata().ok();
             (file, found.map(|found| (found.ino(), found.len(), found.mtime(), found.mtime_nsec())))

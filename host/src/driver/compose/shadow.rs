@@ -48,10 +48,7 @@ impl Shadow {
             planned if planned.is_file() => planned,
             _ => compose.directory.join(file),
         };
-        let env_files = match compose.config.env_files.is_empty() {
-            true => vec![PathBuf::from(DOTENV)],
-            false => compose.config.env_files.clone(),
-        };
+        let env_files = named_env_files(compose);
         let placed = env_files.iter().map(|file| place(file)).filter(|file| file.is_file()).collect::<Vec<_>>();
         let files = match compose.config.files.is_empty() {
             true => default_files(&compose.directory, &shadow.folder, &placed),
@@ -117,14 +114,20 @@ impl Drop for Shadow {
     }
 }
 
+/// The env files that Compose reads, as the operator calls them.
+pub fn named_env_files(compose: &Compose) -> Vec<PathBuf> {
+    match compose.config.env_files.is_empty() {
+        true => vec![PathBuf::from(DOTENV)],
+        false => compose.config.env_files.clone(),
+    }
+}
+
 /// The files that Compose reads, as the operator calls them.
 pub fn named_files(compose: &Compose) -> Vec<PathBuf> {
     if !compose.config.files.is_empty() {
         return compose.config.files.clone();
     }
-    let env_files =
-        if compose.config.env_files.is_empty() { &[PathBuf::from(DOTENV)][..] } else { &compose.config.env_files };
-    let env_files: Vec<PathBuf> = env_files.iter().map(|file| compose.directory.join(file)).collect();
+    let env_files: Vec<PathBuf> = named_env_files(compose).iter().map(|file| compose.directory.join(file)).collect();
     default_files(&compose.directory, &compose.directory, &env_files)
 }
 

@@ -168,31 +168,26 @@ impl Images {
     /// Lets go of what is held for the deployment and isn't to be kept, by its ID: whoever tidies the engine up may take it
     /// from now on.
     pub async fn let_go(&self, keep: impl Fn(&str) -> bool) -> Result<(), VerbError> {
-        let engine = self.engine()?;
-        let docker = engine.docker().await?;
-        let filters = HashMap::from([("reference", vec![self.holder()])]);
-        let options = ListImagesOptionsBuilder::default().filters(&filters).build();
-        for image in docker.list_images(Some(options)).await.map_err(|error| engine.failed(&error))? {
-            if keep(&image.id) {
-                continue;
-            }
-            for name in image.repo_tags.iter().filter(|name| name.starts_with(&format!("{}:", self.holder()))) {
-                // Where it is the last name of one that a container runs, it stays.
-                let _ = docker.remove_image(name, None::<RemoveImageOptions>, None).await;
-            }
-        }
-        Ok(())
+        self.remove_names(&self.holder(), &format!("{}:", self.holder()), keep).await
     }
 
-    /// Removes the names that fit.
-    pub async fn discard(&self, pattern: &str) -> Result<(), VerbError> {
+    /// Removes the names that begin so.
+    pub async fn discard(&self, beginning: &str) -> Result<(), VerbError> {
+        self.remove_names(&format!("{beginning}*"), beginning, |_| false).await
+    }
+
+    /// Of the images that the engine finds by `pattern`, but for those to keep: the names that begin so.
+    async fn remove_names(&self, pattern: &str, beginning: &str, keep: impl Fn(&str) -> bool) -> Result<(), VerbError> {
         let engine = self.engine()?;
         let docker = engine.docker().await?;
         let filters = HashMap::from([("reference", vec![pattern.to_owned()])]);
         let options = ListImagesOptionsBuilder::default().filters(&filters).build();
         for image in docker.list_images(Some(options)).await.map_err(|error| engine.failed(&error))? {
-            let begins = pattern.trim_end_matches('*');
-            for name in image.repo_tags.iter().filter(|name| name.starts_with(begins)) {
+            if keep(&image.id) {
+                continue;
+            }
+            for name in image.repo_tags.iter().filter(|name| name.starts_with(beginning)) {
+                // Where it is the last name of one that a container runs, it stays.
                 let _ = docker.remove_image(name, None::<RemoveImageOptions>, None).await;
             }
         }
