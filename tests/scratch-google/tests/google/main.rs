@@ -1,0 +1,10 @@
+//! The double against the discovery documents, and against clients that know nothing of it.
+
+mod client;
+mod documents;
+mod faults;
+mod jobs;
+mod login;
+mod services;
+mod sql;
+mod traffic;
