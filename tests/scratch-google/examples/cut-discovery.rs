@@ -36,6 +36,18 @@ const DOCUMENTS: &[(&str, &str, &[&str])] = &[
             "run.projects.locations.services.testIamPermissions",
         ],
     ),
+    (
+        "run/v1/run-api.json",
+        "run-v1.json",
+        &[
+            "run.namespaces.revisions.get",
+            "run.namespaces.revisions.list",
+            "run.namespaces.services.create",
+            "run.namespaces.services.get",
+            "run.namespaces.services.list",
+            "run.namespaces.services.replaceService",
+        ],
+    ),
     ("sqladmin/v1/sqladmin-api.json", "sqladmin-v1.json", SQL),
     ("sqladmin/v1beta4/sqladmin-api.json", "sqladmin-v1beta4.json", SQL),
 ];

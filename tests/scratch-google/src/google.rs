@@ -115,6 +115,11 @@ impl Google {
         self.core.run.images.push(reference, image);
     }
 
+    /// What a tag stands for: `…/name@sha256:…`.
+    pub fn digest(&self, reference: &str) -> Option<String> {
+        self.core.run.images.digest(reference)
+    }
+
     /// Somebody else edits a service or a job, by its full name.
     pub fn edit_by_somebody_else(&self, name: &str) {
         self.core.run.state().edit(name);

@@ -65,7 +65,10 @@ async fn answer(core: Arc<Core>, request: Request<Incoming>) -> Result<Response<
 
 async fn api(core: &Arc<Core>, head: &Parts, body: &[u8]) -> Option<Reply> {
     let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
-    let Some((call, problems)) = discovery::read(head.method.as_str(), path, query, body) else {
+    let host = head.headers.get("host").and_then(|host| host.to_str().ok());
+    // Through a proxy the whole address is in the first line.
+    let host = head.uri.host().or(host).unwrap_or_default();
+    let Some((call, problems)) = discovery::read(head.method.as_str(), path, query, host, body) else {
         core.log.violation(format!("{} {path}: no method of the documents", head.method));
         return Some(refuse(&Refusal::no_method(path), true));
     };
@@ -137,8 +140,8 @@ async fn carry_out(core: &Arc<Core>, call: &Call, caller: &str) -> Outcome {
 fn permit(core: &Core, call: &Call) -> Result<(), Refusal> {
     let permission = login::needed(&call.method.id);
     let is_run = call.document.is_run();
-    let project = call.variable(if is_run { "projectsId" } else { "project" });
-    let may = permission.is_none_or(|permission| core.login.may(permission)) && core.has_project(project);
+    let project = ["namespacesId", "projectsId", "project"].map(|name| call.variable(name)).concat();
+    let may = permission.is_none_or(|permission| core.login.may(permission)) && core.has_project(&project);
     let permission = permission.unwrap_or("resourcemanager.projects.get");
     if !is_run {
         let resource = match call.variable("instance") {
@@ -147,12 +150,12 @@ fn permit(core: &Core, call: &Call) -> Result<(), Refusal> {
         };
         return if may { Ok(()) } else { Err(Refusal::sql_denied(permission, &resource)) };
     }
-    let location = call.variable("locationsId");
+    let location = if call.document.is_knative() { &*call.region } else { call.variable("locationsId") };
     if !may {
         return Err(Refusal::denied(permission, &run::resource_of(call)));
     }
-    // All of them at once.
-    let is_there = call.document.has_location(location) || location == "-";
+    // `-` is all of them at once.
+    let is_there = discovery::documents()[0].has_location(location) || location == "-";
     if is_there { Ok(()) } else { Err(Refusal::no_location(location)) }
 }
 

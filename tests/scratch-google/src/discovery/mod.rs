@@ -45,6 +45,7 @@ pub fn documents() -> &'static [Document] {
     DOCUMENTS.get_or_init(|| {
         [
             include_str!("../../discovery/run-v2.json"),
+            include_str!("../../discovery/run-v1.json"),
             include_str!("../../discovery/sqladmin-v1.json"),
             include_str!("../../discovery/sqladmin-v1beta4.json"),
         ]
@@ -82,6 +83,11 @@ impl Document {
 
     pub fn is_run(&self) -> bool {
         self.id.starts_with("run:")
+    }
+
+    /// Cloud Run as `gcloud` speaks to it.
+    pub fn is_knative(&self) -> bool {
+        self.id == "run:v1"
     }
 
     pub fn has_location(&self, name: &str) -> bool {

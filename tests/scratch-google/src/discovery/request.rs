@@ -13,6 +13,8 @@ pub struct Call {
     /// Enums by name. Null where the method has no body.
     pub body: Value,
     pub wire: Wire,
+    /// Where the host's name begins with one: `europe-west1-run.googleapis.com`.
+    pub region: String,
 }
 
 impl Call {
@@ -35,7 +37,7 @@ impl Call {
 }
 
 /// Nothing: no method has this path. Beside the call stands what its document does not allow.
-pub fn read(http: &str, path: &str, text: &str, body: &[u8]) -> Option<(Call, Vec<Problem>)> {
+pub fn read(http: &str, path: &str, text: &str, host: &str, body: &[u8]) -> Option<(Call, Vec<Problem>)> {
     let (document, method, variables) = find(http, path)?;
     let (query, wire, mut wrong) = query::read(document, method, text);
     let mut value = Value::Null;
@@ -51,6 +53,10 @@ pub fn read(http: &str, path: &str, text: &str, body: &[u8]) -> Option<(Call, Ve
         (Some(schema), false) => match serde_json::from_slice(body) {
             Ok(read) => {
                 value = read;
+                // As Kubernetes does: what a client sends back of the status is nothing that it asks for.
+                if let (true, Some(fields)) = (document.is_knative(), value.as_object_mut()) {
+                    fields.remove("status");
+                }
                 wrong.extend(problems(document, schema, &value, Side::Request));
                 if wrong.is_empty() {
                     convert(document, schema, &mut value, Encoding::Names);
@@ -59,5 +65,11 @@ pub fn read(http: &str, path: &str, text: &str, body: &[u8]) -> Option<(Call, Ve
             Err(error) => wrong.push(Problem { at: String::new(), what: format!("no JSON: {error}") }),
         },
     }
-    Some((Call { document, method, variables, query, body: value, wire }, wrong))
+    Some((Call { document, method, variables, query, body: value, wire, region: region(host) }, wrong))
+}
+
+/// `europe-west1-127.0.0.1:8080` is in `europe-west1`.
+fn region(host: &str) -> String {
+    let name = host.split(['.', ':']).next().unwrap_or_default();
+    name.rsplit_once('-').map_or("", |(region, _)| region).to_owned()
 }

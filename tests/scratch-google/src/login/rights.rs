@@ -2,15 +2,16 @@
 
 /// Nothing: everybody may ask.
 pub(crate) fn needed(method: &str) -> Option<&'static str> {
-    let permission = match method.trim_start_matches("run.projects.locations.") {
+    let method = method.trim_start_matches("run.projects.locations.").trim_start_matches("run.namespaces.");
+    let permission = match method {
         "services.create" => "run.services.create",
         "services.delete" => "run.services.delete",
         "services.get" => "run.services.get",
         "services.list" => "run.services.list",
-        "services.patch" => "run.services.update",
+        "services.patch" | "services.replaceService" => "run.services.update",
         "services.revisions.delete" => "run.revisions.delete",
-        "services.revisions.get" => "run.revisions.get",
-        "services.revisions.list" => "run.revisions.list",
+        "services.revisions.get" | "revisions.get" => "run.revisions.get",
+        "services.revisions.list" | "revisions.list" => "run.revisions.list",
         "jobs.create" => "run.jobs.create",
         "jobs.delete" => "run.jobs.delete",
         "jobs.get" => "run.jobs.get",

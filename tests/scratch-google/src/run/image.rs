@@ -72,33 +72,45 @@ impl Image {
 
 #[derive(Default)]
 pub(crate) struct Images {
-    by_reference: Mutex<BTreeMap<String, (Image, u32)>>,
+    registry: Mutex<Registry>,
+}
+
+#[derive(Default)]
+struct Registry {
+    /// From a tag to the digest that it stands for.
+    tags: BTreeMap<String, String>,
+    by_digest: BTreeMap<String, Image>,
+    pushes: u64,
 }
 
 impl Images {
-    /// Pushing a reference again changes its digest.
+    /// Pushing a reference again gives it another digest; what the old one stood for stays.
     pub(crate) fn push(&self, reference: &str, image: Image) {
-        let mut images = self.by_reference.lock().expect("nothing panics while it holds the lock");
-        let pushes = images.get(reference).map_or(0, |(_, pushes)| pushes + 1);
-        images.insert(reference.to_owned(), (image, pushes));
-    }
-
-    pub(super) fn get(&self, reference: &str) -> Option<Image> {
-        let images = self.by_reference.lock().expect("nothing panics while it holds the lock");
-        images.get(reference).map(|(image, _)| image.clone())
-    }
-
-    /// `repository/name@sha256:…`
-    pub(super) fn digest(&self, reference: &str) -> Option<String> {
-        let images = self.by_reference.lock().expect("nothing panics while it holds the lock");
-        let (_, pushes) = images.get(reference)?;
+        let mut registry = self.registry.lock().expect("nothing panics while it holds the lock");
+        registry.pushes += 1;
         let name = match reference.rsplit_once(':') {
             Some((name, tag)) if !tag.contains('/') => name,
             _ => reference,
         };
-        let hash = Sha256::digest(format!("{reference} {pushes}"));
+        let hash = Sha256::digest(format!("{reference} {}", registry.pushes));
         let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        Some(format!("{name}@sha256:{hex}"))
+        let digest = format!("{name}@sha256:{hex}");
+        registry.tags.insert(reference.to_owned(), digest.clone());
+        registry.by_digest.insert(digest, image);
+    }
+
+    /// By tag or by digest.
+    pub(super) fn get(&self, reference: &str) -> Option<Image> {
+        let digest = self.digest(reference)?;
+        let registry = self.registry.lock().expect("nothing panics while it holds the lock");
+        registry.by_digest.get(&digest).cloned()
+    }
+
+    /// `repository/name@sha256:…`
+    pub(crate) fn digest(&self, reference: &str) -> Option<String> {
+        let registry = self.registry.lock().expect("nothing panics while it holds the lock");
+        let known = registry.by_digest.contains_key(reference).then(|| reference.to_owned());
+        known.or_else(|| registry.tags.get(reference).cloned())
     }
 }
 

@@ -15,6 +15,8 @@ mod spec;
 mod state;
 mod traffic;
 
+pub(crate) mod knative;
+
 pub use container::Environment;
 pub use image::{Image, Request, Response};
 
@@ -46,6 +48,9 @@ impl Run {
 pub(crate) const METHODS: &str = "run.projects.locations.";
 
 pub(crate) async fn answer(core: &Arc<Core>, call: &Call, caller: &str, fate: Fate) -> Result<Value, Refusal> {
+    if call.document.is_knative() {
+        return knative::answer(core, call, caller, fate);
+    }
     match call.method.id.trim_start_matches(METHODS) {
         "services.create" => services::create(core, call, caller, fate),
         "services.delete" => services::delete(core, call, fate),
@@ -95,5 +100,6 @@ fn permissions(core: &Core, call: &Call) -> Value {
 
 /// The service or job of a request gets a label and a new etag.
 pub(crate) fn edited_by_somebody_else(core: &Core, call: &Call) {
-    core.run.state().edit(&resource_of(call));
+    let name = if call.document.is_knative() { knative::service_of(call) } else { resource_of(call) };
+    core.run.state().edit(&name);
 }

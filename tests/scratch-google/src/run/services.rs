@@ -32,36 +32,62 @@ pub(super) fn list(core: &Core, call: &Call) -> Result<Value, Refusal> {
     Ok(answer)
 }
 
+/// What a client wants a service to be.
+#[derive(Clone, Copy)]
+pub(crate) struct Wish<'a> {
+    pub name: &'a str,
+    pub body: &'a Value,
+    pub mask: &'a str,
+    pub only_asks: bool,
+    pub forces_revision: bool,
+    pub may_create: bool,
+    pub caller: &'a str,
+}
+
 pub(super) fn create(core: &Arc<Core>, call: &Call, caller: &str, fate: Fate) -> Result<Value, Refusal> {
     let id = call.text("serviceId");
     if id.is_empty() || id.len() >= 50 {
         return Err(Refusal::invalid("service_id: must begin with letter and contain fewer than 50 characters."));
     }
-    let name = format!("{}/services/{id}", resource_of(call));
-    make(core, call, &name, caller, fate)
+    make(core, wish(call, &format!("{}/services/{id}", resource_of(call)), caller), fate)
 }
 
 pub(super) fn patch(core: &Arc<Core>, call: &Call, caller: &str, fate: Fate) -> Result<Value, Refusal> {
-    let name = resource_of(call);
+    change(core, wish(call, &resource_of(call), caller), fate)
+}
+
+fn wish<'a>(call: &'a Call, name: &'a str, caller: &'a str) -> Wish<'a> {
+    Wish {
+        name,
+        body: &call.body,
+        mask: call.text("updateMask"),
+        only_asks: call.is_set("validateOnly"),
+        forces_revision: call.is_set("forceNewRevision"),
+        may_create: call.is_set("allowMissing"),
+        caller,
+    }
+}
+
+/// The answer is the operation.
+pub(crate) fn change(core: &Arc<Core>, wish: Wish<'_>, fate: Fate) -> Result<Value, Refusal> {
     let mut state = core.run.state();
-    let Some(service) = state.services.get(&name) else {
+    let Some(service) = state.services.get(wish.name) else {
         drop(state);
-        let may_create = call.is_set("allowMissing");
-        return if may_create { make(core, call, &name, caller, fate) } else { Err(missing("SERVICE", &name)) };
+        return if wish.may_create { make(core, wish, fate) } else { Err(missing("SERVICE", wish.name)) };
     };
-    same_version(&service.value, &call.body)?;
-    let mut wanted = mask::apply(&service.value, &call.body, call.text("updateMask"), spec::SERVICE)?;
+    same_version(&service.value, wish.body)?;
+    let mut wanted = mask::apply(&service.value, wish.body, wish.mask, spec::SERVICE)?;
     check(core, &mut wanted)?;
-    let is_new = call.is_set("forceNewRevision") || revisions::needed(service, &wanted["template"]);
+    let is_new = wish.forces_revision || revisions::needed(service, &wanted["template"]);
     let is_changed = spec::SERVICE.iter().any(|field| wanted[field] != service.value[field]) || is_new;
     let revision = is_new.then(|| revisions::name(service, &wanted["template"])).transpose()?;
-    if call.is_set("validateOnly") {
+    if wish.only_asks {
         return Ok(validated(&wanted));
     }
     let now = state.now();
     if is_changed {
         wanted["generation"] = (generation(&wanted) + 1).to_string().into();
-        wanted["lastModifier"] = caller.into();
+        wanted["lastModifier"] = wish.caller.into();
         touch(&mut wanted, now);
     }
     begin(core, &mut state, wanted, revision, now, fate)
@@ -100,7 +126,8 @@ pub(super) fn delete(core: &Arc<Core>, call: &Call, fate: Fate) -> Result<Value,
     Ok(operation)
 }
 
-fn make(core: &Arc<Core>, call: &Call, name: &str, caller: &str, fate: Fate) -> Result<Value, Refusal> {
+pub(crate) fn make(core: &Arc<Core>, wish: Wish<'_>, fate: Fate) -> Result<Value, Refusal> {
+    let Wish { name, caller, .. } = wish;
     if !core.login.may("run.services.create") {
         return Err(Refusal::denied("run.services.create", name));
     }
@@ -109,7 +136,7 @@ fn make(core: &Arc<Core>, call: &Call, name: &str, caller: &str, fate: Fate) -> 
         return Err(Refusal::exists(format!("Resource '{}' already exists.", short(name))));
     }
     let now = state.now();
-    let mut value = mask::apply(&json!({}), &call.body, "", spec::SERVICE)?;
+    let mut value = mask::apply(&json!({}), wish.body, "", spec::SERVICE)?;
     check(core, &mut value)?;
     value["name"] = name.into();
     value["uid"] = uid(name, now).into();
@@ -119,7 +146,7 @@ fn make(core: &Arc<Core>, call: &Call, name: &str, caller: &str, fate: Fate) -> 
     value["lastModifier"] = caller.into();
     value["observedGeneration"] = "0".into();
     touch(&mut value, now);
-    if call.is_set("validateOnly") {
+    if wish.only_asks {
         return Ok(validated(&value));
     }
     let main = Front::open(core).map_err(|error| Refusal::internal(format!("a port for the service: {error}")))?;

@@ -148,3 +148,58 @@ async fn enums_are_numbers_for_who_asks_so() {
     assert_eq!(client.get(&format!("{PLACE}/services/web")).await["ingress"], "INGRESS_TRAFFIC_INTERNAL_ONLY");
     google.assert_held_to_the_documents();
 }
+
+/// As `gcloud` does it: the whole service is read, changed and put back, in the region that the host's name says.
+#[tokio::test]
+async fn services_in_the_form_of_knative() {
+    let (google, client) = start();
+    let ask = async |method: &str, path: &str, body: Option<Value>| -> (u16, Value) {
+        // Through a proxy, which is the double itself: nothing else knows that name.
+        let url = format!("http://europe-west1-run.invalid/apis/serving.knative.dev/v1/namespaces/acme/{path}");
+        let proxy = reqwest::Client::builder().proxy(reqwest::Proxy::http(google.url()).unwrap()).build().unwrap();
+        let mut request = proxy.request(method.parse().unwrap(), url).bearer_auth(&client.token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap())
+    };
+    let ready = async || -> Value {
+        let begun = std::time::Instant::now();
+        loop {
+            let (status, service) = ask("GET", "services/web", None).await;
+            let condition = &service["status"]["conditions"][0]["status"];
+            if status == 200 && condition != "Unknown" {
+                return service;
+            }
+            assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{service:#}");
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let spec = json!({ "template": { "spec": { "containers": [{ "image": "app:1" }] } } });
+    let wanted = json!({ "apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": { "name": "web" }, "spec": spec });
+    assert_eq!(ask("POST", "services", Some(wanted)).await.0, 200);
+    let mut service = ready().await;
+    let (v2, first) = (client.get(&format!("{PLACE}/services/web")).await, service.clone());
+    assert_eq!((&service["status"]["url"], &service["metadata"]["uid"]), (&v2["uri"], &v2["uid"]));
+    assert_eq!(service["status"]["latestReadyRevisionName"], short(&v2["latestReadyRevision"]));
+    service["spec"]["template"]["spec"]["containers"][0]["image"] = "app:2".into();
+    service["spec"]["template"]["metadata"]["labels"] = json!({ "client.knative.dev/nonce": "abc" });
+    assert_eq!(ask("PUT", "services/web", Some(service.clone())).await.0, 200);
+    let changed = ready().await;
+    let revision = changed["status"]["latestReadyRevisionName"].as_str().unwrap();
+    let (_, found) = ask("GET", "revisions?labelSelector=client.knative.dev/nonce%20%3D%20abc", None).await;
+    assert_eq!(
+        (found["items"].as_array().unwrap().len(), &found["items"][0]["metadata"]["name"]),
+        (1, &json!(revision))
+    );
+    let (_, revision) = ask("GET", &format!("revisions/{revision}"), None).await;
+    assert_eq!(revision["status"]["imageDigest"], json!(google.digest("app:2")));
+    assert_eq!(ask("PUT", "services/web", Some(first)).await.1["error"]["status"], "ABORTED");
+    assert_eq!(ask("GET", "services", None).await.1["items"][0]["metadata"]["uid"], v2["uid"]);
+    let known: BTreeSet<String> =
+        google.exchanges().into_iter().map(|e| e.method).filter(|m| m.contains("namespaces")).collect();
+    let all: BTreeSet<String> = methods().iter().filter_map(|m| m.strip_prefix("run:v1 ")).map(str::to_owned).collect();
+    assert_eq!(known, all);
+    google.assert_held_to_the_documents();
+}
