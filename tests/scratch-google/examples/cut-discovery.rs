@@ -2,6 +2,8 @@
 //!
 //! `discovery/README.md` says where the inputs come from and how this is called.
 
+#![allow(clippy::unwrap_used, reason = "a tool that may die")]
+
 use regex_lite::Regex;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,7 +4,7 @@ use crate::core::{Core, Pace};
 use crate::fault::Fault;
 use crate::log::Exchange;
 use crate::login::Account;
-use crate::run::Image;
+use crate::run::{self, Image};
 use crate::server;
 use crate::sql::Disk;
 use std::sync::Arc;
@@ -113,6 +113,14 @@ impl Google {
     /// Pushes an image: `region-docker.pkg.dev/project/repository/name:tag`.
     pub fn push(&self, reference: &str, image: Image) {
         self.core.run.images.push(reference, image);
+    }
+
+    /// A service as its operator had it before the test: its full name, one image. The answer is its address.
+    ///
+    /// # Panics
+    /// It is there already, or does not get ready.
+    pub fn deploy(&self, name: &str, image: &str) -> String {
+        run::by_hand(&self.core, name, image).unwrap_or_else(|why| panic!("{name}: {why}"))
     }
 
     /// What a tag stands for: `…/name@sha256:…`.

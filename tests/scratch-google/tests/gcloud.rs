@@ -1,5 +1,7 @@
 //! The `gcloud` command agrees with the double. Only with the feature of this name, for it is not on every machine.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use scratch_google::{Google, Image, Response};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -52,13 +54,13 @@ impl Cloud {
 #[test]
 fn services_are_described_updated_and_given_traffic() {
     let cloud = Cloud::start();
-    let image = |version: &str| format!("--image=europe-west1-docker.pkg.dev/acme/apps/web:{version}");
+    let image = |version: &str| format!("europe-west1-docker.pkg.dev/acme/apps/web:{version}");
     let run = |arguments: &[&str]| cloud.say(&[&["run", "services"], arguments, &[REGION]].concat());
-    cloud.say(&["run", "deploy", "web", &image("1"), REGION, "--no-allow-unauthenticated"]);
+    cloud.google.deploy("projects/acme/locations/europe-west1/services/web", &image("1"));
     let described = run(&["describe", "web"]);
     assert_eq!(described["status"]["conditions"][0]["status"], "True");
     let old = described["status"]["latestReadyRevisionName"].as_str().unwrap().to_owned();
-    let updated = run(&["update", "web", &image("2"), "--no-traffic", "--tag=next"]);
+    let updated = run(&["update", "web", &format!("--image={}", image("2")), "--no-traffic", "--tag=next"]);
     assert_ne!(updated["status"]["latestReadyRevisionName"], old);
     let shares = |service: &Value| -> Vec<(String, i64)> {
         let targets = service["status"]["traffic"].as_array().unwrap().iter();

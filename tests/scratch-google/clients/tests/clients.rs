@@ -1,6 +1,8 @@
 //! Google's own clients agree with the double: they log in, read its answers, follow its operations and understand its
 //! errors, and every request that they send is one that the discovery documents allow.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use google_cloud_auth::credentials::{Credentials, mds, service_account};
 use google_cloud_gax::error::rpc::Code;
 use google_cloud_gax::exponential_backoff::{ExponentialBackoff, ExponentialBackoffBuilder};

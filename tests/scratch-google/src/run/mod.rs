@@ -91,6 +91,35 @@ pub(crate) fn resource_of(call: &Call) -> String {
     named.map(|(kind, id)| format!("{kind}/{id}")).collect::<Vec<_>>().join("/")
 }
 
+/// A service that is there and ready, without a request. The answer is its address.
+pub(crate) fn by_hand(core: &Arc<Core>, name: &str, image: &str) -> Result<String, String> {
+    let body = json!({ "template": { "containers": [{ "image": image }] } });
+    let caller = "operator@example.com";
+    let wish = services::Wish {
+        name,
+        body: &body,
+        mask: "",
+        only_asks: false,
+        forces_revision: false,
+        may_create: true,
+        caller,
+    };
+    services::make(core, wish, Fate::Usual).map_err(|refusal| refusal.message)?;
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < core.pace().run + core.pace().startup + PATIENCE {
+        let value = core.run.state().services.get(name).map(|service| service.value.clone()).unwrap_or_default();
+        match value["terminalCondition"]["state"].as_str() {
+            Some("CONDITION_SUCCEEDED") => return Ok(value["uri"].as_str().unwrap_or_default().to_owned()),
+            Some("CONDITION_FAILED") => return Err(value["terminalCondition"]["message"].to_string()),
+            _ => std::thread::sleep(std::time::Duration::from_millis(2)),
+        }
+    }
+    Err("it does not get ready".to_owned())
+}
+
+/// On a busy machine, beside what an operation takes.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
 fn permissions(core: &Core, call: &Call) -> Value {
     let asked = call.body["permissions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let held: Vec<&Value> =

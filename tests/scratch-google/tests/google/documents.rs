@@ -178,14 +178,16 @@ async fn services_in_the_form_of_knative() {
     };
     let spec = json!({ "template": { "spec": { "containers": [{ "image": "app:1" }] } } });
     let wanted = json!({ "apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": { "name": "web" }, "spec": spec });
-    assert_eq!(ask("POST", "services", Some(wanted)).await.0, 200);
+    let (status, made) = ask("POST", "services", Some(wanted)).await;
+    assert_eq!(status, 200, "{made:#}");
     let mut service = ready().await;
     let (v2, first) = (client.get(&format!("{PLACE}/services/web")).await, service.clone());
     assert_eq!((&service["status"]["url"], &service["metadata"]["uid"]), (&v2["uri"], &v2["uid"]));
     assert_eq!(service["status"]["latestReadyRevisionName"], short(&v2["latestReadyRevision"]));
     service["spec"]["template"]["spec"]["containers"][0]["image"] = "app:2".into();
     service["spec"]["template"]["metadata"]["labels"] = json!({ "client.knative.dev/nonce": "abc" });
-    assert_eq!(ask("PUT", "services/web", Some(service.clone())).await.0, 200);
+    let (status, put) = ask("PUT", "services/web", Some(service.clone())).await;
+    assert_eq!(status, 200, "{put:#}");
     let changed = ready().await;
     let revision = changed["status"]["latestReadyRevisionName"].as_str().unwrap();
     let (_, found) = ask("GET", "revisions?labelSelector=client.knative.dev/nonce%20%3D%20abc", None).await;

@@ -96,6 +96,15 @@ fn service_without_type(service: &Value) -> Value {
     service
 }
 
+/// As a test finds a product of somebody's.
+#[tokio::test]
+async fn a_service_that_was_there_before() {
+    let (google, client) = start();
+    let uri = google.deploy("projects/acme/locations/europe-west1/services/web", "app:1");
+    assert_eq!(client.get(&format!("{PLACE}/services/web")).await["uri"], uri);
+    assert_eq!(client.text(&uri).await.0, 200);
+}
+
 /// What a deleted service leaves is nothing.
 #[tokio::test]
 async fn a_deleted_service_does_not_answer() {
