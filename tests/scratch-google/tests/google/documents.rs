@@ -1,6 +1,6 @@
 //! Held to the documents: every method is answered, and what no document allows is refused and remembered.
 
-use crate::client::{Client, PLACE, short, start, template};
+use crate::client::{Client, PATIENCE, PLACE, short, start, template};
 use scratch_google::{Google, Image, methods};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -172,7 +172,7 @@ async fn services_in_the_form_of_knative() {
             if status == 200 && condition != "Unknown" {
                 return service;
             }
-            assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{service:#}");
+            assert!(begun.elapsed() < PATIENCE, "{service:#}");
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     };

@@ -1,6 +1,6 @@
 //! What goes wrong goes wrong as it was asked for, so often, and nothing else.
 
-use crate::client::{PLACE, short, start, template};
+use crate::client::{PATIENCE, PLACE, short, start, template};
 use scratch_google::{Fault, Image, Refusal};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -109,7 +109,7 @@ async fn a_lost_answer_to_a_run_of_a_job_runs_it_once() {
     assert!(client.try_ask("POST", &format!("{path}:run"), Some(json!({}))).await.is_none());
     let begun = Instant::now();
     while client.get(&path).await["latestCreatedExecution"]["completionStatus"] != "EXECUTION_SUCCEEDED" {
-        assert!(begun.elapsed() < Duration::from_secs(30));
+        assert!(begun.elapsed() < PATIENCE);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(runs.load(Ordering::SeqCst), 1);
@@ -148,7 +148,7 @@ async fn faults_of_cloud_sql() {
     let begun = Instant::now();
     let name = stuck["name"].as_str().unwrap();
     while client.get(&format!("/v1/projects/acme/operations/{name}")).await["status"] != "RUNNING" {
-        assert!(begun.elapsed() < Duration::from_secs(30));
+        assert!(begun.elapsed() < PATIENCE);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     google.end_stuck_operations();
