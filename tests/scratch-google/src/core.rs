@@ -44,7 +44,7 @@ pub struct Pace {
 impl Default for Pace {
     fn default() -> Self {
         let short = Duration::from_millis(20);
-        Self { run: short, sql: short, startup: Duration::from_secs(10) }
+        Self { run: short, sql: short, startup: Duration::from_secs(120) }
     }
 }
 
