@@ -7,6 +7,7 @@ use super::rehearsal;
 use crate::activity::Activity;
 use crate::context::{Site, StepContext};
 use crate::driver::Drivers;
+use crate::driver::project::Rights;
 use crate::journal::KeptCopy;
 use crate::model::{BackupRef, Failure, Finding, Role};
 use crate::phase::global_step;
@@ -116,7 +117,11 @@ impl Hands for RealHands {
             if edit.before.is_some() {
                 self.keep_old_bytes(cx, edit, key(number)).await?;
             }
-            project.put(cx, &edit.path, edit.before.as_deref(), Some(&edit.content)).await?;
+            let before = edit.before.as_ref().map(|before| before.digest.as_str());
+            let content = edit.after.as_ref().map(|after| after.content.as_slice());
+            let executable = edit.after.as_ref().is_some_and(|after| after.executable);
+            let rights = if executable { Rights::Executable } else { Rights::AsBefore };
+            project.put(cx, &edit.path, before, content, rights).await?;
         }
         Ok(())
     }
@@ -126,7 +131,7 @@ impl Hands for RealHands {
         for file in files {
             let project = &self.drivers(Role::Platform, &file.platform)?.project;
             let old = match &file.before {
-                Some((_, key)) => {
+                Some((replaced, key)) => {
                     let wanted = key.clone();
                     let held = self.in_vault(move |vault| vault.list(&wanted)).await?;
                     if !held.iter().any(|artifact| artifact.key == *key) {
@@ -134,11 +139,11 @@ impl Hands for RealHands {
                         continue;
                     }
                     let key = key.clone();
-                    Some(self.in_vault(move |vault| vault.read_bytes(&key)).await?)
+                    Some((self.in_vault(move |vault| vault.read_bytes(&key)).await?, replaced.owned))
                 }
                 None => None,
             };
-            kept.extend(project.put_back(cx, &file.path, &file.afters, old.as_deref()).await?);
+            kept.extend(project.put_back(cx, &file.path, &file.afters, old.as_ref().map(|(bytes, owned)| (&**bytes, *owned))).await?);
         }
         for path in &kept {
             cx.activity.line(
@@ -152,7 +157,8 @@ impl Hands for RealHands {
     fn lay_over(&self, edits: &[&PlannedEdit]) {
         self.clear_overlay();
         for edit in edits {
-            self.ready.drivers.values().for_each(|drivers| drivers.project.lay_over(&edit.path, &edit.content));
+            let content = edit.after.as_ref().map(|after| after.content.as_slice());
+            self.ready.drivers.values().for_each(|drivers| drivers.project.lay_over(&edit.path, content));
         }
     }
 

@@ -320,8 +320,18 @@ fn origin(text: &str) -> Result<String, String> {
     if bare && anonymous { Ok(origin) } else { Err(format!("write `{origin}`")) }
 }
 
+/// Stands for the tag in the address of archives.
+pub const ARCHIVE_TAG: &str = "{tag}";
+
+/// Whether `repository` is the address of archives, or of single files, one for each release.
+pub fn is_archive(repository: &str) -> bool {
+    repository.contains(ARCHIVE_TAG)
+}
+
 /// What is wrong with a repository's address, and what would be right.
 pub(in crate::config) fn repository_mistake(text: &str) -> Option<(&'static str, &'static str)> {
+    const OF_ARCHIVES: (&str, &str) =
+        ("is no address of archives", "for example `https://example.org/app-{tag}.tar.gz`, or an absolute path");
     let example = "a URL, for example `https://example.org/app.git`, or the absolute path of a folder";
     if text.starts_with('-') || text.contains("::") || text.chars().any(char::is_control) {
         return Some(("is no address of a repository", example));
@@ -331,8 +341,14 @@ pub(in crate::config) fn repository_mistake(text: &str) -> Option<(&'static str,
         if url.password().is_some() {
             return Some(("holds a password", "leave it out, and give git a credential helper or a key"));
         }
+        if is_archive(text) {
+            return (!["https", "http"].contains(&scheme)).then_some(OF_ARCHIVES);
+        }
         let known = ["https", "http", "ssh", "git", "file", "git+ssh"].contains(&scheme);
         return (!known).then_some(("is of a kind that is not fetched", example));
+    }
+    if is_archive(text) && !path.is_absolute() {
+        return Some(OF_ARCHIVES);
     }
     let of_ssh = text.split_once(':').is_some_and(|(host, _)| !host.is_empty() && !host.contains('/'));
     let path = Path::new(text);

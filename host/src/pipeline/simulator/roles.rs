@@ -281,7 +281,8 @@ impl Hands for Sim {
         &self, cx: &StepContext, edits: &[PlannedEdit], key: &(dyn for<'a> Fn(usize) -> String + Sync),
     ) -> Result<(), Failure> {
         for (number, edit) in edits.iter().enumerate() {
-            let content = String::from_utf8(edit.content.clone()).expect("the story's files are text");
+            let content = edit.after.clone().expect("the story's edits remove nothing").content;
+            let content = String::from_utf8(content).expect("the story's files are text");
             let put = |world: &mut World| {
                 let old = world.file.clone();
                 world.old_files.entry(key(number)).or_insert(old);
