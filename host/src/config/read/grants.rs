@@ -347,10 +347,10 @@ pub(in crate::config) fn repository_mistake(text: &str) -> Option<(&'static str,
         let known = ["https", "http", "ssh", "git", "file", "git+ssh"].contains(&scheme);
         return (!known).then_some(("is of a kind that is not fetched", example));
     }
+    let of_ssh = text.split_once(':').is_some_and(|(host, _)| !host.is_empty() && !host.contains('/'));
+    let path = Path::new(text);
     if is_archive(text) && !path.is_absolute() {
         return Some(OF_ARCHIVES);
     }
-    let of_ssh = text.split_once(':').is_some_and(|(host, _)| !host.is_empty() && !host.contains('/'));
-    let path = Path::new(text);
     (!of_ssh && (!path.is_absolute() || has_parent(path))).then_some(("is neither a URL nor an absolute path", example))
 }

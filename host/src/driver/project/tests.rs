@@ -100,7 +100,7 @@ async fn a_link_within_the_folder_stays_a_link() {
 #[tokio::test]
 async fn the_overlay_is_read_first_and_nothing_is_put_while_reading() {
     let shop = shop("VERSION=1\n");
-    shop.project.overlay.lock().unwrap().insert(".env".into(), b"VERSION=2\n".to_vec());
+    shop.project.overlay.lock().unwrap().insert(".env".into(), Some(b"VERSION=2\n".to_vec()));
     assert_eq!(shop.project.read(&shop.cx, ".env").await.unwrap(), b"VERSION=2\n");
     let reading = testing::reading(shop.folder.path());
     let result = shop.project.put(&reading, ".env", None, Some(b""), Rights::AsBefore).await;
