@@ -63,6 +63,7 @@ impl Compose {
         let why = format!("stopped by the step `{}`; `upgradectl status {}` says why", cx.step, cx.deployment);
         let work = async {
             let declaration = self.declaration().await?;
+            let mut held = Vec::new();
             for name in names {
                 // A service that the files have no more may still have containers.
                 let containers = self.engine.containers(&declaration.name).await?;
@@ -79,13 +80,14 @@ impl Compose {
                 }
                 let text = serde_json::to_string(&kept).map_err(|error| VerbError::other("io", error.to_string()))?;
                 hold.set(&text).map_err(io_error("hold a service"))?;
-                for container in &own {
+                for container in own {
                     self.engine.set_restart_policy(&container.id, &never()).await?;
                     cx.activity.touch();
-                    self.engine.stop(&container.id).await?;
+                    held.push(container.id.clone());
                 }
             }
-            Ok(())
+            // Each takes its grace period, all of them the longest.
+            futures::future::try_join_all(held.iter().map(|id| self.engine.stop(id))).await.map(drop)
         };
         let watched = cx.activity.watch(self.idle, work);
         cx.effects.perform("control.stop", &names, &super::look::handle(names), true, watched).await
