@@ -161,6 +161,7 @@ pub struct Policy {
     pub window: Vec<Window>,
     pub approve: Approve,
     pub drill: Drill,
+    pub drill_in: DrillIn,
     /// Each upgrade is first taken on a throw-away double.
     pub rehearse: bool,
     /// Writable stores that may be lost: `path:cache`, `database:scratch`.
@@ -186,4 +187,13 @@ pub enum Drill {
     Ahead,
     Final,
     Off,
+}
+
+/// Where a backup of a database server is restored to prove it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DrillIn {
+    /// A throw-away double of the server, where there can be one; else as below.
+    Double,
+    /// A database of its own on the server itself.
+    Server,
 }

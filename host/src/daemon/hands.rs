@@ -5,8 +5,9 @@ use super::looks::{Ready, failure};
 use super::planning::Looked;
 use super::rehearsal;
 use crate::activity::Activity;
+use crate::config::DrillIn;
 use crate::context::{Site, StepContext};
-use crate::driver::Drivers;
+use crate::driver::{Doubled, Drivers};
 use crate::journal::KeptCopy;
 use crate::model::{BackupRef, Failure, Finding, Role};
 use crate::phase::global_step;
@@ -88,18 +89,18 @@ impl Hands for RealHands {
     }
 
     fn drill_site(&self, step: &str, _binding: &str) -> Site {
-        let root = self.host.settings.state.join("scratch").join(&self.entry.name).join(step);
-        Site::Drill { root, name: crate::driver::scratch_name(&self.entry.name, step) }
+        self.host.drill_site(&self.entry.name, step)
+    }
+
+    async fn drill_double(&self, cx: &StepContext) -> Result<Doubled, Failure> {
+        if self.ready.deployment.policy.drill_in == DrillIn::Server {
+            return Ok(Doubled { site: cx.site.clone(), why: None });
+        }
+        Ok(self.drivers(cx.binding.role, &cx.binding.name)?.drill_double(cx).await?)
     }
 
     async fn clear_drill(&self, cx: &StepContext) -> Result<(), Failure> {
-        let Site::Drill { root, .. } = &cx.site else { return Ok(()) };
-        let drivers = self.drivers(cx.binding.role, &cx.binding.name)?;
-        drivers.clear_drill(cx).await?;
-        match tokio::fs::remove_dir_all(root).await {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failure("drill", &error)),
-            _ => Ok(()),
-        }
+        super::drills::clear(self.drivers(cx.binding.role, &cx.binding.name)?, cx).await
     }
 
     async fn rehearse(

@@ -3,6 +3,7 @@
 
 use crate::activity::Activity;
 use crate::context::{Site, StepContext};
+use crate::driver::Doubled;
 use crate::model::{BackupRef, Failure, Finding};
 use crate::plan::event::{Effect, Verdict};
 use crate::plan::step::Step;
@@ -25,6 +26,9 @@ pub trait Hands: Send + Sync {
 
     /// A throw-away double for this step's drill.
     fn drill_site(&self, step: &str, binding: &str) -> Site;
+
+    /// Starts a double of the datastore's server for this step's drill, where policy wants one and there can be one.
+    async fn drill_double(&self, cx: &StepContext) -> Result<Doubled, Failure>;
 
     /// Leaves nothing of a drill. Converges.
     async fn clear_drill(&self, cx: &StepContext) -> Result<(), Failure>;

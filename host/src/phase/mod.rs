@@ -9,7 +9,7 @@ pub mod hands;
 pub mod hops;
 pub mod rehearse;
 
-pub use drill::same;
+pub use drill::{FINDINGS, same};
 
 use crate::activity::Activity;
 use crate::context::{Site, StepContext};

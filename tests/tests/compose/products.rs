@@ -1,5 +1,6 @@
 //! The two other products: each of their kinds of data, up and back.
 
+use crate::drill::was_in_a_double;
 use crate::{failure, run_to};
 use upgraded_tests::{Daemon, Evose, Infrahub, outcome};
 
@@ -12,7 +13,7 @@ fn evose_goes_up_and_comes_back_with_all_three_stores() {
     }
     let things = evose.things();
     let mut daemon = Daemon::start(&evose).settled();
-    run_to(&mut daemon, "1.4.0", "committed");
+    was_in_a_double(&run_to(&mut daemon, "1.4.0", "committed"));
     evose.is_whole("1.4.0", None);
 
     let data = evose.data();

@@ -3,6 +3,7 @@
 use super::world::{Behaviour, World};
 use crate::activity::Activity;
 use crate::context::{Site, StepContext};
+use crate::driver::Doubled;
 use crate::model::*;
 use crate::phase::hands::Hands;
 use crate::plan::event::{Effect, Verdict};
@@ -269,7 +270,10 @@ impl Hands for Sim {
         Ok(self.world.lock().unwrap().manifests[digest].clone())
     }
     fn drill_site(&self, step: &str, _: &str) -> Site {
-        Site::Drill { root: PathBuf::new(), name: step.into() }
+        Site::Drill { root: PathBuf::new(), name: step.into(), server: None }
+    }
+    async fn drill_double(&self, cx: &StepContext) -> Result<Doubled, Failure> {
+        Ok(Doubled { site: cx.site.clone(), why: None })
     }
     async fn clear_drill(&self, _: &StepContext) -> Result<(), Failure> {
         let mut world = self.world.lock().unwrap();
