@@ -153,7 +153,7 @@ impl Drivers {
                 None => Verdict::Unknown,
             },
             Some("images") => self.images.fence_and_probe(effect).await,
-            Some("process") => self.process.fence_and_probe(effect).await,
+            Some("process" | "hook") => self.process.fence_and_probe(effect).await,
             Some("control") => self.services.fence_and_probe(effect).await,
             Some("project") => self.project.fence_and_probe(effect).await,
             Some("checkout") => self.git.fence_and_probe(effect).await,

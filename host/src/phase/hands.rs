@@ -11,6 +11,13 @@ use crate::plan::{FileBack, Plan, PlannedEdit, Rehearsed};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 
+/// Of a copy of data whose service goes on running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    Before,
+    After,
+}
+
 #[async_trait]
 pub trait Hands: Send + Sync {
     /// Detects and checks once more, right before downtime.
@@ -32,6 +39,16 @@ pub trait Hands: Send + Sync {
 
     /// Leaves nothing of a drill. Converges.
     async fn clear_drill(&self, cx: &StepContext) -> Result<(), Failure>;
+
+    /// Runs what the operator named for this moment of a copy of the binding's data; nothing where nothing is named, or
+    /// where the service does not run.
+    async fn hook(&self, cx: &StepContext, moment: Moment) -> Result<(), Failure>;
+
+    /// The service that a hook is for stays stopped from now on: its data is replaced.
+    async fn stop_hooked(&self, cx: &StepContext) -> Result<(), Failure>;
+
+    /// Starts what [`Hands::stop_hooked`] stopped for these datastores, of the platform `cx` is of.
+    async fn start_hooked(&self, cx: &StepContext, datastores: &[&str]) -> Result<(), Failure>;
 
     /// Takes the plan's path on a throw-away double with the data of these backups, one for each datastore; nothing of
     /// it is left. Its failure is that of the double.

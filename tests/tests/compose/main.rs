@@ -3,6 +3,7 @@
 
 mod back;
 mod drill;
+mod hook;
 mod layouts;
 mod machine;
 mod products;

@@ -53,7 +53,8 @@ impl Compose {
     pub async fn start_alone(
         &self, cx: &StepContext, double: &Double, service: &str, image: &str,
     ) -> Result<Container, VerbError> {
-        let rendered = alone(&*self.configuration().await?, service, image)?;
+        let live = self.configuration().await?;
+        let rendered = alone(&live, service, image)?;
         let (written, to) = (binds(&rendered, service), double.clone());
         work::run(cx, double.folder.clone(), move |pulse| {
             durable::make_folder(&to.folder).map_err(io_error("make the double's folder"))?;

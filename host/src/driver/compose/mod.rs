@@ -9,6 +9,7 @@ mod cli;
 mod control;
 mod declared;
 pub mod double;
+mod hook;
 mod look;
 mod roll;
 mod said;

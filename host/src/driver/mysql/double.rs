@@ -6,14 +6,15 @@ use super::grants::texts;
 use super::session::{Flavour, Session, name, quoted};
 use crate::context::{Site, StepContext};
 use crate::driver::engine::Container;
-use crate::driver::server::double::{POLL, SAID};
+use crate::driver::server::double::SHELL;
 use crate::model::VerbError;
 
 /// As `root`, over the socket.
 const CLIENT: &str = r#"MYSQL_PWD="$(said MYSQL_ROOT_PASSWORD)"; [ -n "$MYSQL_PWD" ] || MYSQL_PWD="$(said MARIADB_ROOT_PASSWORD)"
-export MYSQL_PWD; for client in mariadb mysql; do
-  if command -v "$client" > /dev/null; then exec "$client" --user=root --batch --default-character-set=utf8mb4; fi
-done; echo 'the image has no client' >&2; exit 1"#;
+export MYSQL_PWD; client=mysql; ! command -v mariadb > /dev/null || client=mariadb
+as_root() { "$client" --user=root --batch --default-character-set=utf8mb4 "$@"; }
+comes_up as_root --execute='SELECT 1'
+as_root"#;
 
 impl Mysql {
     /// Gives a double of the server the live one's accounts: our own with its password and rights, the others locked.
@@ -32,11 +33,7 @@ impl Mysql {
             server: Some(double.id.clone()),
         });
         let way = self.work(&there).await?.way;
-        // Whether it knows our account does not matter yet.
-        while let Err(VerbError::Unavailable(_)) = Session::connect(&way).await {
-            tokio::time::sleep(POLL).await;
-        }
-        server.tell_double(&double.id, &format!("{SAID}\n{CLIENT}"), &sql, password).await?;
+        server.tell_double(&double.id, &format!("{SHELL}\n{CLIENT}"), &sql, password).await?;
         Session::connect(&way).await.map(drop)
     }
 }

@@ -6,12 +6,14 @@ use super::settings::quote;
 use crate::config::ServerConfig;
 use crate::context::{Site, StepContext};
 use crate::driver::engine::Container;
-use crate::driver::server::double::{POLL, SAID};
+use crate::driver::server::double::SHELL;
 use crate::model::VerbError;
 
 /// As the image's own superuser.
 const PSQL: &str = r#"user="$(said POSTGRES_USER)"; PGPASSWORD="$(said POSTGRES_PASSWORD)"; export PGPASSWORD
-exec psql -XqAtw -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$PORT" -U "${user:-postgres}" -d postgres"#;
+as_admin() { psql -XqAtw -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$PORT" -U "${user:-postgres}" -d postgres "$@"; }
+comes_up as_admin -c 'SELECT 1'
+as_admin"#;
 
 const ROLES: &str = "SELECT rolname, concat_ws(' ', CASE WHEN rolsuper THEN 'SUPERUSER' END, \
     CASE WHEN rolcreatedb THEN 'CREATEDB' END, CASE WHEN rolcreaterole THEN 'CREATEROLE' END, \
@@ -48,11 +50,7 @@ impl Postgres {
             name: server.config.database.clone(),
             server: Some(double.id.clone()),
         });
-        // Whether it knows our role does not matter yet.
-        while let Err(VerbError::Unavailable(_)) = self.connect(&there, None).await {
-            tokio::time::sleep(POLL).await;
-        }
-        let script = format!("PORT={}\n{SAID}\n{PSQL}", server.config.port);
+        let script = format!("PORT={}\n{SHELL}\n{PSQL}", server.config.port);
         server.tell_double(&double.id, &script, &sql, password).await?;
         let found = first(self.connect(&there, None).await?.raw(LIBRARIES).await?);
         match (libraries, found) {

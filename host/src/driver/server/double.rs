@@ -14,8 +14,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-/// A server that only just listens may turn connections away for a moment.
-pub const POLL: Duration = Duration::from_millis(250);
+const POLL: Duration = Duration::from_millis(250);
 const GREETS_WITHIN: Duration = Duration::from_secs(5);
 /// Of its log, where it does not come up.
 const LINES: u32 = 5;
@@ -23,9 +22,10 @@ const LINES: u32 = 5;
 const EMPTY_BYTES: u64 = 256 << 20;
 const COPIES: u64 = 2;
 
-/// A shell's function: what an image's variable says, or the file that `…_FILE` names.
-pub const SAID: &str =
-    r#"said() { eval "f=\${$1_FILE:-}"; if [ -n "$f" ]; then cat "$f"; else eval "printf %s \"\${$1:-}\""; fi; }"#;
+/// A shell's functions: what an image's variable says, or the file that `…_FILE` names; and waiting for a server that
+/// listens, but for a moment turns connections away.
+pub const SHELL: &str = r#"said() { eval "f=\${$1_FILE:-}"; if [ -n "$f" ]; then cat "$f"; else eval "printf %s \"\${$1:-}\""; fi; }
+comes_up() { n=0; until "$@" < /dev/null > /dev/null 2>&1 || [ "$n" -ge 20 ]; do n=$((n + 1)); sleep 0.5; done; }"#;
 
 impl Server {
     /// Starts a double of the server, which holds `bytes`, and waits until it answers. Its error says why there is none.
