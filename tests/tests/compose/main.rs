@@ -2,6 +2,8 @@
 //! `examples/tessallite/README.md` says which test stands for which of its steps.
 
 mod back;
+mod drill;
+mod hook;
 mod layouts;
 mod machine;
 mod products;

@@ -4,7 +4,9 @@
 //! By default a sample. `UPGRADED_COMPOSE_STRIDE=1` takes every release, each of them rehearsed before, and each good one
 //! taken back and brought again: half an hour.
 
+use crate::drill::was_in_a_double;
 use crate::{failure, run_to};
+use serde_json::Value;
 use std::ops::Deref;
 use upgraded_tests::{Composed, Daemon, Evose, Infrahub, Stack, StackInstall, last_run, outcome, stride};
 
@@ -15,6 +17,8 @@ trait Product: Deref<Target = Composed> {
     /// Everything that a way back brings back.
     fn data(&self) -> String;
     fn is_whole(&self, version: &str, data: Option<&str>);
+    /// What a good run has to tell beside its end.
+    fn went_as_told(&self, _run: &Value) {}
 }
 
 enum Comes {
@@ -79,7 +83,7 @@ fn rehearse<P: Product>(product: &P, daemon: &mut Daemon, (at, version): (&str, 
 
 fn comes_well<P: Product>(product: &P, daemon: &mut Daemon, (at, version): (&str, &str)) {
     let (data, files) = (product.data(), files(product));
-    run_to(daemon, version, "committed");
+    product.went_as_told(&run_to(daemon, version, "committed"));
     product.is_whole(version, None);
     if !every() {
         return;
@@ -158,6 +162,9 @@ impl Product for Evose {
     }
     fn is_whole(&self, version: &str, data: Option<&str>) {
         Self::is_whole(self, version, data);
+    }
+    fn went_as_told(&self, run: &Value) {
+        was_in_a_double(run);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::binding::{ReadBinding, Spot};
 use super::places::{is_secret, secret};
 use super::{Directory, Reading};
-use crate::config::deployment::{ComposeConfig, EngineConfig, MYSQL_PLUGIN, ServerConfig};
+use crate::config::deployment::{ComposeConfig, EngineConfig, HookConfig, MYSQL_PLUGIN, ServerConfig};
 use crate::config::document::{Item, Table};
 use crate::config::secret::SecretSource;
 use crate::model::{Role, ServiceRef};
@@ -50,6 +50,7 @@ impl Reading<'_, '_> {
                 if let Some(item) = table.take("paths") {
                     (grants.paths, read.paths) = self.paths(&item, &mut grants.volumes);
                 }
+                grants.hook = table.take("hook").and_then(|item| self.hook(&item));
                 if let Some(item) = table.take("server") {
                     let usual = if read.config.binding.plugin == MYSQL_PLUGIN { MYSQL } else { POSTGRES };
                     (grants.server, read.database) = self.server(&item, usual);
@@ -275,6 +276,23 @@ impl Reading<'_, '_> {
             })
         })();
         (server, named.as_ref().map(Spot::from))
+    }
+
+    /// `{ service = "cache", before = ["redis-cli", "save"] }`
+    fn hook(&mut self, item: &Item) -> Option<HookConfig> {
+        let mut table = item.table(self.report)?;
+        let service = table.require("service", "the service in whose container the commands run", self.report);
+        let service = service.and_then(|item| self.server_service(&item));
+        let [before, after] = ["before", "after"].map(|key| table.take(key));
+        if before.is_none() && after.is_none() {
+            let help = "each an array: the program and its arguments, for example `before = [\"redis-cli\", \"save\"]`";
+            self.report.missing(table.place.clone(), &table.name_of("before` or `after"), help);
+        }
+        let some = before.is_some() || after.is_some();
+        let [before, after] = [before, after].map(|item| item.map_or(Some(Vec::new()), |item| self.argv(&item)));
+        table.finish(self.report);
+        some.then_some(())?;
+        Some(HookConfig { service: service?, before: before?, after: after? })
     }
 
     /// `NAME`, or `PLATFORM/NAME` where that isn't `main`.

@@ -146,7 +146,7 @@ impl Compose {
     }
 }
 
-fn compose(directory: &Path) -> Vec<String> {
+pub(super) fn compose(directory: &Path) -> Vec<String> {
     let mut argv: Vec<String> =
         ["docker", "compose", "--ansi", "never", "--progress", "plain", "--project-directory"].map(String::from).into();
     argv.push(directory.display().to_string());

@@ -4,10 +4,12 @@
 //! is asked of the engine. A container that was stopped for an upgrade has its restart policy taken away, so that
 //! neither the engine's restart nor the machine's brings it back; what the policy was is kept in the service's hold.
 
+mod alone;
 mod cli;
 mod control;
 mod declared;
 pub mod double;
+mod hook;
 mod look;
 mod roll;
 mod said;

@@ -5,6 +5,7 @@
 
 mod check;
 mod definitions;
+mod double;
 mod failure;
 mod fence;
 mod grants;
@@ -21,7 +22,7 @@ mod tools;
 
 use super::server::names::SCRATCH_PREFIX;
 use super::server::{Located, Place, Server, on_the_machine, processes};
-use crate::context::StepContext;
+use crate::context::{Site, StepContext};
 use crate::model::VerbError;
 use crate::plan::event::{Effect, Verdict};
 use crate::vault::Vault;
@@ -132,7 +133,7 @@ impl Mysql {
         processes::end(&effect.step, &["mysql", "mariadb"]).await;
         let ended = async {
             server.clear(&effect.step).await?;
-            let located = server.located().await?;
+            let located = server.located(&Site::Live).await?;
             fence::end_step(&self.way(&located, &effect.step)).await
         };
         match ended.await {
@@ -222,7 +223,7 @@ impl Mysql {
 
     async fn work<'a>(&'a self, cx: &'a StepContext) -> Result<Work<'a>, VerbError> {
         let server = self.granted()?;
-        let located = server.located().await?;
+        let located = server.located(&cx.site).await?;
         let (way, names) = (self.way(&located, &cx.step), Names::of(&server.config, &cx.site));
         Ok(Work { driver: self, cx, located, way, names })
     }
@@ -230,6 +231,11 @@ impl Mysql {
     fn way(&self, located: &Located, step: &str) -> Way {
         let (server, tasks) = (located.config.clone(), self.tasks.clone());
         Way { server, step: step.into(), tasks, cut: self.cut.clone() }
+    }
+
+    /// The server that is granted.
+    pub fn bound_server(&self) -> Option<&Server> {
+        self.server.as_ref()
     }
 
     fn granted(&self) -> Result<&Server, VerbError> {

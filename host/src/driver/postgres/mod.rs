@@ -5,6 +5,7 @@
 
 mod archive;
 mod connect;
+mod double;
 mod failure;
 mod fence;
 mod lexer;
@@ -62,7 +63,7 @@ impl Postgres {
     }
 
     pub async fn versions(&self, cx: &StepContext) -> Result<Versions, VerbError> {
-        let (server, tools) = self.tools(cx, &self.located().await?).await?;
+        let (server, tools) = self.tools(cx, &self.located(cx).await?).await?;
         Ok(Versions { server, pg_dump: tools.dump_version, pg_restore: tools.restore_version })
     }
 
@@ -72,7 +73,7 @@ impl Postgres {
         let reach = Reach::new(server, &cx.site);
         let database = database.unwrap_or(&server.maintenance);
         reach.check(database)?;
-        let located = self.located().await?;
+        let located = self.located(cx).await?;
         let (server, mark) = (&located.config, mark(&cx.step));
         Session::open(Opening { server, reach, database, mark: &mark, idle: self.idle, tasks: &self.tasks }).await
     }
@@ -84,7 +85,7 @@ impl Postgres {
         if let Some(snapshot) = snapshot.filter(|s| !s.chars().all(|c| c.is_ascii_hexdigit() || c == '-')) {
             return Err(VerbError::Invalid(format!("`{snapshot}` is no snapshot's name")));
         }
-        let located = self.located().await?;
+        let located = self.located(cx).await?;
         let (_, tools) = self.tools(cx, &located).await?;
         let archives = self.archives(&located.config, &tools);
         let pulse = Pulse::new(&located.config, &mark(&cx.step), &self.tasks);
@@ -98,7 +99,7 @@ impl Postgres {
     pub async fn restore(&self, cx: &StepContext, database: &str, artifact: &str) -> Result<(), VerbError> {
         cx.effects.may_change("postgres.restore")?;
         self.owned(cx, database)?;
-        let located = self.located().await?;
+        let located = self.located(cx).await?;
         let (_, tools) = self.tools(cx, &located).await?;
         let archives = self.archives(&located.config, &tools);
         let pulse = Pulse::new(&located.config, &mark(&cx.step), &self.tasks);
@@ -140,7 +141,7 @@ impl Postgres {
             let mark = mark(&cx.step);
             let reach = Reach::new(server, &cx.site);
             let database = server.maintenance.as_str();
-            let located = self.located().await?;
+            let located = self.located(cx).await?;
             let server = &located.config;
             let opening = Opening { server, reach, database, mark: &mark, idle: self.idle, tasks: &self.tasks };
             fence::drop_databases(&Session::open(opening).await?, name).await
@@ -158,12 +159,17 @@ impl Postgres {
         self.granted().map(|server| &server.config)
     }
 
+    /// The server that is granted.
+    pub fn bound_server(&self) -> Option<&Server> {
+        self.server.as_ref()
+    }
+
     fn granted(&self) -> Result<&Server, VerbError> {
         self.server.as_ref().ok_or_else(|| VerbError::Denied("no `server` is granted to this binding".into()))
     }
 
-    async fn located(&self) -> Result<Located, VerbError> {
-        self.granted()?.located().await
+    async fn located(&self, cx: &StepContext) -> Result<Located, VerbError> {
+        self.granted()?.located(&cx.site).await
     }
 
     /// A tool in a container does not end with the client that is dropped.

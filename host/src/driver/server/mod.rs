@@ -4,11 +4,13 @@
 
 pub mod child;
 pub mod container;
+pub mod double;
 pub mod names;
 pub mod processes;
 pub mod stream;
 
 use crate::config::ServerConfig;
+use crate::context::Site;
 use crate::driver::compose::Compose;
 use crate::driver::engine::{Container, State};
 use crate::model::VerbError;
@@ -52,14 +54,17 @@ impl Server {
         Self { config, project: None }
     }
 
-    pub async fn located(&self) -> Result<Located, VerbError> {
+    pub async fn located(&self, site: &Site) -> Result<Located, VerbError> {
         let Some(service) = &self.config.service else {
             return Ok(Located { config: self.config.clone(), container: None });
         };
         let project = self.project.as_ref().ok_or_else(|| {
             VerbError::Invalid(format!("the server's service `{service}` is of no platform with an `engine`"))
         })?;
-        let container = project.container_of(&service.name).await?;
+        let container = match site {
+            Site::Drill { server: Some(double), .. } => project.double_of(double).await?,
+            Site::Drill { server: None, .. } | Site::Live => project.container_of(&service.name).await?,
+        };
         let container = container.filter(|container| container.state == State::Running).ok_or_else(|| {
             VerbError::Unavailable(format!("the server's service `{service}` has no container that runs"))
         })?;

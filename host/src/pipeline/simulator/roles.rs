@@ -3,8 +3,9 @@
 use super::world::{Behaviour, World};
 use crate::activity::Activity;
 use crate::context::{Site, StepContext};
+use crate::driver::Doubled;
 use crate::model::*;
-use crate::phase::hands::Hands;
+use crate::phase::hands::{Hands, Moment};
 use crate::plan::event::{Effect, Verdict};
 use crate::plan::{FileBack, Plan, PlannedEdit, Rehearsed};
 use crate::plugin::roles::*;
@@ -269,7 +270,19 @@ impl Hands for Sim {
         Ok(self.world.lock().unwrap().manifests[digest].clone())
     }
     fn drill_site(&self, step: &str, _: &str) -> Site {
-        Site::Drill { root: PathBuf::new(), name: step.into() }
+        Site::Drill { root: PathBuf::new(), name: step.into(), server: None }
+    }
+    async fn hook(&self, _: &StepContext, _: Moment) -> Result<(), Failure> {
+        Ok(())
+    }
+    async fn stop_hooked(&self, _: &StepContext) -> Result<(), Failure> {
+        Ok(())
+    }
+    async fn start_hooked(&self, _: &StepContext, _: &[&str]) -> Result<(), Failure> {
+        Ok(())
+    }
+    async fn drill_double(&self, cx: &StepContext) -> Result<Doubled, Failure> {
+        Ok(Doubled { site: cx.site.clone(), why: None })
     }
     async fn clear_drill(&self, _: &StepContext) -> Result<(), Failure> {
         let mut world = self.world.lock().unwrap();
