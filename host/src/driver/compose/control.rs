@@ -32,8 +32,7 @@ impl Compose {
     pub(super) async fn make(
         &self, cx: &StepContext, declaration: &Declaration, names: &[ServiceRef],
     ) -> Result<(), VerbError> {
-        let services: Vec<String> = names.iter().map(|name| name.name.clone()).collect();
-        self.up(cx, &[], &services).await?;
+        self.up_what_differs(cx, declaration, names).await?;
         let containers = self.engine.containers(&declaration.name).await?;
         for name in names {
             let hold = self.hold(name);
@@ -57,7 +56,8 @@ impl Compose {
         self.command(cx, &argv, &format!("start {}", services.join(", "))).await
     }
 
-    /// Takes away what would start them again, and stops them.
+    /// Takes away what would start them again, and stops them. Where the engine can't take it away, the container itself
+    /// goes: a machine that boots would start it on data that is being worked on.
     pub async fn stop(&self, cx: &StepContext, names: &[ServiceRef]) -> Result<(), VerbError> {
         self.changeable(cx, "control.stop")?;
         let why = format!("stopped by the step `{}`; `upgradectl status {}` says why", cx.step, cx.deployment);
@@ -80,9 +80,17 @@ impl Compose {
                 let text = serde_json::to_string(&kept).map_err(|error| VerbError::other("io", error.to_string()))?;
                 hold.set(&text).map_err(io_error("hold a service"))?;
                 for container in &own {
-                    self.engine.set_restart_policy(&container.id, &never()).await?;
+                    let is_held = self.engine.set_restart_policy(&container.id, &never()).await?;
+                    let comes_up = !is_held && container.restart_policy.name == Some(RestartPolicyNameEnum::ALWAYS);
+                    if comes_up && super::roll::has_anonymous_volume(container) {
+                        return Err(cannot_be_held(name, container));
+                    }
                     cx.activity.touch();
                     self.engine.stop(&container.id).await?;
+                    if comes_up {
+                        // Started again, it is made anew from the same files and the same image.
+                        self.engine.remove(&container.id).await?;
+                    }
                 }
             }
             Ok(())
@@ -115,6 +123,15 @@ impl Compose {
 fn kept(hold: &Hold) -> Result<Kept, VerbError> {
     let text = crate::driver::durable::read(hold.path()).map_err(io_error("read a service's hold"))?;
     Ok(text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default())
+}
+
+fn cannot_be_held(name: &ServiceRef, container: &Container) -> VerbError {
+    VerbError::Invalid(format!(
+        "the service `{name}` has `restart: always`, which this engine can't take away from `{}`, and a volume without a \
+         name, which would be lost with the container: podman 5.1 or later, `restart: unless-stopped`, or a name for the \
+         volume would be right",
+        container.name
+    ))
 }
 
 fn never() -> RestartPolicy {

@@ -120,7 +120,7 @@ impl Compose {
 }
 
 /// Its successor by `docker compose up` would get it, a container beside it does not.
-fn has_anonymous_volume(container: &Container) -> bool {
+pub(super) fn has_anonymous_volume(container: &Container) -> bool {
     let hexadecimal = |name: &String| name.len() == ANONYMOUS_NAME && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     container.mounts.iter().any(|mount| mount.writable && mount.volume.as_ref().is_some_and(hexadecimal))
 }
