@@ -116,6 +116,10 @@ impl Drop for Podman {
         let _ = (0..3).any(|_| self.clear(&["rm", "--all", "--force", "--volumes", "--time", "0"]));
         self.clear(&["pod", "rm", "--all", "--force", "--time", "0"]);
         self.clear(&["network", "prune", "--force"]);
+        // Who watched a command that was run in a container stays for minutes.
+        for watcher in processes_of(&self.folder) {
+            let _ = Command::new("kill").args(["-KILL", &watcher]).stderr(Stdio::null()).status();
+        }
         for mount in mounts_beneath(&self.folder) {
             let _ = Command::new("umount").arg(mount).stderr(Stdio::null()).status();
         }
@@ -164,6 +168,18 @@ impl Drop for PodmanSocket {
         let _ = self.service.kill();
         let _ = self.service.wait();
     }
+}
+
+/// Numbers of the `conmon`s that name this folder.
+fn processes_of(folder: &Path) -> Vec<String> {
+    let folder = format!("{}/", folder.display());
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let own = processes.filter(|process| {
+        let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line);
+        line.split('\0').next().is_some_and(|program| program.ends_with("/conmon")) && line.contains(&folder)
+    });
+    own.filter_map(|process| process.file_name().into_string().ok()).collect()
 }
 
 /// Deepest first.
