@@ -3,6 +3,7 @@
 
 mod back;
 mod drill;
+mod engines;
 mod hook;
 mod layouts;
 mod machine;

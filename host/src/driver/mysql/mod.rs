@@ -207,17 +207,15 @@ impl Mysql {
         let ready = self.work(cx).await?;
         let (way, handle) = (ready.way.clone(), ready.names.live.clone());
         let watched = cx.activity.watch(self.idle, pulse::beside(&way, &cx.activity, Box::pin(work(ready))));
-        cx.effects.perform(verb, arguments, &handle, true, self.or_clear(cx, watched)).await
+        cx.effects.perform(verb, arguments, &handle, true, self.and_clear(cx, watched)).await
     }
 
-    /// A tool in a container does not end with the client that is dropped.
-    async fn or_clear<T>(
+    /// A tool in a container does not end with the client that is dropped, and stays when it has ended.
+    async fn and_clear<T>(
         &self, cx: &StepContext, work: impl Future<Output = Result<T, VerbError>>,
     ) -> Result<T, VerbError> {
         let outcome = work.await;
-        if outcome.is_err() {
-            self.granted()?.clear(&cx.step).await?;
-        }
+        self.granted()?.clear(&cx.step).await?;
         outcome
     }
 

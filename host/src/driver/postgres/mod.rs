@@ -87,10 +87,10 @@ impl Postgres {
         }
         let located = self.located(cx).await?;
         let (_, tools) = self.tools(cx, &located).await?;
-        let archives = self.archives(&located.config, &tools);
+        let archives = self.archives(&located.inside, &tools);
         let pulse = Pulse::new(&located.config, &mark(&cx.step), &self.tasks);
         let work = pulse.beside(&cx.activity, archives.dump(cx, database, snapshot));
-        let watched = self.or_clear(cx, cx.activity.watch(self.idle, work));
+        let watched = self.and_clear(cx, cx.activity.watch(self.idle, work));
         cx.effects.perform("postgres.dump", &(database, snapshot), database, true, watched).await
     }
 
@@ -101,7 +101,7 @@ impl Postgres {
         self.owned(cx, database)?;
         let located = self.located(cx).await?;
         let (_, tools) = self.tools(cx, &located).await?;
-        let archives = self.archives(&located.config, &tools);
+        let archives = self.archives(&located.inside, &tools);
         let pulse = Pulse::new(&located.config, &mark(&cx.step), &self.tasks);
         let work = async {
             let file = archives.restore(cx, database, artifact).await?;
@@ -112,7 +112,7 @@ impl Postgres {
             }
             Ok(())
         };
-        let watched = self.or_clear(cx, cx.activity.watch(self.idle, pulse.beside(&cx.activity, work)));
+        let watched = self.and_clear(cx, cx.activity.watch(self.idle, pulse.beside(&cx.activity, work)));
         cx.effects.perform("postgres.restore", &(database, artifact), database, true, watched).await
     }
 
@@ -172,14 +172,12 @@ impl Postgres {
         self.granted()?.located(&cx.site).await
     }
 
-    /// A tool in a container does not end with the client that is dropped.
-    async fn or_clear<T>(
+    /// A tool in a container does not end with the client that is dropped, and stays when it has ended.
+    async fn and_clear<T>(
         &self, cx: &StepContext, work: impl Future<Output = Result<T, VerbError>>,
     ) -> Result<T, VerbError> {
         let outcome = work.await;
-        if outcome.is_err() {
-            self.granted()?.clear(&cx.step).await?;
-        }
+        self.granted()?.clear(&cx.step).await?;
         outcome
     }
 
