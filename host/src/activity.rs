@@ -50,6 +50,11 @@ impl Activity {
         Self { shared: Arc::new(shared), cancellation }
     }
 
+    /// The same, and whoever cancels does not end it.
+    pub fn to_the_end(&self) -> Self {
+        Self { shared: self.shared.clone(), cancellation: CancellationToken::new() }
+    }
+
     /// Nobody listens and nothing cancels.
     pub fn silent() -> Self {
         Self::new(CancellationToken::new(), Arc::new(|_| {}))

@@ -21,13 +21,32 @@ pub struct StepContext {
     pub activity: Activity,
 }
 
+impl StepContext {
+    /// The same call at another site, where it only reads.
+    pub fn reading_at(&self, site: Site) -> Self {
+        Self {
+            deployment: self.deployment.clone(),
+            binding: self.binding.clone(),
+            bindings: self.bindings.clone(),
+            run: self.run.clone(),
+            step: self.step.clone(),
+            attempt: self.attempt,
+            site,
+            effects: Effects::reading(),
+            activity: self.activity.clone(),
+        }
+    }
+}
+
 /// Where a plugin's verbs go; the plugin can't tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Site {
     Live,
-    /// A throw-away double: every path lies beneath `root`, every name on a server is `name`.
+    /// A throw-away double: every path lies beneath `root`, every name on a server is `name`. `server`: the container of
+    /// the server's own double, in which `name` is that of what is live; none for a name on the live server.
     Drill {
         root: PathBuf,
         name: String,
+        server: Option<String>,
     },
 }

@@ -47,20 +47,21 @@ pub enum Access {
     Changing,
 }
 
-/// The effects of one attempt of one step.
+/// The effects of one attempt of one step. Clones count on together.
+#[derive(Clone)]
 pub struct Effects {
     ledger: Arc<dyn Ledger>,
     step: String,
     attempt: u32,
     access: Access,
-    number: AtomicU32,
+    number: Arc<AtomicU32>,
     /// Of earlier attempts of the same step: what must not be done twice.
     prior: Vec<EffectResultOf>,
 }
 
 impl Effects {
     pub fn new(ledger: Arc<dyn Ledger>, step: &str, attempt: u32, prior: Vec<EffectResultOf>) -> Self {
-        Self { ledger, step: step.into(), attempt, access: Access::Changing, number: AtomicU32::new(0), prior }
+        Self { ledger, step: step.into(), attempt, access: Access::Changing, number: Arc::default(), prior }
     }
 
     /// For a phase that only reads: every changing verb is refused.

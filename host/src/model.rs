@@ -261,7 +261,25 @@ impl Hop {
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
     Content(Vec<u8>),
+    /// As `Content`; whoever may read the file may run it.
+    Program(Vec<u8>),
     Set(Vec<(String, String)>),
+    Remove,
+}
+
+/// A file of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tracked {
+    pub path: String,
+    pub executable: bool,
+}
+
+/// Of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModeAndOwner {
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
 }
 
 /// A plugin's proposal of a change to one of the project's files.

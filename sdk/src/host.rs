@@ -6,7 +6,7 @@
 #[cfg(not(target_arch = "wasm32"))]
 use crate::fake::State;
 use crate::{
-    Command, Container, Declared, Error, Exit, Image, Level, MajorVersions, OneOff, Registered, Request, Response,
+    Command, Container, Declared, Error, Exit, Image, Level, MajorVersions, OneOff, Registered, Request, Response, Tracked,
     Result, Service, ServiceRef, VersionsFound, Watch,
 };
 
@@ -170,8 +170,8 @@ interfaces! {
         fetch(revision: &str) -> String;
         /// A file of a commit; values of secrets are placeholders.
         read(commit: &str, path: &str) -> Vec<u8>;
-        /// The paths of a commit's files beneath a folder, which is empty for all.
-        files(commit: &str, under: &str) -> Vec<String>;
+        /// A commit's files beneath a folder, which is empty for all.
+        files(commit: &str, under: &str) -> Vec<Tracked>;
         /// Lays the commit out in a folder of its own and runs the named command there, once.
         prepare(commit: &str, build: Option<&str>) -> ();
         activate(commit: &str) -> ();

@@ -20,6 +20,7 @@ mod role;
 pub mod rules;
 mod words;
 
+pub use bindings::checkout::Tracked;
 pub use bindings::compose::{Container, ContainerState, Declared, Mount, OneOff};
 pub use bindings::datastore::{BackupRef, Origin};
 pub use bindings::http::{Request, Response, SecretHeader};

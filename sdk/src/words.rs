@@ -230,7 +230,7 @@ impl Request {
             headers: Vec::new(),
             secret_headers: Vec::new(),
             body: Vec::new(),
-            timeout_ms: 10_000,
+            timeout_ms: 0,
         }
     }
     pub fn get(url: impl Into<String>) -> Self {

@@ -1,5 +1,5 @@
 //! What the end-to-end tests are told with: a machine in a folder ([`Machine`]) with one of the example products on it
-//! ([`Site`], [`Graph`], [`Stack`], [`Evose`], [`Infrahub`], [`Replicas`]), the real daemon ([`Daemon`]), and what a user
+//! ([`Site`], [`Graph`], [`Stack`], [`Evose`], [`Infrahub`], [`Replicas`], [`Shop`]), the real daemon ([`Daemon`]), and what a user
 //! ([`visits`]) and an operator see of both. Nothing here knows the daemon's code: it edits files, asks the socket, calls
 //! `upgradectl`, and reads what lies on the disk. Everything that goes wrong is a panic that names it.
 
@@ -16,6 +16,7 @@ mod power;
 mod programs;
 mod release;
 mod replicas;
+mod shop;
 mod site;
 mod socket;
 mod stack;
@@ -34,6 +35,7 @@ pub use machine::{Machine, succeed};
 pub use programs::Programs;
 pub use release::Release;
 pub use replicas::Replicas;
+pub use shop::Shop;
 pub use site::{Setup, Site};
 pub use socket::ask;
 pub use stack::{SERVICES, Stack, StackInstall};

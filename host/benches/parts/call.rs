@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use upgraded::activity::Activity;
-use upgraded::config::{Approve, BindingConfig, Deployment, Drill, Grants, Policy};
+use upgraded::config::{Approve, BindingConfig, Deployment, Drill, DrillIn, Grants, Policy};
 use upgraded::context::{Site, StepContext};
 use upgraded::driver::{Drivers, Environment, Machine, services::Systemd};
 use upgraded::effect::Effects;
@@ -151,6 +151,7 @@ pub fn policy() -> Policy {
         window: Vec::new(),
         approve: Approve::Never,
         drill: Drill::Off,
+        drill_in: DrillIn::Server,
         rehearse: false,
         disposable: Vec::new(),
         keep_backups: 1,

@@ -1,7 +1,9 @@
 //! `checkout`: releases from the deployment's git repository. Granted by the platform's `repository` and `directory`.
 
-use super::bindings::{checkout::Host, types::Error};
+use super::bindings::checkout::{Host, Tracked};
+use super::bindings::types::Error;
 use super::guest::Guest;
+use crate::model;
 
 impl Host for Guest {
     async fn releases(&mut self) -> Result<Vec<(String, String)>, Error> {
@@ -19,10 +21,12 @@ impl Host for Guest {
         self.verb(granted, move |cx, drivers| Box::pin(async move { drivers.git.read(cx, &commit, &path).await })).await
     }
 
-    async fn files(&mut self, commit: String, under: String) -> Result<Vec<String>, Error> {
+    async fn files(&mut self, commit: String, under: String) -> Result<Vec<Tracked>, Error> {
         let granted = self.granted.repository("checkout.files");
+        let tracked = |it: model::Tracked| Tracked { path: it.path, executable: it.executable };
         self.verb(granted, move |cx, drivers| Box::pin(async move { drivers.git.files(cx, &commit, &under).await }))
             .await
+            .map(|files| files.into_iter().map(tracked).collect())
     }
 
     async fn prepare(&mut self, commit: String, build: Option<String>) -> Result<(), Error> {

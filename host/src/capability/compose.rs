@@ -61,7 +61,7 @@ impl Host for Guest {
 
 impl From<compose::Declared> for Declared {
     fn from(service: compose::Declared) -> Self {
-        let compose::Declared { name, image, builds, replicas, after, mounts, single } = service;
+        let compose::Declared { name, image, builds, replicas, after, mounts, single, networks: _ } = service;
         let mounts = mounts.into_iter().map(|mount| {
             let compose::DeclaredMount { kind, source, target, read_only } = mount;
             Mount { kind, source, target, read_only }

@@ -69,6 +69,8 @@ pub struct Grants {
     pub compose: ComposeConfig,
     /// `http`: origins, for example `http://127.0.0.1:8080`.
     pub http: Vec<String>,
+    /// `hook`: what is done inside a service's container around the copy of `paths`.
+    pub hook: Option<HookConfig>,
     /// `server`: the database server and the database bound to it.
     pub server: Option<ServerConfig>,
     /// By dotted key within the binding's table.
@@ -135,6 +137,16 @@ pub struct ComposeConfig {
     pub project: Option<String>,
 }
 
+/// Commands by which a service that goes on running lets its data be copied. Each may be run again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HookConfig {
+    /// Of a platform with a container engine.
+    pub service: ServiceRef,
+    /// Once it has ended, what is copied is whole. Empty: nothing is to be done.
+    pub before: Vec<String>,
+    pub after: Vec<String>,
+}
+
 /// The plugin whose `server` is one of MySQL or MariaDB; any other plugin's is a PostgreSQL server.
 pub const MYSQL_PLUGIN: &str = "mysql";
 
@@ -161,6 +173,7 @@ pub struct Policy {
     pub window: Vec<Window>,
     pub approve: Approve,
     pub drill: Drill,
+    pub drill_in: DrillIn,
     /// Each upgrade is first taken on a throw-away double.
     pub rehearse: bool,
     /// Writable stores that may be lost: `path:cache`, `database:scratch`.
@@ -186,4 +199,13 @@ pub enum Drill {
     Ahead,
     Final,
     Off,
+}
+
+/// Where a backup of a database server is restored to prove it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DrillIn {
+    /// A throw-away double of the server, where there can be one; else as below.
+    Double,
+    /// A database of its own on the server itself.
+    Server,
 }

@@ -18,6 +18,6 @@ pub use catalog::PluginCatalog;
 pub use deployment::*;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use duration::parse_duration;
-pub use read::{SecretCheck, scratch_settings};
+pub use read::{ARCHIVE_TAG, SecretCheck, is_archive, scratch_settings};
 pub use secret::{Secret, SecretSource};
 pub use settings::Settings;

@@ -36,7 +36,10 @@ pub async fn live(host: Arc<Host>, entry: Arc<Entry>) {
                     continue;
                 }
             }
-            None => Box::pin(look(&host, &entry)).await,
+            None => {
+                super::drills::sweep(&host, &entry).await;
+                Box::pin(look(&host, &entry)).await
+            }
         };
         if entry.seen.lock().expect("no panic holds this lock").gone {
             host.forget(&entry.name);

@@ -6,7 +6,7 @@ use crate::activity::Activity;
 use crate::config::Drill;
 use crate::driver::server::Place;
 use crate::driver::services::OpenFile;
-use crate::model::Finding;
+use crate::model::{Finding, Role};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -32,6 +32,24 @@ pub async fn host(host: &Host, ready: &Ready, activity: &Activity) -> Vec<Findin
     });
     findings.extend(room.await.unwrap_or_default());
     findings.extend(unbound_stores(ready, &bound).await);
+    findings.extend(hooks(ready).await);
+    findings
+}
+
+/// A hook's service is one of its platform's.
+async fn hooks(ready: &Ready) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for config in &ready.deployment.datastores {
+        let Some(hook) = &config.grants.hook else { continue };
+        let drivers = ready.drivers.get(&(Role::Platform, hook.service.platform.clone()));
+        let why = match drivers.and_then(|drivers| drivers.compose.as_ref()) {
+            Some(project) => project.container_of(&hook.service.name).await.err().map(|error| error.to_string()),
+            None => Some(format!("there is no platform `{}` with an `engine`", hook.service.platform)),
+        };
+        let name = &config.binding.name;
+        let finding = |why| Finding::blocker("host", &format!("hook-{name}"), format!("the hook of `{name}`: {why}"));
+        findings.extend(why.map(finding));
+    }
     findings
 }
 

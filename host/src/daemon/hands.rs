@@ -4,17 +4,21 @@ use super::host::{Entry, Host};
 use super::looks::{Ready, failure};
 use super::planning::Looked;
 use super::rehearsal;
-use crate::activity::Activity;
+use crate::activity::{Activity, Level};
+use crate::config::{DrillIn, HookConfig};
 use crate::context::{Site, StepContext};
-use crate::driver::Drivers;
+use crate::driver::compose::Compose;
+use crate::driver::project::Rights;
+use crate::driver::{Doubled, Drivers};
+use crate::effect::Effects;
 use crate::journal::KeptCopy;
-use crate::model::{BackupRef, Failure, Finding, Role};
+use crate::model::{BackupRef, Binding, Failure, Finding, Role};
 use crate::phase::global_step;
-use crate::phase::hands::Hands;
+use crate::phase::hands::{Hands, Moment};
 use crate::phase::rehearse::VERB as REHEARSAL;
 use crate::plan::aftermath::OUTDATED;
 use crate::plan::event::{Effect, Verdict};
-use crate::plan::step::Step;
+use crate::plan::step::{Phase, Step};
 use crate::plan::{FileBack, Kind, Plan, PlannedEdit, Rehearsed};
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -29,6 +33,16 @@ pub struct RealHands {
 }
 
 impl RealHands {
+    /// The binding's hook, and the project in which it is.
+    fn hook_of(&self, binding: &Binding) -> Result<Option<(&HookConfig, &Arc<Compose>)>, Failure> {
+        let mut datastores = self.ready.deployment.datastores.iter();
+        let Some(config) = datastores.find(|config| config.binding == *binding) else { return Ok(None) };
+        let Some(hook) = &config.grants.hook else { return Ok(None) };
+        let project = self.drivers(Role::Platform, &hook.service.platform)?.compose.as_ref();
+        let missing = || format!("the hook's service `{}` is of no platform with an `engine`", hook.service);
+        project.map(|project| Some((hook, project))).ok_or_else(|| failure("missing", &missing()))
+    }
+
     fn drivers(&self, role: Role, binding: &str) -> Result<&Arc<Drivers>, Failure> {
         let drivers = self.ready.drivers.get(&(role, binding.to_owned()));
         drivers.ok_or_else(|| failure("missing", &format!("there is no {role} `{binding}`")))
@@ -88,18 +102,47 @@ impl Hands for RealHands {
     }
 
     fn drill_site(&self, step: &str, _binding: &str) -> Site {
-        let root = self.host.settings.state.join("scratch").join(&self.entry.name).join(step);
-        Site::Drill { root, name: crate::driver::scratch_name(&self.entry.name, step) }
+        self.host.drill_site(&self.entry.name, step)
+    }
+
+    async fn hook(&self, cx: &StepContext, moment: Moment) -> Result<(), Failure> {
+        match self.hook_of(&cx.binding)? {
+            Some((hook, compose)) => run_hook(cx, hook, compose, moment).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn stop_hooked(&self, cx: &StepContext) -> Result<(), Failure> {
+        let Some((hook, _)) = self.hook_of(&cx.binding)? else { return Ok(()) };
+        let services = &self.drivers(Role::Platform, &hook.service.platform)?.services;
+        Ok(services.stop(cx, std::slice::from_ref(&hook.service)).await?)
+    }
+
+    async fn start_hooked(&self, cx: &StepContext, datastores: &[&str]) -> Result<(), Failure> {
+        let of = |name: &&str| self.ready.deployment.datastores.iter().find(|one| one.binding.name == **name);
+        let hooks = datastores.iter().filter_map(of).filter_map(|datastore| datastore.grants.hook.as_ref());
+        for hook in hooks.filter(|hook| hook.service.platform == cx.binding.name) {
+            let services = &self.drivers(Role::Platform, &cx.binding.name)?.services;
+            let service = std::slice::from_ref(&hook.service);
+            services.start(cx, service).await?;
+            services.wait_healthy(cx, service, 0).await?;
+            let project = self.drivers(Role::Platform, &cx.binding.name)?.compose.as_ref();
+            if let Some(project) = project {
+                run_hook(cx, hook, project, Moment::After).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn drill_double(&self, cx: &StepContext) -> Result<Doubled, Failure> {
+        if self.ready.deployment.policy.drill_in == DrillIn::Server {
+            return Ok(Doubled { site: cx.site.clone(), why: None });
+        }
+        Ok(self.drivers(cx.binding.role, &cx.binding.name)?.drill_double(cx).await?)
     }
 
     async fn clear_drill(&self, cx: &StepContext) -> Result<(), Failure> {
-        let Site::Drill { root, .. } = &cx.site else { return Ok(()) };
-        let drivers = self.drivers(cx.binding.role, &cx.binding.name)?;
-        drivers.clear_drill(cx).await?;
-        match tokio::fs::remove_dir_all(root).await {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failure("drill", &error)),
-            _ => Ok(()),
-        }
+        super::drills::clear(self.drivers(cx.binding.role, &cx.binding.name)?, cx).await
     }
 
     async fn rehearse(
@@ -116,7 +159,11 @@ impl Hands for RealHands {
             if edit.before.is_some() {
                 self.keep_old_bytes(cx, edit, key(number)).await?;
             }
-            project.put(cx, &edit.path, edit.before.as_deref(), Some(&edit.content)).await?;
+            let before = edit.before.as_ref().map(|before| before.digest.as_str());
+            let content = edit.after.as_ref().map(|after| after.content.as_slice());
+            let executable = edit.after.as_ref().is_some_and(|after| after.executable);
+            let rights = if executable { Rights::Executable } else { Rights::AsBefore };
+            project.put(cx, &edit.path, before, content, rights).await?;
         }
         Ok(())
     }
@@ -126,7 +173,7 @@ impl Hands for RealHands {
         for file in files {
             let project = &self.drivers(Role::Platform, &file.platform)?.project;
             let old = match &file.before {
-                Some((_, key)) => {
+                Some((replaced, key)) => {
                     let wanted = key.clone();
                     let held = self.in_vault(move |vault| vault.list(&wanted)).await?;
                     if !held.iter().any(|artifact| artifact.key == *key) {
@@ -134,11 +181,11 @@ impl Hands for RealHands {
                         continue;
                     }
                     let key = key.clone();
-                    Some(self.in_vault(move |vault| vault.read_bytes(&key)).await?)
+                    Some((self.in_vault(move |vault| vault.read_bytes(&key)).await?, replaced.owned))
                 }
                 None => None,
             };
-            kept.extend(project.put_back(cx, &file.path, &file.afters, old.as_deref()).await?);
+            kept.extend(project.put_back(cx, &file.path, &file.afters, old.as_ref().map(|(bytes, owned)| (&**bytes, *owned))).await?);
         }
         for path in &kept {
             cx.activity.line(
@@ -152,7 +199,8 @@ impl Hands for RealHands {
     fn lay_over(&self, edits: &[&PlannedEdit]) {
         self.clear_overlay();
         for edit in edits {
-            self.ready.drivers.values().for_each(|drivers| drivers.project.lay_over(&edit.path, &edit.content));
+            let content = edit.after.as_ref().map(|after| after.content.as_slice());
+            self.ready.drivers.values().for_each(|drivers| drivers.project.lay_over(&edit.path, content));
         }
     }
 
@@ -182,7 +230,11 @@ impl Hands for RealHands {
         };
         // What a step started is marked with the step's global name.
         let effect = Effect { step: global_step(self.run, &effect.step), ..effect.clone() };
-        drivers.fence_and_probe(&effect).await
+        let verdict = drivers.fence_and_probe(&effect).await;
+        if step.phase == Phase::BackupAhead {
+            self.after_a_cut(step).await;
+        }
+        verdict
     }
 }
 
@@ -198,6 +250,22 @@ impl RealHands {
         }
     }
 
+    /// A copy that was cut off may not be taken again, where the run was cancelled meanwhile.
+    async fn after_a_cut(&self, step: &Step) {
+        let name = step.binding.as_deref().unwrap_or_default();
+        let Some((binding, _)) = self.ready.bound.datastore(name) else { return };
+        let mut cx = self.ready.context(binding, &Activity::silent());
+        cx.step = global_step(self.run, &step.id);
+        cx.effects = Effects::unjournaled(&step.id);
+        if let Err(failure) = self.hook(&cx, Moment::After).await {
+            tracing::warn!(
+                deployment = cx.deployment,
+                "after a copy of `{name}` that was cut off: {}",
+                failure.message
+            );
+        }
+    }
+
     /// The first attempt's are the old ones: later ones may find what the first put there.
     async fn keep_old_bytes(&self, cx: &StepContext, edit: &PlannedEdit, key: String) -> Result<(), Failure> {
         let Some(bytes) = self.drivers(Role::Platform, &edit.platform)?.project.raw(cx, &edit.path).await? else {
@@ -209,4 +277,25 @@ impl RealHands {
         })
         .await
     }
+}
+
+async fn run_hook(cx: &StepContext, hook: &HookConfig, project: &Compose, moment: Moment) -> Result<(), Failure> {
+    let (verb, argv) = match moment {
+        Moment::Before => ("hook.before", &hook.before),
+        Moment::After => ("hook.after", &hook.after),
+    };
+    if argv.is_empty() {
+        return Ok(());
+    }
+    let whole = match moment {
+        Moment::Before => cx.activity.clone(),
+        // Who stops the run does not stop this.
+        Moment::After => cx.activity.to_the_end(),
+    };
+    let cx = StepContext { effects: cx.effects.clone(), activity: whole, ..cx.reading_at(cx.site.clone()) };
+    if !project.inside(&cx, verb, &hook.service.name, argv).await? {
+        let message = format!("`{}` does not run, and its hook is not needed", hook.service);
+        cx.activity.line(Level::Info, message);
+    }
+    Ok(())
 }

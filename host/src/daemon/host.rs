@@ -9,8 +9,9 @@ use crate::activity::{Level, Sign, Sink};
 use crate::api::Hub;
 use crate::api::types::{Deployment as View, LogLine, News, Progress as ProgressView, State};
 use crate::config::{BindingConfig, Deployment, SecretCheck, Settings};
+use crate::context::Site;
 use crate::driver::services::Systemd;
-use crate::driver::{Drivers, Environment, Machine};
+use crate::driver::{Drivers, Environment, Machine, scratch_name};
 use crate::journal::{Journal, RunRow};
 use crate::model::Failure;
 use crate::pipeline::Pipeline;
@@ -230,15 +231,24 @@ impl Host {
     }
 
     pub fn drivers(&self, deployment: &Deployment, binding: &BindingConfig, vault: &Vault) -> Arc<Drivers> {
-        let machine = Machine {
+        let double = self.double.as_ref().map(|place| place.double.clone());
+        let environment = Environment { machine: self.machine(), vault: vault.clone(), double };
+        Arc::new(Drivers::build(deployment, binding, &environment))
+    }
+
+    /// For this step's drill, on the server as it is.
+    pub fn drill_site(&self, deployment: &str, step: &str) -> Site {
+        let root = self.machine().scratch(deployment, step);
+        Site::Drill { root, name: scratch_name(deployment, step), server: None }
+    }
+
+    pub fn machine(&self) -> Machine {
+        Machine {
             state: self.settings.state.clone(),
             job_program: std::env::current_exe().unwrap_or_else(|_| "upgraded".into()),
             systemd: Systemd::default(),
             leaving: self.stop.clone(),
-        };
-        let double = self.double.as_ref().map(|place| place.double.clone());
-        let environment = Environment { machine, vault: vault.clone(), double };
-        Arc::new(Drivers::build(deployment, binding, &environment))
+        }
     }
 
     // ---- what happens, for those who watch ----

@@ -4,6 +4,7 @@
 mod actor;
 mod checks;
 mod clock;
+mod drills;
 mod facade;
 mod hands;
 mod host;

@@ -208,30 +208,31 @@ async fn plan_edit(
     let cx = ready.context(&ready.bound.product.0, activity);
     let old = match drivers.project.read(&cx, &edit.path).await {
         Ok(bytes) => Some(bytes),
-        Err(VerbError::NotFound(_)) if matches!(edit.change, Change::Content(_)) || is_dotenv(&edit.path) => None,
+        Err(VerbError::NotFound(_)) if !matches!(edit.change, Change::Set(_)) || is_dotenv(&edit.path) => None,
         Err(error) => return Err(Failure { message: format!("`{}`: {error}", edit.path), ..error.into() }),
     };
     let new = Project::render(&edit.path, old.as_deref(), &edit.change)
         .map_err(|error| Failure { message: format!("`{}`: {error}", edit.path), ..error.into() })?;
-    if old.as_deref() == Some(&new) {
+    let executable = matches!(edit.change, Change::Program(_));
+    let owned = drivers.project.mode_and_owner(&edit.path).await?;
+    if old == new && (!executable || owned.is_some_and(|owned| owned.mode & 0o111 != 0)) {
         return Ok(None);
     }
     for drivers in ready.drivers.values() {
-        drivers.project.lay_over(&edit.path, &new);
+        drivers.project.lay_over(&edit.path, new.as_deref());
     }
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (before, after) = (old.as_deref().map(text).unwrap_or_default(), text(&new));
+    let (before, after) = (old.as_deref().map(text).unwrap_or_default(), new.as_deref().map(text).unwrap_or_default());
     let diff = TextDiff::from_lines(&before, &after)
         .unified_diff()
-        .header(&format!("{} (now)", edit.path), &format!("{} (new)", edit.path))
+        .header(&format!("{} (now)", edit.path), &format!("{} ({})", edit.path, if new.is_some() { "new" } else { "removed" }))
         .to_string();
     Ok(Some(PlannedEdit {
         platform: platform.to_owned(),
         path: edit.path,
         why: edit.why,
-        before: old.as_deref().map(Project::digest),
-        after: Project::digest(&new),
-        content: new,
+        before: old.zip(owned).map(|(old, owned)| Replaced { digest: Project::digest(&old), owned }),
+        after: new.map(|content| Replacement { digest: Project::digest(&content), content, executable }),
         diff,
     }))
 }

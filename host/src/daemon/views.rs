@@ -5,12 +5,14 @@ use super::patience::choices;
 use crate::api::types::*;
 use crate::journal::{Journal, Record};
 use crate::model::Severity;
+use crate::phase::FINDINGS;
 use crate::plan::event::Event;
 use crate::plan::next::{Next, next};
 use crate::plan::state::{Progress as RunProgress, Status};
 use crate::plan::step::{Phase, Step, Stretch};
 use crate::plan::{Estimates, Plan, Rehearsed};
 use jiff::Timestamp;
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -202,7 +204,7 @@ pub fn run(journal: &Journal, run: u64) -> Option<Run> {
     let mut findings = Vec::new();
     for state in progress.steps.values() {
         if let Status::Succeeded(output) = &state.status
-            && let Ok(more) = serde_json::from_value::<Vec<Finding>>(output.clone())
+            && let Ok(more) = Vec::<Finding>::deserialize(output.get(FINDINGS).unwrap_or(output))
         {
             findings.extend(more.into_iter().filter(|finding| finding.severity != Severity::Info));
         }

@@ -79,3 +79,10 @@ fn write_part(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
 fn parent(path: &Path) -> io::Result<&Path> {
     path.parent().ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
+
+/// Of the file system on which the path lies, or will lie.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let existing = path.ancestors().find(|path| path.exists())?;
+    let room = rustix::fs::statvfs(existing).ok()?;
+    Some(room.f_bavail.saturating_mul(room.f_frsize))
+}

@@ -209,6 +209,13 @@ pub(super) fn client() -> Result<Client, VerbError> {
     CLIENT.get_or_init(build).clone().map_err(|error| VerbError::other("http", error))
 }
 
+/// For downloads from addresses that the operator named, which may lead on to others.
+pub(super) fn downloads() -> Result<Client, VerbError> {
+    client()?;
+    let client = Client::builder().user_agent(concat!("upgraded/", env!("CARGO_PKG_VERSION"))).build();
+    client.map_err(|error| VerbError::other("http", why(error)))
+}
+
 /// Whether a GET is answered with 2xx within `timeout`; an error says what came instead.
 pub(super) async fn probe(url: &str, timeout: Duration) -> Result<(), String> {
     let client = client().map_err(|error| error.to_string())?;
@@ -259,7 +266,7 @@ fn place(url: &Url) -> String {
 }
 
 /// The whole chain of causes, without the URL.
-fn why(error: reqwest::Error) -> String {
+pub(super) fn why(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);

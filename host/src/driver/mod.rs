@@ -4,7 +4,7 @@
 pub mod beside;
 pub mod compose;
 mod drill;
-mod durable;
+pub mod durable;
 pub mod engine;
 pub mod git;
 pub mod http;
@@ -42,6 +42,7 @@ use sqlite::Sqlite;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use trees::{Trees, Volume};
 
@@ -55,6 +56,13 @@ pub struct Machine {
     pub systemd: services::Systemd,
     /// Cancelled when the daemon goes while work is under way: jobs are left running, and found again.
     pub leaving: CancellationToken,
+}
+
+impl Machine {
+    /// The folder of a step's drill.
+    pub fn scratch(&self, deployment: &str, step: &str) -> PathBuf {
+        self.state.join("scratch").join(deployment).join(step)
+    }
 }
 
 /// What drivers are built with, beside a deployment's file.
@@ -80,8 +88,11 @@ pub struct Drivers {
     pub postgres: Postgres,
     pub mysql: Mysql,
     pub http: Http,
+    /// How long a verb may be silent.
+    idle: Duration,
 }
 
+pub use drill::Doubled;
 pub use server::names::scratch_name;
 
 impl Drivers {
@@ -128,6 +139,7 @@ impl Drivers {
             mysql: Mysql::new(server(|plugin| plugin == MYSQL_PLUGIN), vault.clone(), idle),
             http: Http::new(grants.http.clone(), grants.secrets.clone())
                 .instead(environment.double.as_ref().map(|_| projects.values().cloned().collect())),
+            idle,
         }
     }
 
@@ -135,12 +147,13 @@ impl Drivers {
     /// and says what became of the effect. Idempotent.
     pub async fn fence_and_probe(&self, effect: &Effect) -> Verdict {
         match effect.verb.split_once('.').map(|(interface, _)| interface) {
+            Some(drill::INTERFACE) => self.probe_drill(effect).await,
             Some("compose") => match &self.compose {
                 Some(compose) => compose.fence_and_probe(effect).await,
                 None => Verdict::Unknown,
             },
             Some("images") => self.images.fence_and_probe(effect).await,
-            Some("process") => self.process.fence_and_probe(effect).await,
+            Some("process" | "hook") => self.process.fence_and_probe(effect).await,
             Some("control") => self.services.fence_and_probe(effect).await,
             Some("project") => self.project.fence_and_probe(effect).await,
             Some("checkout") => self.git.fence_and_probe(effect).await,

@@ -39,6 +39,7 @@ pub async fn restore(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Fa
         Held::Frozen { step, .. } => Origin::Frozen(step),
         Held::Saved(saved) => Origin::Backup(backup::whole(run, saved)?),
     };
+    run.hands.stop_hooked(cx).await?;
     run.datastore(cx)?.restore(cx, &origin).await?;
     Ok(Value::Null)
 }
@@ -64,6 +65,9 @@ pub async fn files(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Fail
 }
 
 pub async fn revert(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
+    let datastores = run.progress.plan.datastores();
+    let restored = datastores.into_iter().filter(|name| run.progress.output(Phase::Restore, name).is_some());
+    run.hands.start_hooked(cx, &restored.collect::<Vec<_>>()).await?;
     let staged = run.staged(&cx.binding.name, 0);
     run.platform(cx)?.revert(cx, &run.progress.plan.whole(), &staged).await?;
     Ok(Value::Null)

@@ -1,5 +1,6 @@
 //! Backups into the vault: of what is live, or of the frozen copy after admission. Each is read back before it counts.
 
+use super::hands::Moment;
 use super::{RunContext, global_step, output};
 use crate::context::StepContext;
 use crate::model::{BackupRef, Failure};
@@ -7,6 +8,19 @@ use crate::plan::SavedBackup;
 use crate::plan::step::Phase;
 use serde_json::Value;
 
+/// Of what users write to, between what its hook does before and after; that is done whatever happened between.
+pub async fn ahead(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
+    let saved = match run.hands.hook(cx, Moment::Before).await {
+        Ok(()) => live(run, cx).await,
+        Err(failure) => Err(failure),
+    };
+    let after = run.hands.hook(cx, Moment::After).await;
+    let saved = saved?;
+    after?;
+    Ok(saved)
+}
+
+/// Behind the fence.
 pub async fn live(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
     let backup = run.datastore(cx)?.backup(cx, None).await?;
     checked(run, cx, backup).await

@@ -1,5 +1,6 @@
 //! Quiesce, fence, freeze, seal, unfence, admit: shutting users and writers out, and letting them in again.
 
+use super::hands::Moment;
 use super::{RunContext, output};
 use crate::context::StepContext;
 use crate::model::Failure;
@@ -12,8 +13,9 @@ pub async fn quiesce(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Fa
     Ok(Value::Null)
 }
 
-/// The mark.
+/// The mark. What a hook does before a copy is done first, and the hook's other end with the fence's.
 pub async fn fence(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
+    run.hands.hook(cx, Moment::Before).await?;
     Ok(Value::String(run.datastore(cx)?.fence(cx).await?))
 }
 
@@ -43,6 +45,7 @@ pub async fn seal(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failu
 
 pub async fn unfence(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
     run.datastore(cx)?.unfence(cx).await?;
+    run.hands.hook(cx, Moment::After).await?;
     Ok(Value::Null)
 }
 

@@ -1,13 +1,21 @@
 //! The drill: a backup is restored into a throw-away double, by the method that a rollback would use, and what came out
-//! is held against what went in, line by line.
+//! is held against what went in, line by line. Of a database server the double is one of its own, or, where there can be
+//! none, a database on the server itself.
 
 use super::host_failure;
 use super::{RunContext, output, recorded};
-use crate::context::StepContext;
-use crate::model::{BackupRef, Failure, Origin};
+use crate::activity::Level;
+use crate::context::{Site, StepContext};
+use crate::driver::Doubled;
+use crate::model::{BackupRef, Failure, Finding, Origin};
 use crate::plan::step::{Phase, Step};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+
+/// In the output, beside where it was and how long it took.
+pub const FINDINGS: &str = "findings";
+const IN_A_DOUBLE: &str = "double";
+const ON_THE_SERVER: &str = "server";
 
 pub async fn drill(run: &RunContext<'_>, step: &Step, mut cx: StepContext) -> Result<Value, Failure> {
     let of = if step.phase == Phase::DrillFinal { Phase::BackupFinal } else { Phase::BackupAhead };
@@ -16,13 +24,26 @@ pub async fn drill(run: &RunContext<'_>, step: &Step, mut cx: StepContext) -> Re
     let backup = super::backup::whole(run, saved)?;
     cx.site = run.hands.drill_site(&cx.step, &cx.binding.name);
     run.hands.clear_drill(&cx).await?;
+    let Doubled { site, why } = run.hands.drill_double(&cx).await?;
+    let findings: Vec<Finding> = why.iter().map(|why| on_the_server(&cx, why)).collect();
+    let place = if matches!(site, Site::Drill { server: Some(_), .. }) { IN_A_DOUBLE } else { ON_THE_SERVER };
+    let scratch = std::mem::replace(&mut cx.site, site);
     let began = std::time::Instant::now();
     let outcome = restore_and_compare(run, &cx, &backup).await;
     let seconds = began.elapsed().as_secs_f64();
+    cx.site = scratch;
     let cleared = run.hands.clear_drill(&cx).await;
     outcome?;
     cleared?;
-    output(&json!({ "seconds": seconds }))
+    output(&json!({ "seconds": seconds, "in": place, FINDINGS: findings }))
+}
+
+fn on_the_server(cx: &StepContext, why: &str) -> Finding {
+    let name = &cx.binding.name;
+    let message =
+        format!("the drill of `{name}` was a database on its server, of which there could be no double: {why}");
+    cx.activity.line(Level::Warn, message.clone());
+    Finding::warning("host", &format!("drill-on-server-{name}"), message)
 }
 
 async fn restore_and_compare(run: &RunContext<'_>, cx: &StepContext, backup: &BackupRef) -> Result<(), Failure> {

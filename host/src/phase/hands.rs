@@ -3,12 +3,20 @@
 
 use crate::activity::Activity;
 use crate::context::{Site, StepContext};
+use crate::driver::Doubled;
 use crate::model::{BackupRef, Failure, Finding};
 use crate::plan::event::{Effect, Verdict};
 use crate::plan::step::Step;
 use crate::plan::{FileBack, Plan, PlannedEdit, Rehearsed};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
+
+/// Of a copy of data whose service goes on running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    Before,
+    After,
+}
 
 #[async_trait]
 pub trait Hands: Send + Sync {
@@ -26,8 +34,21 @@ pub trait Hands: Send + Sync {
     /// A throw-away double for this step's drill.
     fn drill_site(&self, step: &str, binding: &str) -> Site;
 
+    /// Starts a double of the datastore's server for this step's drill, where policy wants one and there can be one.
+    async fn drill_double(&self, cx: &StepContext) -> Result<Doubled, Failure>;
+
     /// Leaves nothing of a drill. Converges.
     async fn clear_drill(&self, cx: &StepContext) -> Result<(), Failure>;
+
+    /// Runs what the operator named for this moment of a copy of the binding's data; nothing where nothing is named, or
+    /// where the service does not run.
+    async fn hook(&self, cx: &StepContext, moment: Moment) -> Result<(), Failure>;
+
+    /// The service that a hook is for stays stopped from now on: its data is replaced.
+    async fn stop_hooked(&self, cx: &StepContext) -> Result<(), Failure>;
+
+    /// Starts what [`Hands::stop_hooked`] stopped for these datastores, of the platform `cx` is of.
+    async fn start_hooked(&self, cx: &StepContext, datastores: &[&str]) -> Result<(), Failure>;
 
     /// Takes the plan's path on a throw-away double with the data of these backups, one for each datastore; nothing of
     /// it is left. Its failure is that of the double.

@@ -9,7 +9,7 @@ pub mod hands;
 pub mod hops;
 pub mod rehearse;
 
-pub use drill::same;
+pub use drill::{FINDINGS, same};
 
 use crate::activity::Activity;
 use crate::context::{Site, StepContext};
@@ -61,7 +61,8 @@ pub async fn perform(
     };
     match step.phase {
         Phase::Stage => hops::stage(run, step, &cx).await,
-        Phase::BackupAhead | Phase::BackupFinal => backup::live(run, &cx).await,
+        Phase::BackupAhead => backup::ahead(run, &cx).await,
+        Phase::BackupFinal => backup::live(run, &cx).await,
         Phase::Drill | Phase::DrillFinal => drill::drill(run, step, cx).await,
         Phase::Rehearse => rehearse::rehearse(run, &cx).await,
         Phase::Recheck => {

@@ -9,7 +9,7 @@ pub mod state;
 pub mod step;
 
 use crate::config::{Approve, Drill};
-use crate::model::{Binding, Finding, Hop};
+use crate::model::{Binding, Finding, Hop, ModeAndOwner};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -77,8 +77,8 @@ pub struct SavedBackup {
 pub struct FileBack {
     pub platform: String,
     pub path: String,
-    /// SHA-256 of the old bytes, and their key in the vault; none: there was no file.
-    pub before: Option<(String, String)>,
+    /// The old file, and the key of its bytes in the vault; none: there was no file.
+    pub before: Option<(Replaced, String)>,
     /// SHA-256 of each content that the run put there.
     pub afters: Vec<String>,
 }
@@ -98,14 +98,30 @@ pub struct PlannedEdit {
     pub platform: String,
     pub path: String,
     pub why: String,
-    /// SHA-256 of what was there when the plan was made; none: no file.
-    pub before: Option<String>,
-    /// SHA-256 of what will be there.
-    pub after: String,
-    /// The new bytes, with secrets as placeholders.
-    pub content: Vec<u8>,
+    /// What was there when the plan was made; none: no file.
+    pub before: Option<Replaced>,
+    /// None: the file goes.
+    pub after: Option<Replacement>,
     /// Unified, for a person.
     pub diff: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// SHA-256.
+    pub digest: String,
+    #[serde(flatten)]
+    pub owned: ModeAndOwner,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replacement {
+    /// SHA-256.
+    pub digest: String,
+    /// With secrets as placeholders.
+    pub content: Vec<u8>,
+    /// By whoever may read it. False: the old file's mode stays.
+    pub executable: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

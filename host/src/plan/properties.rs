@@ -5,7 +5,7 @@ use super::next::{Next, Wait, next};
 use super::state::{Progress, Status};
 use super::step::{Phase, Step, Stretch};
 use super::*;
-use crate::model::{Act, Failure, Once, Role, ServiceRef, Undo, Wave};
+use crate::model::{Act, Failure, ModeAndOwner, Once, Role, ServiceRef, Undo, Wave};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -69,9 +69,8 @@ fn plan(shape: &Shape) -> Plan {
         platform: "main".into(),
         path: "settings".into(),
         why: String::new(),
-        before: Some("old".into()),
-        after: "new".into(),
-        content: vec![],
+        before: Some(Replaced { digest: "old".into(), owned: ModeAndOwner { mode: 0o644, uid: 0, gid: 0 } }),
+        after: Some(Replacement { digest: "new".into(), content: vec![], executable: false }),
         diff: String::new(),
     };
     let binding = |name: &str, role| PlannedBinding {

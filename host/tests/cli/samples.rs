@@ -156,8 +156,7 @@ fn the_plan() -> Plan {
         path: ".env".into(),
         why: "the version that Compose starts".into(),
         before: None,
-        after: String::new(),
-        content: vec![1, 2, 3],
+        after: Some(Replacement { digest: String::new(), content: vec![1, 2, 3], executable: false }),
         diff: diff.into(),
     };
     Plan {

@@ -1,11 +1,12 @@
-//! The vendor's edition: the files that come with each release in the vendor's repository. The operator's own settings
+//! The vendor's edition: the files that come with each release, in the vendor's repository or archive. The operator's own settings
 //! stand in override files and env files, which no edition touches.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use similar::TextDiff;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use upgraded_sdk::prelude::*;
+use upgraded_sdk::{Change, Tracked};
 
 /// Of a diff in a refusal.
 const DIFF_LINES: usize = 20;
@@ -14,7 +15,7 @@ const CONTEXT_LINES: usize = 1;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Edition {
-    /// The folder in the repository whose files lie in the platform's `directory`. Without: the whole repository.
+    /// The folder in the repository or the archive whose files lie in the platform's `directory`. Without: the whole repository.
     pub under: String,
     /// How a release's tag is written; `{version}` stands for the version.
     #[schemars(regex(pattern = r"\{version\}"))]
@@ -34,12 +35,13 @@ pub fn edits(edition: &Edition, host: &PlatformHost, hop: &Hop) -> Result<Vec<Ed
     let (old, new) = (Release::of(edition, host, &hop.source)?, Release::of(edition, host, &hop.target)?);
     let mut edits = Vec::new();
     let mut changed = Vec::new();
-    for path in old.files.union(&new.files) {
+    let paths: BTreeSet<&String> = old.files.keys().chain(new.files.keys()).collect();
+    for path in paths {
         let there = read(host, path)?;
         let before = old.read(host, path)?;
         let after = new.read(host, path)?;
         match (there, before, after) {
-            (Some(there), _, Some(after)) if there == after => {}
+            (Some(there), _, Some(after)) if there == after && !new.is_program(path) => {}
             (Some(there), Some(before), _) if there != before => changed.push(difference(path, &before, &there)),
             (Some(_), None, Some(_)) => {
                 changed.push(format!("`{path}` is new in {}, and another file of this name is there", hop.target))
@@ -48,10 +50,12 @@ pub fn edits(edition: &Edition, host: &PlatformHost, hop: &Hop) -> Result<Vec<Ed
             (None, Some(_), _) => {}
             (_, _, Some(after)) => {
                 let why = format!("the vendor's edition {}", hop.target);
-                edits.push(Edit { path: path.clone(), change: upgraded_sdk::Change::Content(after), why });
+                let change = if new.is_program(path) { Change::Program(after) } else { Change::Content(after) };
+                edits.push(Edit { path: path.clone(), change, why });
             }
             (Some(_), _, None) => {
-                host.info(&format!("`{path}` is no part of the edition {} any more, and stays", hop.target));
+                let why = format!("no part of the vendor's edition {} any more", hop.target);
+                edits.push(Edit { path: path.clone(), change: Change::Remove, why });
             }
             (None, None, None) => {}
         }
@@ -71,7 +75,8 @@ pub fn edits(edition: &Edition, host: &PlatformHost, hop: &Hop) -> Result<Vec<Ed
 struct Release<'e> {
     edition: &'e Edition,
     commit: String,
-    files: BTreeSet<String>,
+    /// Whether it may be run.
+    files: BTreeMap<String, bool>,
 }
 
 impl<'e> Release<'e> {
@@ -83,13 +88,17 @@ impl<'e> Release<'e> {
             let folder = &edition.under;
             return Err(Error::not_found(format!("the vendor's edition {version} has no files in `{folder}`")));
         }
-        let beneath = |path: String| path.strip_prefix(&edition.prefix()).map(str::to_owned);
-        let files = all.into_iter().filter_map(beneath).filter(|path| !edition.is_own(path)).collect();
+        let beneath = |it: Tracked| Some((it.path.strip_prefix(&edition.prefix())?.to_owned(), it.executable));
+        let files = all.into_iter().filter_map(beneath).filter(|(path, _)| !edition.is_own(path)).collect();
         Ok(Self { edition, commit, files })
     }
 
+    fn is_program(&self, path: &str) -> bool {
+        self.files.get(path) == Some(&true)
+    }
+
     fn read(&self, host: &PlatformHost, path: &str) -> Result<Option<Vec<u8>>> {
-        if !self.files.contains(path) {
+        if !self.files.contains_key(path) {
             return Ok(None);
         }
         host.checkout().read(&self.commit, &format!("{}{path}", self.edition.prefix())).map(Some)

@@ -106,6 +106,12 @@ fn with_tag(project: &Project, host: &PlatformHost, image: &Node, name: &str, ta
     }
     let asked = project.value_of(&new);
     let registered = host.images().look_up(&asked).map_err(|error| error.about(format!("the digest of `{asked}`")))?;
+    if registered.digest.is_empty() {
+        return Err(Error::other(
+            "registry",
+            format!("nobody says the digest of `{asked}`: the client of podman does not know that of an index"),
+        ));
+    }
     Ok(format!("{new}@{}", registered.digest))
 }
 

@@ -1,7 +1,7 @@
 //! A git repository of tags and commits, and the folder that it is laid out in.
 
 use super::{FakeHost, State};
-use crate::{Error, Result};
+use crate::{Error, Result, Tracked};
 use std::collections::BTreeMap;
 
 #[derive(Default)]
@@ -10,8 +10,8 @@ pub struct Repository {
     commits: Vec<String>,
     prepared: Vec<String>,
     active: Option<String>,
-    /// By commit and path.
-    files: BTreeMap<(String, String), Vec<u8>>,
+    /// By commit and path; whether it may be run.
+    files: BTreeMap<(String, String), (Vec<u8>, bool)>,
 }
 
 impl FakeHost {
@@ -28,7 +28,12 @@ impl FakeHost {
     /// A file of a commit.
     pub fn committed(&self, commit: &str, path: &str, text: &str) {
         let file = (commit.into(), path.into());
-        self.state.0.checkout.borrow_mut().files.insert(file, text.into());
+        self.state.0.checkout.borrow_mut().files.insert(file, (text.into(), false));
+    }
+    /// A program of a commit.
+    pub fn committed_program(&self, commit: &str, path: &str, text: &str) {
+        let file = (commit.into(), path.into());
+        self.state.0.checkout.borrow_mut().files.insert(file, (text.into(), true));
     }
     /// Somebody removed the folder of a commit.
     pub fn removed(&self, commit: &str) {
@@ -67,15 +72,15 @@ pub fn fetch(state: &State, revision: &str) -> Result<String> {
 pub fn read(state: &State, commit: &str, path: &str) -> Result<Vec<u8>> {
     state.reading("checkout.read", &[commit, path])?;
     let file = state.0.checkout.borrow().files.get(&(commit.into(), path.into())).cloned();
-    file.ok_or_else(|| Error::not_found(format!("the commit `{commit}` has no file `{path}`")))
+    file.map(|(bytes, _)| bytes).ok_or_else(|| Error::not_found(format!("the commit `{commit}` has no file `{path}`")))
 }
 
-pub fn files(state: &State, commit: &str, under: &str) -> Result<Vec<String>> {
+pub fn files(state: &State, commit: &str, under: &str) -> Result<Vec<Tracked>> {
     state.reading("checkout.files", &[commit, under])?;
     let prefix = if under.is_empty() { String::new() } else { format!("{}/", under.trim_matches('/')) };
     let repository = state.0.checkout.borrow();
-    let files = repository.files.keys().filter(|(of, path)| of == commit && path.starts_with(&prefix));
-    Ok(files.map(|(_, path)| path.clone()).collect())
+    let files = repository.files.iter().filter(|((of, path), _)| of == commit && path.starts_with(&prefix));
+    Ok(files.map(|((_, path), (_, executable))| Tracked { path: path.clone(), executable: *executable }).collect())
 }
 
 pub fn prepare(state: &State, commit: &str, build: Option<&str>) -> Result<()> {

@@ -93,6 +93,9 @@ impl FakeHost {
     pub fn file(&self, path: &str, content: impl Into<Vec<u8>>) {
         self.state.0.files.borrow_mut().insert(path.into(), content.into());
     }
+    pub fn remove_file(&self, path: &str) {
+        self.state.0.files.borrow_mut().remove(path);
+    }
     /// From now on the phase only reads: verbs that change are refused, as in detect, path, preflight and verify.
     pub fn read_only(&self, read_only: bool) {
         self.state.0.read_only.set(read_only);

@@ -4,6 +4,7 @@
 
 mod image;
 mod place;
+mod podman;
 pub mod products;
 mod program;
 mod project;
@@ -11,7 +12,10 @@ mod second;
 mod shelf;
 
 pub use image::{ImageConfig, NO_FILES};
-pub use place::{GIVEN_ENGINE, GIVEN_REGISTRY, OWN_REGISTRY, Own, ping, ping_registry, registry_has};
+pub use place::{
+    GIVEN_ENGINE, GIVEN_REGISTRY, OLD_ENGINE, OWN_REGISTRY, Own, PODMAN, ping, ping_registry, registry_has,
+};
+pub use podman::{Podman, PodmanSocket};
 pub use program::program_files;
 pub use project::Project;
 pub use second::Second;

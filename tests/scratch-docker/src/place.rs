@@ -13,6 +13,10 @@ pub const GIVEN_ENGINE: &str = "UPGRADED_TEST_DOCKER";
 pub const GIVEN_REGISTRY: &str = "UPGRADED_TEST_REGISTRY";
 pub const OWN_REGISTRY: &str = "127.0.0.1:5050";
 
+/// Folders beneath the own engine's, of the programs of other engines.
+pub const OLD_ENGINE: &str = "docker-20.10";
+pub const PODMAN: &str = "podman-4.3";
+
 /// The folder for everything of the own engine.
 const FOLDER: &str = "UPGRADED_ENGINE_DIR";
 /// A socket's path has 108 bytes; the longest beneath the folder takes 30.

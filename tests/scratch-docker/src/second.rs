@@ -1,8 +1,8 @@
-//! An engine that one test alone has, so that it may be killed and run out of room: its own socket, data, networks and
-//! containers. Programs, containerd and registry are those of the project's own engine.
+//! An engine that one test alone has, so that it may be killed and run out of room, or be an old one: its own socket,
+//! data, networks and containers. The registry is that of the project's own engine.
 
-use crate::{Engine, Own, ping};
-use serde_json::json;
+use crate::{Engine, OLD_ENGINE, Own, ping};
+use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -18,25 +18,41 @@ const POOL: &str = "10.199.192.0/18";
 pub struct Second {
     engine: Engine,
     folder: PathBuf,
+    /// Of its programs.
+    programs: PathBuf,
     dockerd: Option<Child>,
 }
 
 impl Second {
-    /// Lies in `folder`, whose path is short: it has sockets. `data` may be a file system of its own.
+    /// Lies in `folder`, whose path is short: it has sockets. `data` may be a file system of its own. Programs and
+    /// containerd are those of the project's own engine.
     pub fn start(folder: &Path) -> Self {
         let own = Own::of_this_user().unwrap_or_else(|why| panic!("{why}"));
-        let at = |name: &str| folder.join(name);
-        fs::create_dir_all(at("data")).expect("the folder of the engine's data");
         let name = format!("second-{}-{}", std::process::id(), folder.file_name().unwrap_or_default().display());
-        let settings = json!({
-            "hosts": [format!("unix://{}", at("docker.sock").display())],
+        let containerd = json!({
             "containerd": own.folder().join("containerd.sock"),
             "containerd-namespace": name,
             "containerd-plugins-namespace": format!("{name}-plugins"),
+        });
+        Self::of(own, folder, "engine", "tini-static", containerd)
+    }
+
+    /// Docker 20.10, with a containerd of its own; images lie where they always lay, by the digest of their configuration.
+    pub fn old(folder: &Path) -> Self {
+        let own = Own::of_this_user().unwrap_or_else(|why| panic!("{why}"));
+        Self::of(own, folder, OLD_ENGINE, "tini", json!({}))
+    }
+
+    fn of(own: Own, folder: &Path, programs: &str, init: &str, more: Value) -> Self {
+        let at = |name: &str| folder.join(name);
+        fs::create_dir_all(at("data")).expect("the folder of the engine's data");
+        let programs = own.folder().join(programs);
+        let mut settings = json!({
+            "hosts": [format!("unix://{}", at("docker.sock").display())],
             "pidfile": at("dockerd.pid"),
             "exec-root": at("run"),
             "data-root": at("data"),
-            "init-path": own.folder().join("engine/usr/bin/tini-static"),
+            "init-path": programs.join("usr/bin").join(init),
             "bridge": "none",
             "default-address-pools": [{ "base": POOL, "size": 24 }],
             "iptables": false,
@@ -44,9 +60,11 @@ impl Second {
             "ip-forward": false,
             "shutdown-timeout": 5,
         });
+        let all = settings.as_object_mut().expect("it is one");
+        all.extend(more.as_object().cloned().unwrap_or_default());
         fs::write(at("daemon.json"), settings.to_string()).expect("the engine's settings");
         let engine = Engine { socket: at("docker.sock"), registry: Engine::shared().registry.clone(), own: Some(own) };
-        let mut second = Self { engine, folder: folder.to_owned(), dockerd: None };
+        let mut second = Self { engine, folder: folder.to_owned(), programs, dockerd: None };
         second.up();
         second
     }
@@ -66,12 +84,13 @@ impl Second {
         let log = File::options().create(true).append(true).open(self.log()).expect("the engine's log");
         // One that was killed left its number.
         let _ = fs::remove_file(self.folder.join("dockerd.pid"));
-        let folders = ["engine/usr/sbin", "engine/usr/bin", "base/usr/sbin"].map(|name| own.folder().join(name));
-        let path = folders.iter().map(|folder| format!("{}:", folder.display())).collect::<String>();
-        let mut dockerd = Command::new(own.folder().join("engine/usr/sbin/dockerd"));
+        let own_folders = ["usr/sbin", "usr/bin"].map(|name| self.programs.join(name));
+        let folders = own_folders.into_iter().chain([own.folder().join("base/usr/sbin")]);
+        let path = folders.map(|folder| format!("{}:", folder.display())).collect::<String>();
+        let mut dockerd = Command::new(self.programs.join("usr/sbin/dockerd"));
         dockerd.arg("--config-file").arg(self.folder.join("daemon.json")).process_group(0).stdin(Stdio::null());
         dockerd.env("PATH", format!("{path}{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
-        dockerd.stdout(log.try_clone().expect("the engine's log")).stderr(log);
+        dockerd.current_dir(&self.folder).stdout(log.try_clone().expect("the engine's log")).stderr(log);
         self.dockerd = Some(dockerd.spawn().unwrap_or_else(|error| panic!("`dockerd`, which root may start: {error}")));
         let began = Instant::now();
         while !ping(self.engine.socket()) {

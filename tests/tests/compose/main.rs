@@ -2,6 +2,9 @@
 //! `examples/tessallite/README.md` says which test stands for which of its steps.
 
 mod back;
+mod drill;
+mod engines;
+mod hook;
 mod layouts;
 mod machine;
 mod products;

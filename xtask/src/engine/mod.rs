@@ -6,6 +6,7 @@ mod images;
 mod lease;
 mod machine;
 mod network;
+mod others;
 mod own;
 mod process;
 mod scripts;

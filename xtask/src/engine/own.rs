@@ -2,8 +2,8 @@
 //! 127.0.0.1 and what [`network`] says, and gives them back. Needs root.
 
 use super::process::{Program, is_running, start, stop};
-use super::scripts::{UNPACK, succeed};
-use super::{images, machine, network};
+use super::scripts::{Script, UNPACK, succeed};
+use super::{images, machine, network, others};
 use anyhow::{Context, Result, bail};
 use scratch_docker::{Engine, OWN_REGISTRY, Own, ping, ping_registry};
 use serde_json::json;
@@ -26,7 +26,7 @@ const BASE: &str = "base";
 
 /// Whether `up` has nothing to make any more.
 pub fn is_ready(own: &Own) -> bool {
-    fs::read_to_string(own.folder().join("ready")).is_ok_and(|ready| ready == recipe())
+    fs::read_to_string(own.folder().join("ready")).is_ok_and(|ready| ready == recipe()) && others::are_there(own)
 }
 
 fn recipe() -> String {
@@ -38,6 +38,7 @@ fn recipe() -> String {
 pub fn up(own: &Own) -> Result<()> {
     fs::create_dir_all(own.folder()).with_context(|| format!("`{}`", own.folder().display()))?;
     let _lock = lock(own)?;
+    others::make(own)?;
     let is_new = !is_ready(own);
     if is_new {
         make(own)?;
@@ -55,7 +56,7 @@ fn make(own: &Own) -> Result<()> {
             unpack_base(own)?;
             images::fetch(own)
         });
-        let engine = unpack(own, ENGINE_SUITE, ENGINE, &ENGINE_PACKAGES);
+        let engine = unpack(own, &UNPACK, ENGINE_SUITE, ENGINE, &ENGINE_PACKAGES);
         base.join().expect("it doesn't panic").and(engine)
     })?;
     link(own, "cli", "docker", "../engine/usr/bin/docker")?;
@@ -63,13 +64,11 @@ fn make(own: &Own) -> Result<()> {
 }
 
 pub fn unpack_base(own: &Own) -> Result<()> {
-    unpack(own, BASE_SUITE, BASE, &BASE_PACKAGES)
+    unpack(own, &UNPACK, BASE_SUITE, BASE, &BASE_PACKAGES)
 }
 
-fn unpack(own: &Own, suite: &str, folder: &str, packages: &[&str]) -> Result<()> {
-    let recipe = unpack_recipe(suite, packages);
-    let stamp = own.folder().join(format!("{folder}.unpacked"));
-    if fs::read_to_string(&stamp).is_ok_and(|made| made == recipe) {
+pub fn unpack(own: &Own, script: &Script, suite: &str, folder: &str, packages: &[&str]) -> Result<()> {
+    if script.has_made(own, suite, folder, packages) {
         return Ok(());
     }
     fs::create_dir_all(own.folder())?;
@@ -77,8 +76,8 @@ fn unpack(own: &Own, suite: &str, folder: &str, packages: &[&str]) -> Result<()>
         // What runs would go on with a mixture of old and new programs.
         halt(own)?;
     }
-    succeed(UNPACK.command(own).args([suite, folder]).args(packages), &format!("the packages of {suite}"))?;
-    Ok(fs::write(stamp, recipe)?)
+    succeed(script.command(own).args([suite, folder]).args(packages), &format!("the packages of {suite}"))?;
+    script.note_made(own, suite, folder, packages)
 }
 
 fn unpack_recipe(suite: &str, packages: &[&str]) -> String {

@@ -2,7 +2,9 @@
 
 use anyhow::{Context, Result, bail};
 use scratch_docker::Own;
+use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 const APT: &str = include_str!("apt.sh");
@@ -13,6 +15,9 @@ pub struct Script {
 }
 
 pub const UNPACK: Script = Script { name: "unpack.sh", text: include_str!("unpack.sh") };
+/// The same, of programs whose libraries lie beside them.
+pub const UNPACK_LINKED: Script =
+    Script { name: "unpack.sh", text: concat!(include_str!("unpack.sh"), include_str!("link.sh")) };
 pub const FETCH: Script = Script { name: "fetch.sh", text: include_str!("fetch.sh") };
 pub const IMAGE: Script = Script { name: "image.sh", text: include_str!("image.sh") };
 
@@ -30,6 +35,22 @@ impl Script {
         (APT, self.text, given).hash(&mut hasher);
         format!("{:016x}", hasher.finish())
     }
+}
+
+/// Packages that were unpacked into a folder.
+impl Script {
+    pub fn has_made(&self, own: &Own, suite: &str, folder: &str, packages: &[&str]) -> bool {
+        let made = fs::read_to_string(stamp(own, folder));
+        made.is_ok_and(|made| made == self.recipe(&[&[suite], packages].concat()))
+    }
+
+    pub fn note_made(&self, own: &Own, suite: &str, folder: &str, packages: &[&str]) -> Result<()> {
+        Ok(fs::write(stamp(own, folder), self.recipe(&[&[suite], packages].concat()))?)
+    }
+}
+
+fn stamp(own: &Own, folder: &str) -> PathBuf {
+    own.folder().join(format!("{folder}.unpacked"))
 }
 
 /// Its output appears only where it fails.

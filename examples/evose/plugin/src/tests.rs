@@ -104,6 +104,7 @@ fn edits(settings: &str, hop: &Hop) -> Vec<(String, String)> {
         match edit.change {
             Change::Set(keys) => keys.into_iter().next().expect("a key"),
             Change::Content(bytes) => ("whole".to_owned(), String::from_utf8(bytes).expect("text")),
+            other => panic!("{other:?}"),
         }
     };
     edits.into_iter().map(said).collect()

@@ -40,7 +40,7 @@ fn edits(fake: &FakeHost, call: &Call<Settings>, to: &str) -> Result<Vec<Set>> {
     let edits = Tessallite::edits(call, &fake.product(), &Hop::new("1.4.0", to))?;
     let pairs = |edit: Edit| match edit.change {
         Change::Set(values) => (edit.path, values),
-        Change::Content(_) => panic!("`{}` as a whole", edit.path),
+        _ => panic!("`{}` as a whole", edit.path),
     };
     Ok(edits.into_iter().map(pairs).collect())
 }

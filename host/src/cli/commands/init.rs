@@ -3,7 +3,7 @@
 use crate::cli::exit::{Exit, TABLE};
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
-use crate::config::init::{UNIT_FOLDERS, look, propose};
+use crate::config::init::{UNIT_FOLDERS, engine, look, propose};
 use crate::config::read::{name_of, name_rule};
 use anyhow::Context;
 use clap::Args;
@@ -35,10 +35,16 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let found = look(&arguments.directory, &UNIT_FOLDERS.map(Path::new)).map_err(|error| {
+    let mut found = look(&arguments.directory, &UNIT_FOLDERS.map(Path::new)).map_err(|error| {
         let told = format!("the folder `{}` can't be looked at: {error}", arguments.directory.display());
         Failure::own(Exit::NotFound, told)
     })?;
+    if let Some(compose) = &mut found.compose {
+        compose.engine = engine(|name| std::env::var(name).ok()).map_err(|unusable| {
+            let hint = "run `upgraded` where the engine is, or `docker context use default` for one of this machine";
+            Failure::own(Exit::Usage, unusable.to_string()).hint(hint)
+        })?;
+    }
     let name = name(arguments, &found.directory)?;
     let text = propose(&name, &found);
     if arguments.stdout {

@@ -3,6 +3,7 @@
 //! [`look`] only reads, runs nothing (a project's git configuration may name programs) and follows no link out;
 //! [`propose`] is pure. No value of a secret is taken over.
 
+mod client;
 mod compose;
 mod git;
 mod look;
@@ -11,6 +12,7 @@ mod propose;
 #[cfg(test)]
 mod tests;
 
+pub use client::engine;
 pub use compose::Compose;
 pub use look::look;
 pub use propose::propose;

@@ -141,7 +141,7 @@ impl Reading<'_, '_> {
     }
 
     /// No shell reads it: each word stands by itself.
-    fn argv(&mut self, item: &Item) -> Option<Vec<String>> {
+    pub fn argv(&mut self, item: &Item) -> Option<Vec<String>> {
         if let Some(line) = item.value.as_str() {
             let message = format!("`{}` must be an array: the program and each of its arguments", item.path);
             self.report.add_with_help(item.span.clone(), message, as_words(line));

@@ -3,7 +3,7 @@
 use super::binding::{ReadBinding, Spot};
 use super::places::{is_secret, secret};
 use super::{Directory, Reading};
-use crate::config::deployment::{ComposeConfig, EngineConfig, MYSQL_PLUGIN, ServerConfig};
+use crate::config::deployment::{ComposeConfig, EngineConfig, HookConfig, MYSQL_PLUGIN, ServerConfig};
 use crate::config::document::{Item, Table};
 use crate::config::secret::SecretSource;
 use crate::model::{Role, ServiceRef};
@@ -50,6 +50,7 @@ impl Reading<'_, '_> {
                 if let Some(item) = table.take("paths") {
                     (grants.paths, read.paths) = self.paths(&item, &mut grants.volumes);
                 }
+                grants.hook = table.take("hook").and_then(|item| self.hook(&item));
                 if let Some(item) = table.take("server") {
                     let usual = if read.config.binding.plugin == MYSQL_PLUGIN { MYSQL } else { POSTGRES };
                     (grants.server, read.database) = self.server(&item, usual);
@@ -277,6 +278,23 @@ impl Reading<'_, '_> {
         (server, named.as_ref().map(Spot::from))
     }
 
+    /// `{ service = "cache", before = ["redis-cli", "save"] }`
+    fn hook(&mut self, item: &Item) -> Option<HookConfig> {
+        let mut table = item.table(self.report)?;
+        let service = table.require("service", "the service in whose container the commands run", self.report);
+        let service = service.and_then(|item| self.server_service(&item));
+        let [before, after] = ["before", "after"].map(|key| table.take(key));
+        if before.is_none() && after.is_none() {
+            let help = "each an array: the program and its arguments, for example `before = [\"redis-cli\", \"save\"]`";
+            self.report.missing(table.place.clone(), &table.name_of("before` or `after"), help);
+        }
+        let some = before.is_some() || after.is_some();
+        let [before, after] = [before, after].map(|item| item.map_or(Some(Vec::new()), |item| self.argv(&item)));
+        table.finish(self.report);
+        some.then_some(())?;
+        Some(HookConfig { service: service?, before: before?, after: after? })
+    }
+
     /// `NAME`, or `PLATFORM/NAME` where that isn't `main`.
     fn server_service(&mut self, item: &Item) -> Option<ServiceRef> {
         let text = item.text(self.report)?;
@@ -320,8 +338,18 @@ fn origin(text: &str) -> Result<String, String> {
     if bare && anonymous { Ok(origin) } else { Err(format!("write `{origin}`")) }
 }
 
+/// Stands for the tag in the address of archives.
+pub const ARCHIVE_TAG: &str = "{tag}";
+
+/// Whether `repository` is the address of archives, or of single files, one for each release.
+pub fn is_archive(repository: &str) -> bool {
+    repository.contains(ARCHIVE_TAG)
+}
+
 /// What is wrong with a repository's address, and what would be right.
 pub(in crate::config) fn repository_mistake(text: &str) -> Option<(&'static str, &'static str)> {
+    const OF_ARCHIVES: (&str, &str) =
+        ("is no address of archives", "for example `https://example.org/app-{tag}.tar.gz`, or an absolute path");
     let example = "a URL, for example `https://example.org/app.git`, or the absolute path of a folder";
     if text.starts_with('-') || text.contains("::") || text.chars().any(char::is_control) {
         return Some(("is no address of a repository", example));
@@ -331,10 +359,16 @@ pub(in crate::config) fn repository_mistake(text: &str) -> Option<(&'static str,
         if url.password().is_some() {
             return Some(("holds a password", "leave it out, and give git a credential helper or a key"));
         }
+        if is_archive(text) {
+            return (!["https", "http"].contains(&scheme)).then_some(OF_ARCHIVES);
+        }
         let known = ["https", "http", "ssh", "git", "file", "git+ssh"].contains(&scheme);
         return (!known).then_some(("is of a kind that is not fetched", example));
     }
     let of_ssh = text.split_once(':').is_some_and(|(host, _)| !host.is_empty() && !host.contains('/'));
     let path = Path::new(text);
+    if is_archive(text) && !path.is_absolute() {
+        return Some(OF_ARCHIVES);
+    }
     (!of_ssh && (!path.is_absolute() || has_parent(path))).then_some(("is neither a URL nor an absolute path", example))
 }

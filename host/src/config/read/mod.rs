@@ -15,6 +15,7 @@ mod tests;
 
 pub(super) use command::is_unit_name;
 pub(super) use grants::repository_mistake;
+pub use grants::{ARCHIVE_TAG, is_archive};
 pub use scratch::scratch_settings;
 
 use super::catalog::PluginCatalog;

@@ -1,7 +1,7 @@
 //! Reads `[policy]`: when, with whose approval, and what is kept.
 
 use super::Reading;
-use crate::config::deployment::{Approve, Drill, Policy};
+use crate::config::deployment::{Approve, Drill, DrillIn, Policy};
 use crate::config::diagnostic::{listed, nearest};
 use crate::config::document::{Item, Table};
 use crate::config::window::Window;
@@ -19,6 +19,7 @@ impl Default for Policy {
             window: Vec::new(),
             approve: Approve::Breaking,
             drill: Drill::Ahead,
+            drill_in: DrillIn::Double,
             rehearse: false,
             disposable: Vec::new(),
             keep_backups: KEEP_BACKUPS,
@@ -46,6 +47,12 @@ impl Reading<'_, '_> {
             default.drill,
             &[("ahead", Drill::Ahead), ("final", Drill::Final), ("off", Drill::Off)],
         );
+        let drill_in = self.choice(
+            &mut table,
+            "drill-in",
+            default.drill_in,
+            &[("double", DrillIn::Double), ("server", DrillIn::Server)],
+        );
         let rehearse = table.take("rehearse").map_or(Some(default.rehearse), |item| item.boolean(self.report));
         let disposable = table.take("disposable").map_or(Some(default.disposable), |item| self.disposable(&item));
         let keep_backups = match table.take("keep-backups") {
@@ -59,6 +66,7 @@ impl Reading<'_, '_> {
             window: window?,
             approve: approve?,
             drill: drill?,
+            drill_in: drill_in?,
             rehearse: rehearse?,
             disposable: disposable?,
             keep_backups: u32::try_from(keep_backups?).ok()?,

@@ -361,6 +361,30 @@ fn engines_and_volumes() {
 }
 
 #[test]
+fn hooks() {
+    let data = |hook: &str| with(&format!("[datastores.a]\nplugin = \"files\"\npaths = [\"a\"]\nhook = {hook}\n"));
+    let read = parse(&data(r#"{ service = "cache", before = ["redis-cli", "save"] }"#)).unwrap();
+    let hook = read.datastores[0].grants.hook.as_ref().unwrap();
+    assert_eq!((hook.service.to_string().as_str(), hook.before.len(), hook.after.len()), ("main/cache", 2, 0));
+    for (hook, why) in [
+        (r#"{ service = "cache" }"#, "`datastores.a.hook.before` or `after` is missing"),
+        (r#"{ before = ["a"] }"#, "`datastores.a.hook.service` is missing"),
+        (r#"{ service = "cache", after = "rm -f lock" }"#, "`datastores.a.hook.after` must be an array"),
+        (r#"{ service = "a/b/c", before = ["a"] }"#, "`datastores.a.hook.service` is no service"),
+        (r#"{ service = "cache", before = ["a"], afer = ["b"] }"#, "`datastores.a.hook.afer`"),
+    ] {
+        assert!(said(&data(hook)).contains(why), "{}", said(&data(hook)));
+    }
+}
+
+#[test]
+fn drills_in_a_double_or_on_the_server() {
+    let read = |policy: &str| parse(&with(&format!("[policy]\n{policy}\n"))).unwrap().policy.drill_in;
+    assert_eq!((read(""), read("drill-in = \"server\"")), (DrillIn::Double, DrillIn::Server));
+    assert!(said(&with("[policy]\ndrill-in = \"serve\"\n")).contains("did you mean `server`?"));
+}
+
+#[test]
 fn relative_paths_need_a_directory() {
     insta::assert_snapshot!(said(
         "product = \"generic\"\nversion = \"1\"\n[platform]\nplugin = \"source\"\n[datastores.a]\nplugin = \"files\"\npaths = [\"a\"]\n"

@@ -8,18 +8,16 @@ use crate::daemon::looks::{Ready, failure};
 use crate::driver::Drivers;
 use crate::driver::beside::work;
 use crate::driver::compose::Compose;
-use crate::driver::compose::double::Double;
+use crate::driver::compose::double::{Double, REHEARSAL_LABEL, project_name};
+use crate::driver::durable::free_bytes;
 use crate::driver::process::end_marked_of;
 use crate::model::{BackupRef, Failure, Role};
 use crate::vault::Vault;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Letters of a deployment's name in that of its double.
-const NAME_LETTERS: usize = 20;
 /// Restored, frozen, and in the vault of the double's own run.
 const COPIES: u64 = 3;
 
@@ -48,8 +46,9 @@ impl Site {
         let origin = deployment.directory().cloned().ok_or_else(missing)?;
         let state = &host.settings.state;
         let folder = state.join("rehearsals").join(&deployment.name);
-        let double =
-            Double { project: project(state, &deployment.name), deployment: deployment.name.clone(), folder, origin };
+        let of = format!("{}\0{}", state.display(), deployment.name);
+        let project = project_name("rehearsal", &deployment.name, &of);
+        let double = Double { project, deployment: deployment.name.clone(), label: REHEARSAL_LABEL, folder, origin };
         Ok(Self { double: Arc::new(double), drivers, compose, deployment })
     }
 
@@ -154,23 +153,9 @@ impl Place {
     }
 }
 
-/// Of a daemon's state folder and a deployment of its.
-fn project(state: &Path, deployment: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-    let name: String = deployment.chars().map(plain).take(NAME_LETTERS).collect();
-    let digest = Sha256::digest(format!("{}\0{deployment}", state.display()));
-    format!("upgraded-rehearsal-{name}-{}", crate::effect::hex(&digest[..4]))
-}
-
 fn writable_binds(rendered: &Value) -> Vec<PathBuf> {
     let services = rendered["services"].as_object().into_iter().flatten();
     let mounts = services.flat_map(|(_, service)| service["volumes"].as_array().into_iter().flatten());
     let writable = mounts.filter(|mount| mount["type"] == "bind" && mount["read_only"] != true);
     writable.filter_map(|mount| Some(PathBuf::from(mount["source"].as_str()?))).collect()
-}
-
-fn free_bytes(path: &Path) -> Option<u64> {
-    let existing = path.ancestors().find(|path| path.exists())?;
-    let room = rustix::fs::statvfs(existing).ok()?;
-    Some(room.f_bavail.saturating_mul(room.f_frsize))
 }

@@ -56,7 +56,7 @@ pub fn call(step: &str) -> StepContext {
 }
 
 pub fn drill(step: &str, root: &Path) -> StepContext {
-    call_of(step, Site::Drill { root: root.into(), name: "drill".into() }, Activity::silent())
+    call_of(step, Site::Drill { root: root.into(), name: "drill".into(), server: None }, Activity::silent())
 }
 
 /// A call whose run is cancelled at its first sign of progress.

@@ -58,11 +58,11 @@ impl Compose {
 
     /// Where the engine and its client's settings are.
     pub(super) fn environment(&self) -> BTreeMap<String, EnvironmentValue> {
-        let engine = self.engine.config();
-        let mut environment =
-            BTreeMap::from([("DOCKER_HOST".to_owned(), format!("unix://{}", engine.socket.display()))]);
+        let mut environment = BTreeMap::from([("DOCKER_HOST".to_owned(), self.engine.host())]);
         let own = || std::env::var("DOCKER_CONFIG").ok();
-        if let Some(client) = engine.client.as_ref().map(|client| client.display().to_string()).or_else(own) {
+        if let Some(client) =
+            self.engine.config().client.as_ref().map(|client| client.display().to_string()).or_else(own)
+        {
             environment.insert("DOCKER_CONFIG".into(), client);
         }
         environment.into_iter().map(|(name, value)| (name, EnvironmentValue::Plain(value))).collect()
@@ -146,7 +146,7 @@ impl Compose {
     }
 }
 
-fn compose(directory: &Path) -> Vec<String> {
+pub(super) fn compose(directory: &Path) -> Vec<String> {
     let mut argv: Vec<String> =
         ["docker", "compose", "--ansi", "never", "--progress", "plain", "--project-directory"].map(String::from).into();
     argv.push(directory.display().to_string());

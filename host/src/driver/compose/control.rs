@@ -32,8 +32,7 @@ impl Compose {
     pub(super) async fn make(
         &self, cx: &StepContext, declaration: &Declaration, names: &[ServiceRef],
     ) -> Result<(), VerbError> {
-        let services: Vec<String> = names.iter().map(|name| name.name.clone()).collect();
-        self.up(cx, &[], &services).await?;
+        self.up_what_differs(cx, declaration, names).await?;
         let containers = self.engine.containers(&declaration.name).await?;
         for name in names {
             let hold = self.hold(name);
@@ -49,20 +48,26 @@ impl Compose {
     }
 
     /// `docker compose up` of these services alone, with `options` more.
-    pub(super) async fn up(&self, cx: &StepContext, options: &[&str], services: &[String]) -> Result<(), VerbError> {
+    pub(super) async fn up(
+        &self, cx: &StepContext, project: &str, options: &[&str], services: &[String],
+    ) -> Result<(), VerbError> {
         let mut argv = self.argv(None).await?;
         argv.extend(["up", "--detach", "--no-deps", "--no-build", "--pull", "never"].map(String::from));
         argv.extend(options.iter().map(|option| (*option).to_owned()));
         argv.extend(services.iter().cloned());
-        self.command(cx, &argv, &format!("start {}", services.join(", "))).await
+        // One that depends on another's health waits for it.
+        let start = async { self.command(cx, &argv, &format!("start {}", services.join(", "))).await };
+        self.engine.while_checking(project, start).await
     }
 
-    /// Takes away what would start them again, and stops them.
+    /// Takes away what would start them again, and stops them. Where the engine can't take it away, the container itself
+    /// goes: a machine that boots would start it on data that is being worked on.
     pub async fn stop(&self, cx: &StepContext, names: &[ServiceRef]) -> Result<(), VerbError> {
         self.changeable(cx, "control.stop")?;
         let why = format!("stopped by the step `{}`; `upgradectl status {}` says why", cx.step, cx.deployment);
         let work = async {
             let declaration = self.declaration().await?;
+            let mut held = Vec::new();
             for name in names {
                 // A service that the files have no more may still have containers.
                 let containers = self.engine.containers(&declaration.name).await?;
@@ -79,13 +84,23 @@ impl Compose {
                 }
                 let text = serde_json::to_string(&kept).map_err(|error| VerbError::other("io", error.to_string()))?;
                 hold.set(&text).map_err(io_error("hold a service"))?;
-                for container in &own {
-                    self.engine.set_restart_policy(&container.id, &never()).await?;
+                for container in own {
+                    let is_held = self.engine.set_restart_policy(&container.id, &never()).await?;
+                    let comes_up = !is_held && container.restart_policy.name == Some(RestartPolicyNameEnum::ALWAYS);
+                    if comes_up && super::roll::has_anonymous_volume(container) {
+                        return Err(cannot_be_held(name, container));
+                    }
                     cx.activity.touch();
-                    self.engine.stop(&container.id).await?;
+                    held.push((container.id.clone(), comes_up));
                 }
             }
-            Ok(())
+            // Each takes its grace period, all of them the longest.
+            let end = async |(id, comes_up): &(String, bool)| {
+                self.engine.stop(id).await?;
+                // Started again, it is made anew from the same files and the same image.
+                if *comes_up { self.engine.remove(id).await } else { Ok(()) }
+            };
+            futures::future::try_join_all(held.iter().map(end)).await.map(drop)
         };
         let watched = cx.activity.watch(self.idle, work);
         cx.effects.perform("control.stop", &names, &super::look::handle(names), true, watched).await
@@ -115,6 +130,15 @@ impl Compose {
 fn kept(hold: &Hold) -> Result<Kept, VerbError> {
     let text = crate::driver::durable::read(hold.path()).map_err(io_error("read a service's hold"))?;
     Ok(text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default())
+}
+
+fn cannot_be_held(name: &ServiceRef, container: &Container) -> VerbError {
+    VerbError::Invalid(format!(
+        "the service `{name}` has `restart: always`, which this engine can't take away from `{}`, and a volume without a \
+         name, which would be lost with the container: podman 5.1 or later, `restart: unless-stopped`, or a name for the \
+         volume would be right",
+        container.name
+    ))
 }
 
 fn never() -> RestartPolicy {

@@ -18,6 +18,8 @@ pub struct Declared {
     /// Those that must have started, or ended, before it.
     pub after: Vec<String>,
     pub mounts: Vec<DeclaredMount>,
+    /// By their whole names.
+    pub networks: Vec<String>,
     /// Why no second container of it can run beside the first.
     pub single: Option<String>,
 }
@@ -46,6 +48,8 @@ struct Rendered {
     services: BTreeMap<String, Service>,
     #[serde(default)]
     volumes: BTreeMap<String, Option<Named>>,
+    #[serde(default)]
+    networks: BTreeMap<String, Option<Named>>,
 }
 
 #[derive(Deserialize)]
@@ -109,15 +113,21 @@ impl Declaration {
             VerbError::other("compose", format!("what `docker compose config` says can't be read: {error}"))
         })?;
         let secrets = rendered.services.values().flat_map(secrets).collect();
-        let volumes = rendered.volumes;
-        let services = rendered.services.into_iter().map(|(name, service)| declared(name, service, &volumes)).collect();
+        let named = (rendered.volumes, rendered.networks);
+        let services = rendered.services.into_iter().map(|(name, service)| declared(name, service, &named)).collect();
         Ok(Self { name: rendered.name, services, secrets })
     }
 }
 
-fn declared(name: String, service: Service, volumes: &BTreeMap<String, Option<Named>>) -> Declared {
-    let whole_name = |volume: &Volume| match volumes.get(&volume.source) {
-        Some(Some(Named { name: Some(name) })) if volume.kind == "volume" => name.clone(),
+type AllNamed = BTreeMap<String, Option<Named>>;
+
+fn declared(name: String, service: Service, (volumes, networks): &(AllNamed, AllNamed)) -> Declared {
+    let whole = |all: &AllNamed, name: &str| match all.get(name) {
+        Some(Some(Named { name: Some(name) })) => name.clone(),
+        _ => name.to_owned(),
+    };
+    let whole_name = |volume: &Volume| match volume.kind.as_str() {
+        "volume" => whole(volumes, &volume.source),
         _ => volume.source.clone(),
     };
     let replicas = service.scale.or(service.deploy.as_ref().and_then(|deploy| deploy.replicas)).unwrap_or(1);
@@ -128,6 +138,7 @@ fn declared(name: String, service: Service, volumes: &BTreeMap<String, Option<Na
         builds: service.build.is_some(),
         replicas,
         after: service.depends_on.into_keys().collect(),
+        networks: service.networks.keys().map(|name| whole(networks, name)).collect(),
         mounts: service
             .volumes
             .iter()

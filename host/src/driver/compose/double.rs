@@ -1,14 +1,20 @@
-//! The throw-away double of a project, for a rehearsal: what its files say, with everything of production taken out.
+//! The throw-away double of a project, for a rehearsal or a drill: what its files say, with everything of production taken
+//! out.
 //!
 //! [`Double::of`] replaces what it knows, and [`Double::check`] then looks at the outcome with an eye of its own: what
-//! still reaches out of the rehearsal's folder, names or networks is an error, whatever let it through.
+//! still reaches out of the double's folder, names or networks is an error, whatever let it through.
 
+use crate::effect::hex;
 use crate::model::VerbError;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 use std::path::{Component, Path, PathBuf};
 
-/// On everything that a rehearsal makes.
+/// On everything that a rehearsal makes, or a drill, with the deployment's name.
 pub const REHEARSAL_LABEL: &str = "upgraded.rehearsal";
+pub const DRILL_LABEL: &str = "upgraded.drill";
+/// Letters of a deployment's name in that of its double.
+const NAME_LETTERS: usize = 20;
 /// Of a service that does without: they would name it twice, let users in, or let somebody else route to it.
 const DROPPED: [&str; 13] = [
     "annotations",
@@ -38,7 +44,9 @@ pub struct Double {
     /// The Compose project's name; nothing else begins with it.
     pub project: String,
     pub deployment: String,
-    /// Everything of the rehearsal lies in it.
+    /// On everything that is made for it.
+    pub label: &'static str,
+    /// Everything of the double lies in it.
     pub folder: PathBuf,
     /// The live project's folder, of which `copy` holds what is needed.
     pub origin: PathBuf,
@@ -49,7 +57,7 @@ impl Double {
         self.folder.join("project")
     }
 
-    /// Where what production has at `path` lies in the rehearsal.
+    /// Where what production has at `path` lies in the double.
     pub fn moved(&self, path: &Path) -> PathBuf {
         if path.starts_with(&self.folder) {
             return path.to_owned();
@@ -78,7 +86,7 @@ impl Double {
             for (key, entry) in all.iter_mut() {
                 let mut own = made.clone();
                 own["name"] = json!(self.volume(key));
-                own["labels"] = json!({ REHEARSAL_LABEL: self.deployment });
+                own["labels"] = json!({ (self.label): self.deployment });
                 *entry = own;
             }
         }
@@ -140,7 +148,7 @@ impl Double {
         if service.contains_key("build") {
             service.insert("image".into(), json!(format!("{}-{name}", self.project)));
         }
-        service.insert("labels".into(), json!({ REHEARSAL_LABEL: self.deployment }));
+        service.insert("labels".into(), json!({ (self.label): self.deployment }));
         service.insert("pull_policy".into(), json!("never"));
         service.insert("cpu_shares".into(), json!(CPU_SHARES));
         service.insert("oom_score_adj".into(), json!(OOM_SCORE_ADJ));
@@ -191,7 +199,7 @@ impl Double {
         let left = |what: String| {
             Err(VerbError::other(
                 "rehearsal",
-                format!("the rehearsal would touch production: {what}; nothing was started"),
+                format!("the double would touch production: {what}; nothing was started"),
             ))
         };
         let own = |name: Option<&str>| name.is_some_and(|name| name.starts_with(&format!("{}_", self.project)));
@@ -232,6 +240,18 @@ impl Double {
     }
 }
 
+/// The projects of no operator begin so.
+pub fn project_beginning(kind: &str) -> String {
+    format!("upgraded-{kind}-")
+}
+
+/// The Compose project of a double; `of`: what tells it from every other.
+pub fn project_name(kind: &str, deployment: &str, of: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = deployment.chars().map(plain).take(NAME_LETTERS).collect();
+    format!("{}{name}-{}", project_beginning(kind), hex(&Sha256::digest(of)[..4]))
+}
+
 fn drop_all(service: &mut Map<String, Value>) {
     let kept = text(service.get("network_mode")).filter(|mode| mode.starts_with("service:")).map(str::to_owned);
     service.retain(|key, _| !DROPPED.contains(&key.as_str()));
@@ -254,7 +274,7 @@ fn is_special(path: &Path) -> bool {
 }
 
 fn refusal(service: &str, why: &str, right: &str) -> VerbError {
-    VerbError::Invalid(format!("`{service}` can't be rehearsed: it {why}; {right} would be right"))
+    VerbError::Invalid(format!("there can be no double of `{service}`: it {why}; {right} would be right"))
 }
 
 fn unreadable(why: &str) -> VerbError {
@@ -269,6 +289,7 @@ mod tests {
         Double {
             project: "upgraded-rehearsal-shop".into(),
             deployment: "shop".into(),
+            label: REHEARSAL_LABEL,
             folder: folder.to_owned(),
             origin: "/opt/shop".into(),
         }
@@ -346,7 +367,7 @@ mod tests {
             (json!({ "volumes": [{ "type": "cluster", "source": "x", "target": "/x" }] }), "type `cluster`"),
         ] {
             let refused = double(scratch.path()).of(rendered(service)).unwrap_err().to_string();
-            assert!(refused.contains("`web` can't be rehearsed") && refused.contains(why), "{refused}");
+            assert!(refused.contains("no double of `web`") && refused.contains(why), "{refused}");
         }
     }
 

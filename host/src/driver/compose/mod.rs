@@ -4,10 +4,13 @@
 //! is asked of the engine. A container that was stopped for an upgrade has its restart policy taken away, so that
 //! neither the engine's restart nor the machine's brings it back; what the policy was is kept in the service's hold.
 
+mod alone;
 mod cli;
 mod control;
 mod declared;
+mod differs;
 pub mod double;
+mod hook;
 mod look;
 mod roll;
 mod said;
@@ -28,7 +31,7 @@ use bollard::query_parameters::{ListNetworksOptionsBuilder, ListVolumesOptionsBu
 use declared::Declaration;
 use double::Double;
 use said::Said;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -101,6 +104,10 @@ impl Compose {
         &self.engine
     }
 
+    pub fn is_double(&self) -> bool {
+        self.double.is_some()
+    }
+
     /// The first container of a service.
     pub async fn container_of(&self, service: &str) -> Result<Option<Container>, VerbError> {
         let declaration = self.declaration().await?;
@@ -140,7 +147,8 @@ impl Compose {
         let label = format!("{MARK_LABEL}={}", mark(cx));
         let mut argv = self.argv(None).await?;
         argv.extend(
-            ["run", "--rm", "--no-deps", "--no-TTY", "--quiet-pull", "--pull", "never", "--label"].map(String::from),
+            // Not `--rm`: podman forgets how a container ended that it removes by itself.
+            ["run", "--no-deps", "--no-TTY", "--quiet-pull", "--pull", "never", "--label"].map(String::from),
         );
         argv.extend([label.clone(), one_off.service.clone()]);
         argv.extend(one_off.argv.iter().cloned());
@@ -156,9 +164,7 @@ impl Compose {
         let name = format!("{service} {}", argv.join(" "));
         let command = NamedCommand { name, args: Vec::new(), repeatable, success, progress, idle_ms };
         let outcome = self.processes.run_own(cx, "compose.run", &config, command).await;
-        if outcome.is_err() {
-            self.remove_labelled(&label).await?;
-        }
+        self.remove_labelled(&label).await?;
         outcome
     }
 
@@ -210,12 +216,8 @@ impl Compose {
         let mark = format!("{}/{}", self.deployment, effect.step);
         if effect.verb == "compose.run" {
             let verdict = self.processes.fence_and_probe(effect).await;
-            if !matches!(verdict, Verdict::Done(_))
-                && self.remove_labelled(&format!("{MARK_LABEL}={mark}")).await.is_err()
-            {
-                return Verdict::Unknown;
-            }
-            return verdict;
+            let removed = self.remove_labelled(&format!("{MARK_LABEL}={mark}")).await;
+            return if removed.is_ok() { verdict } else { Verdict::Unknown };
         }
         cli::end_marked(&mark).await;
         Verdict::Unknown
@@ -306,7 +308,9 @@ impl Compose {
         self.changeable(cx, "compose.start-all")?;
         let mut argv = self.argv(None).await?;
         argv.extend(["up", "--detach", "--no-build", "--pull", "never"].map(String::from));
-        let work = cx.activity.watch(self.idle, self.command(cx, &argv, "start the services"));
+        let project = self.declaration().await?.name;
+        let start = self.engine.while_checking(&project, self.command(cx, &argv, "start the services"));
+        let work = cx.activity.watch(self.idle, start);
         cx.effects.perform("compose.start-all", &(), "", true, work).await
     }
 
@@ -323,6 +327,9 @@ impl Compose {
                 let containers = self.engine.containers(project).await?;
                 let mut running =
                     of_service(&containers, name).into_iter().filter(|container| container.state == State::Running);
+                if self.engine.is_rootless().await? {
+                    return Err(unreachable_double());
+                }
                 let address = running.find_map(|container| container.addresses.first().copied());
                 return match (address, target) {
                     (Some(address), Some(target)) => Ok(Some(SocketAddr::new(address, target))),
@@ -344,25 +351,15 @@ impl Compose {
             None => Declaration::read(&rendered),
         }
     }
+}
 
-    /// The names of containers that `docker compose up` would make anew. Its own word is asked for, since how it compares
-    /// is nobody else's to know.
-    /// `there`: so many that services have, of which none is too many, whatever the files say.
-    async fn replaced(&self, there: &[(&str, usize)]) -> Result<BTreeSet<String>, VerbError> {
-        let there = there.iter().filter(|(_, number)| *number > 0);
-        let scale: Vec<String> = there.map(|(service, number)| format!("{service}={number}")).collect();
-        let mut question = vec!["--dry-run", "create", "--no-build", "--pull", "never"];
-        question.extend(scale.iter().flat_map(|scale| ["--scale", scale]));
-        let output = self.answer(None, &question).await?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let names = said.lines().filter_map(|line| {
-            let (_, rest) = line.split_once(" Container ")?;
-            let mut words = rest.split_whitespace();
-            let (name, what) = (words.next()?, words.next()?);
-            (what == "Recreate").then(|| name.to_owned())
-        });
-        Ok(names.collect())
-    }
+/// Nothing of it is published.
+pub fn unreachable_double() -> VerbError {
+    VerbError::Invalid(
+        "the engine is rootless, and the containers of a double can't be reached from here: it can be upgraded without a \
+         rehearsal"
+            .into(),
+    )
 }
 
 /// The containers of one service.

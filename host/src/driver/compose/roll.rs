@@ -92,7 +92,7 @@ impl Compose {
             let wanted = new.len() < replicas && old.len() + new.len() <= replicas;
             if wanted || new.iter().any(|container| container.state == State::Created) {
                 let scale = format!("{}={}", name.name, (replicas + 1).max(old.len() + new.len()));
-                self.up(cx, &["--no-recreate", "--scale", &scale], std::slice::from_ref(&name.name)).await?;
+                self.up(cx, &declaration.name, &["--no-recreate", "--scale", &scale], std::slice::from_ref(&name.name)).await?;
             }
             let is_new = |container: &Container| !old.iter().any(|old| old.id == container.id);
             if let Err(error) = self.wait_for(cx, declaration, name, 1, is_new, idle).await {
@@ -120,7 +120,7 @@ impl Compose {
 }
 
 /// Its successor by `docker compose up` would get it, a container beside it does not.
-fn has_anonymous_volume(container: &Container) -> bool {
+pub(super) fn has_anonymous_volume(container: &Container) -> bool {
     let hexadecimal = |name: &String| name.len() == ANONYMOUS_NAME && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     container.mounts.iter().any(|mount| mount.writable && mount.volume.as_ref().is_some_and(hexadecimal))
 }

@@ -29,7 +29,7 @@ pub struct Shadow {
 
 impl Shadow {
     pub async fn make(
-        compose: &Compose, cx: &StepContext, edited: BTreeMap<String, Vec<u8>>,
+        compose: &Compose, cx: &StepContext, edited: BTreeMap<String, Option<Vec<u8>>>,
     ) -> Result<Self, VerbError> {
         let folder = compose.machine.state.join("scratch").join(&cx.deployment).join(format!("{}-compose", cx.step));
         let (files, env_files, project) = (Vec::new(), Vec::new(), None);
@@ -37,6 +37,7 @@ impl Shadow {
         let _ = fs::remove_dir_all(&shadow.folder);
         let known = compose.project.known()?;
         for (path, text) in &edited {
+            let Some(text) = text else { continue };
             let old = fs::read(compose.directory.join(path)).ok();
             let bytes = crate::driver::project::fill(path, text, old.as_deref(), &known)?;
             let place = shadow.folder.join(path);
@@ -44,8 +45,9 @@ impl Shadow {
             durable::make_folder(parent).map_err(io_error("make a folder for planned files"))?;
             durable::write(&place, &bytes).map_err(io_error("write a planned file"))?;
         }
+        let is_planned = |file: &Path| edited.keys().any(|path| Path::new(path) == file);
         let place = |file: &Path| match shadow.folder.join(file) {
-            planned if planned.is_file() => planned,
+            planned if is_planned(file) => planned,
             _ => compose.directory.join(file),
         };
         let env_files = named_env_files(compose);
@@ -69,11 +71,12 @@ impl Shadow {
 
     /// From then on the shadow is one file, of which every path is the project's own.
     async fn mirror(
-        &mut self, compose: &Compose, edited: &BTreeMap<String, Vec<u8>>, files: &[PathBuf], env_files: &[PathBuf],
+        &mut self, compose: &Compose, edited: &BTreeMap<String, Option<Vec<u8>>>, files: &[PathBuf], env_files: &[PathBuf],
     ) -> Result<(), VerbError> {
         let folders: BTreeSet<&Path> = edited.keys().flat_map(|path| Path::new(path).ancestors().skip(1)).collect();
         for folder in folders {
-            link_beside(&compose.directory.join(folder), &self.folder.join(folder))
+            let is_planned = |name: &Path| edited.keys().any(|path| Path::new(path) == folder.join(name));
+            link_beside(&compose.directory.join(folder), &self.folder.join(folder), is_planned)
                 .map_err(io_error("mirror the project's folder"))?;
         }
         let mirrored = |files: &[PathBuf]| files.iter().map(|file| self.folder.join(file)).collect::<Vec<_>>();
@@ -92,8 +95,8 @@ impl Shadow {
     }
 }
 
-/// Links to whatever lies in `folder` and not in `mirror`.
-fn link_beside(folder: &Path, mirror: &Path) -> io::Result<()> {
+/// Links to whatever lies in `folder`, is not planned and not in `mirror`.
+fn link_beside(folder: &Path, mirror: &Path, is_planned: impl Fn(&Path) -> bool) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
@@ -101,6 +104,9 @@ fn link_beside(folder: &Path, mirror: &Path) -> io::Result<()> {
     for entry in entries {
         let entry = entry?;
         let link = mirror.join(entry.file_name());
+        if is_planned(Path::new(&entry.file_name())) {
+            continue;
+        }
         if link.symlink_metadata().is_err() {
             symlink(entry.path(), link)?;
         }

@@ -2,12 +2,15 @@
 
 use super::{PROJECT_LABEL, SERVICE_LABEL};
 use bollard::models::{
-    ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum, RestartPolicy, RestartPolicyNameEnum,
+    ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum, PortBinding, RestartPolicy,
+    RestartPolicyNameEnum,
 };
 use jiff::Timestamp;
-use std::collections::HashMap;
-use std::net::IpAddr;
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -44,6 +47,7 @@ pub struct Container {
     /// Empty for a container that Compose did not make.
     pub project: String,
     pub service: String,
+    pub labels: HashMap<String, String>,
     /// Which of a service's replicas.
     pub number: u32,
     pub created: String,
@@ -54,17 +58,33 @@ pub struct Container {
     pub exit_code: i64,
     /// None: it has no health check.
     pub health: Option<Health>,
-    /// What its health check said last.
+    /// What its health check said last, and when.
     pub health_said: Option<String>,
+    pub checked: Option<Timestamp>,
+    /// How often it is to be checked, where that is said.
+    pub check_every: Option<Duration>,
     pub started: Option<Timestamp>,
     /// How often the engine has started it again since somebody started it.
     pub restarts: i64,
     pub restart_policy: RestartPolicy,
     pub addresses: Vec<IpAddr>,
+    /// Where on this machine its TCP ports are published.
+    pub published: BTreeMap<u16, SocketAddr>,
+    /// The networks that it is in, and the ID of each.
+    pub networks: BTreeMap<String, String>,
     pub mounts: Vec<Mount>,
 }
 
 impl Container {
+    /// Of what an engine answers to the question for it.
+    pub fn read(answer: &[u8]) -> Result<Self, serde_json::Error> {
+        let mut answer: Value = serde_json::from_slice(answer)?;
+        if let Some(Value::String(state)) = answer.pointer_mut("/State/Status") {
+            *state = dockers(state).to_owned();
+        }
+        serde_json::from_value::<ContainerInspectResponse>(answer).map(Self::from)
+    }
+
     /// It ended well, and nothing starts it again: what a service does that runs once.
     pub fn is_done(&self) -> bool {
         let again = matches!(
@@ -81,7 +101,12 @@ impl From<ContainerInspectResponse> for Container {
         let config = answer.config.unwrap_or_default();
         let labels = config.labels.unwrap_or_default();
         let label = |name: &str| labels.get(name).cloned();
+        let checked = last_check(state.health.as_ref());
         let (health, health_said) = health(state.health);
+        let network = answer.network_settings.unwrap_or_default();
+        let (networks, published) =
+            (network.networks.unwrap_or_default(), published(network.ports.unwrap_or_default()));
+        let ids = networks.iter().map(|(name, end)| (name.clone(), end.network_id.clone().unwrap_or_default()));
         Self {
             id: answer.id.unwrap_or_default(),
             name: answer.name.unwrap_or_default().trim_start_matches('/').to_owned(),
@@ -92,7 +117,7 @@ impl From<ContainerInspectResponse> for Container {
             image_id: answer.image.unwrap_or_default(),
             image: config.image.unwrap_or_default(),
             state: match state.status {
-                Some(ContainerStateStatusEnum::RUNNING) => State::Running,
+                Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::STOPPING) => State::Running,
                 Some(ContainerStateStatusEnum::PAUSED) => State::Paused,
                 Some(ContainerStateStatusEnum::RESTARTING) => State::Restarting,
                 Some(ContainerStateStatusEnum::CREATED) => State::Created,
@@ -101,13 +126,37 @@ impl From<ContainerInspectResponse> for Container {
             exit_code: state.exit_code.unwrap_or_default(),
             health,
             health_said,
+            checked,
+            check_every: config.healthcheck.and_then(|check| every(check.interval?)),
             started: state.started_at.and_then(|text| text.parse().ok()),
             restarts: answer.restart_count.unwrap_or_default(),
             restart_policy: answer.host_config.and_then(|host| host.restart_policy).unwrap_or_default(),
-            addresses: addresses(answer.network_settings.and_then(|network| network.networks).unwrap_or_default()),
+            published,
+            networks: ids.collect(),
+            addresses: addresses(networks),
             mounts: answer.mounts.unwrap_or_default().into_iter().filter_map(mount).collect(),
+            labels,
         }
     }
+}
+
+/// podman has states of its own.
+fn dockers(state: &str) -> &str {
+    match state {
+        "configured" | "initialized" => "created",
+        "stopped" => "exited",
+        "improper" | "unknown" => "dead",
+        known => known,
+    }
+}
+
+fn last_check(health: Option<&bollard::models::Health>) -> Option<Timestamp> {
+    health?.log.as_ref()?.last()?.end.as_ref()?.to_string().parse().ok()
+}
+
+/// 0 is what is usual.
+fn every(nanoseconds: i64) -> Option<Duration> {
+    u64::try_from(nanoseconds).ok().filter(|nanoseconds| *nanoseconds > 0).map(Duration::from_nanos)
 }
 
 fn health(health: Option<bollard::models::Health>) -> (Option<Health>, Option<String>) {
@@ -128,6 +177,20 @@ fn addresses(networks: HashMap<String, bollard::models::EndpointSettings>) -> Ve
     networks.into_iter().filter_map(|(_, endpoint)| endpoint.ip_address?.parse().ok()).collect()
 }
 
+/// Of each port the first; one that is published on all addresses is at the loopback's, too.
+fn published(ports: HashMap<String, Option<Vec<PortBinding>>>) -> BTreeMap<u16, SocketAddr> {
+    let one = |(port, bindings): (String, Option<Vec<PortBinding>>)| {
+        let port = port.strip_suffix("/tcp")?.parse().ok()?;
+        let place = bindings?.into_iter().find_map(|binding| {
+            let address: Option<IpAddr> = binding.host_ip.and_then(|address| address.parse().ok());
+            let address = address.filter(|address| !address.is_unspecified()).unwrap_or(Ipv4Addr::LOCALHOST.into());
+            Some(SocketAddr::new(address, binding.host_port?.parse().ok()?))
+        });
+        Some((port, place?))
+    };
+    ports.into_iter().filter_map(one).collect()
+}
+
 fn mount(mount: bollard::models::MountPoint) -> Option<Mount> {
     Some(Mount {
         volume: mount.name.filter(|name| !name.is_empty()),
@@ -135,4 +198,38 @@ fn mount(mount: bollard::models::MountPoint) -> Option<Mount> {
         target: mount.destination?.into(),
         writable: mount.rw.unwrap_or(true),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(state: &str, networks: &str) -> Container {
+        let answer = format!(
+            r#"{{"Id":"1","Name":"/shop-web-1","State":{{"Status":"{state}","StartedAt":"2026-01-01T00:00:00Z",
+            "Health":{{"Status":"starting","Log":[{{"Start":"2026-01-01T00:00:01Z","End":"2026-01-01T00:00:02.5Z",
+            "ExitCode":1,"Output":"no"}}]}}}},"Config":{{"Healthcheck":{{"Interval":2000000000}}}},
+            "NetworkSettings":{{"Networks":{networks},"Ports":{{"80/tcp":[{{"HostIp":"0.0.0.0","HostPort":"8080"}}],
+            "81/tcp":null,"82/udp":[{{"HostIp":"","HostPort":"82"}}]}}}}}}"#
+        );
+        Container::read(answer.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn every_state_of_podman_is_one_of_dockers() {
+        for (theirs, ours) in [
+            ("stopping", State::Running),
+            ("stopped", State::Exited),
+            ("initialized", State::Created),
+            ("improper", State::Exited),
+        ] {
+            assert_eq!(read(theirs, "{}").state, ours, "{theirs}");
+        }
+        let web = read("running", r#"{"shop_default":{"NetworkID":"shop_default"}}"#);
+        assert_eq!((web.check_every, web.health), (Some(Duration::from_secs(2)), Some(Health::Starting)));
+        assert_eq!(web.checked, Some("2026-01-01T00:00:02.5Z".parse().unwrap()));
+        assert_eq!(web.networks["shop_default"], "shop_default");
+        assert_eq!(web.published, BTreeMap::from([(80, "127.0.0.1:8080".parse().unwrap())]));
+        assert!(Container::read(br#"{"State":{"Status":"on fire"}}"#).is_err());
+    }
 }

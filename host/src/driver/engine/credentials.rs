@@ -1,12 +1,19 @@
 //! What a registry asks for, from where `docker login` put it: the client's configuration, or the helper that it names.
+//!
+//! Nothing of what a helper or the configuration says is part of an error: it may be the secret.
 
+use crate::model::VerbError;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as STANDARD;
 use bollard::auth::DockerCredentials;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
+use std::{env, io};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
@@ -14,6 +21,10 @@ use tokio::process::Command;
 const DEFAULT_REGISTRY: &str = "https://index.docker.io/v1/";
 /// A helper says so in place of a user where what follows is a token.
 const TOKEN_USER: &str = "<token>";
+/// What a helper says, as the protocol has it, where nobody logged in.
+const NOBODY: &str = "credentials not found in native keychain";
+/// A helper may ask somebody over a network.
+const HELPED_WITHIN: Duration = Duration::from_secs(60);
 
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
@@ -38,25 +49,68 @@ struct Helped {
 }
 
 /// None: nobody logged in to the registry of `reference`.
-pub async fn find(folder: Option<&Path>, reference: &str) -> Option<DockerCredentials> {
+pub async fn find(folder: Option<&Path>, reference: &str) -> Result<Option<DockerCredentials>, VerbError> {
+    find_by(folder, reference, env::var_os("PATH").as_deref()).await
+}
+
+/// `path`: where helpers are.
+pub(super) async fn find_by(
+    folder: Option<&Path>, reference: &str, path: Option<&OsStr>,
+) -> Result<Option<DockerCredentials>, VerbError> {
     let registry = registry(reference);
-    let text = tokio::fs::read(folder_of_client(folder)?.join("config.json")).await.ok()?;
-    let config: ClientConfig = serde_json::from_slice(&text).ok()?;
-    if let Some(helper) = config.cred_helpers.get(registry).or(config.creds_store.as_ref())
-        && let Some(found) = ask(helper, registry).await
+    let Some(file) = folder_of_client(folder).map(|folder| folder.join("config.json")) else { return Ok(None) };
+    let Some(config) = read(&file).await? else { return Ok(None) };
+    let named = config.cred_helpers.get(registry).or(config.creds_store.as_ref());
+    if let Some(helper) = named.filter(|helper| !helper.is_empty())
+        && let Some(found) = ask(helper, registry, &file, path).await?
     {
-        return Some(found);
+        return Ok(Some(found));
     }
-    let (server, auth) = config.auths.into_iter().find(|(server, _)| server == registry || host(server) == registry)?;
+    let login = config.auths.into_iter().find(|(server, _)| server == registry || host(server) == registry);
+    let Some((server, auth)) = login else { return Ok(None) };
     // An engine reads user and password, and not the two as the client's file has them.
     let (username, password) = auth.auth.as_deref().and_then(user_and_password).unzip();
-    let known = username.is_some() || auth.identitytoken.is_some();
-    known.then(|| DockerCredentials {
+    let identitytoken = auth.identitytoken.filter(|token| !token.is_empty());
+    let known = username.is_some() || identitytoken.is_some();
+    Ok(known.then(|| DockerCredentials {
         username,
         password,
-        identitytoken: auth.identitytoken,
+        identitytoken,
         serveraddress: Some(server),
         ..Default::default()
+    }))
+}
+
+/// The name of the registry of an image: what comes before the first slash, where it can be a host.
+pub fn registry(reference: &str) -> &str {
+    match reference.split_once('/') {
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
+        _ => DEFAULT_REGISTRY,
+    }
+}
+
+/// As it stands in the client's configuration.
+pub fn for_client(login: &DockerCredentials) -> Value {
+    let part = |part: &Option<String>| part.clone().unwrap_or_default();
+    let auth = STANDARD.encode(format!("{}:{}", part(&login.username), part(&login.password)));
+    match &login.identitytoken {
+        Some(token) => json!({ "auth": auth, "identitytoken": token }),
+        None => json!({ "auth": auth }),
+    }
+}
+
+/// None where there is none.
+async fn read(file: &Path) -> Result<Option<ClientConfig>, VerbError> {
+    let text = match tokio::fs::read(file).await {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(VerbError::Denied(format!("`{}` can't be read: {error}", file.display()))),
+    };
+    serde_json::from_slice(&text).map(Some).map_err(|error| {
+        let (file, line, column) = (file.display(), error.line(), error.column());
+        VerbError::Invalid(format!(
+            "`{file}`, line {line}, column {column}: not the settings of Docker's client; `docker login` writes them"
+        ))
     })
 }
 
@@ -68,17 +122,9 @@ fn user_and_password(auth: &str) -> Option<(String, String)> {
 }
 
 fn folder_of_client(configured: Option<&Path>) -> Option<PathBuf> {
-    let own = || std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".docker"));
+    let own = || env::var_os("DOCKER_CONFIG").map(PathBuf::from);
+    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".docker"));
     configured.map(Path::to_owned).or_else(own).or_else(home)
-}
-
-/// What comes before the first slash, where it can be a host.
-fn registry(reference: &str) -> &str {
-    match reference.split_once('/') {
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
-        _ => DEFAULT_REGISTRY,
-    }
 }
 
 fn host(server: &str) -> &str {
@@ -86,30 +132,61 @@ fn host(server: &str) -> &str {
     bare.split('/').next().unwrap_or(bare)
 }
 
-async fn ask(helper: &str, registry: &str) -> Option<DockerCredentials> {
-    // The name is part of a program's: no path.
-    if helper.is_empty() || helper.contains('/') {
-        return None;
+/// None: it knows of no login. `file` names it.
+async fn ask(
+    helper: &str, registry: &str, file: &Path, path: Option<&OsStr>,
+) -> Result<Option<DockerCredentials>, VerbError> {
+    let said_where = format!("which `{}` names for `{registry}`", file.display());
+    if helper.contains('/') {
+        let message = format!("`{helper}`, {said_where}, is a path: the end of the name of a `docker-credential-…`");
+        return Err(VerbError::Invalid(format!("{message} would be right")));
     }
-    let mut command = Command::new(format!("docker-credential-{helper}"));
+    let program = format!("docker-credential-{helper}");
+    let mut command = Command::new(&program);
     command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-    let mut child = command.spawn().ok()?;
-    child.stdin.take()?.write_all(registry.as_bytes()).await.ok()?;
-    let output = child.wait_with_output().await.ok().filter(|output| output.status.success())?;
-    let Helped { username, secret } = serde_json::from_slice(&output.stdout).ok()?;
+    command.envs(path.map(|path| ("PATH", path)));
+    let mut child = command.spawn().map_err(|error| {
+        let why = match error.kind() {
+            io::ErrorKind::NotFound => "is not in the daemon's `PATH`".to_owned(),
+            _ => format!("can't be run: {error}"),
+        };
+        VerbError::Denied(format!("the credential helper `{program}`, {said_where}, {why}"))
+    })?;
+    let talk = async {
+        if let Some(mut stdin) = child.stdin.take() {
+            // One that ends before it has read says why by its status.
+            let _ = stdin.write_all(registry.as_bytes()).await;
+        }
+        child.wait_with_output().await
+    };
+    let failed = |how: String| {
+        VerbError::Denied(format!(
+            "the credential helper `{program}`, {said_where}, {how}; `echo {registry} | {program} get` with the daemon's \
+             account shows why"
+        ))
+    };
+    let output = tokio::time::timeout(HELPED_WITHIN, talk).await;
+    let output = output.map_err(|_| failed("does not answer".into()))?;
+    let output = output.map_err(|error| failed(format!("broke: {error}")))?;
+    if !output.status.success() {
+        let nobody = String::from_utf8_lossy(&output.stdout).contains(NOBODY);
+        return if nobody { Ok(None) } else { Err(failed(format!("ended with {}", output.status))) };
+    }
+    let Ok(Helped { username, secret }) = serde_json::from_slice(&output.stdout) else {
+        return Err(failed("answers what is no login".into()));
+    };
     let serveraddress = Some(registry.to_owned());
-    Some(match username.as_str() {
+    Ok(Some(match username.as_str() {
         TOKEN_USER => DockerCredentials { identitytoken: Some(secret), serveraddress, ..Default::default() },
         _ => {
             DockerCredentials { username: Some(username), password: Some(secret), serveraddress, ..Default::default() }
         }
-    })
+    }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_reference_names_its_registry() {
@@ -124,13 +201,26 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let config = r#"{"auths":{"https://r.example.org/v2/":{"auth":"dTpw"},"empty.example.org":{}}}"#;
         std::fs::write(folder.path().join("config.json"), config).unwrap();
-        let found = find(Some(folder.path()), "r.example.org/shop:1").await.unwrap();
+        let found = find(Some(folder.path()), "r.example.org/shop:1").await.unwrap().unwrap();
         assert_eq!((found.username.as_deref(), found.password.as_deref()), (Some("u"), Some("p")));
-        assert!(find(Some(folder.path()), "empty.example.org/shop:1").await.is_none());
-        assert!(find(Some(folder.path()), "shop:1").await.is_none());
-        let helper = folder.path().join("docker-credential-none");
-        std::fs::write(&helper, "").unwrap();
-        std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(ask("../none", "r.example.org").await.is_none());
+        assert_eq!(for_client(&found), json!({ "auth": "dTpw" }));
+        assert!(find(Some(folder.path()), "empty.example.org/shop:1").await.unwrap().is_none());
+        assert!(find(Some(folder.path()), "shop:1").await.unwrap().is_none());
+        assert!(find(Some(&folder.path().join("none")), "shop:1").await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn settings_that_are_none_say_where_and_not_what() {
+        let folder = tempfile::tempdir().unwrap();
+        let with = |config: &str| std::fs::write(folder.path().join("config.json"), config).unwrap();
+        with("{\"auths\":\n\"s3cr3t\"}");
+        let why = find(Some(folder.path()), "shop:1").await.unwrap_err().to_string();
+        assert!(why.contains("config.json`, line 2, column ") && !why.contains("s3cr3t"), "{why}");
+        with(r#"{"credHelpers":{"r.example.org":"../none"}}"#);
+        let why = find(Some(folder.path()), "r.example.org/shop:1").await.unwrap_err().to_string();
+        assert!(why.contains("is a path"), "{why}");
+        with(r#"{"credsStore":"no-such-helper"}"#);
+        let why = find(Some(folder.path()), "r.example.org/shop:1").await.unwrap_err().to_string();
+        assert!(why.contains("`docker-credential-no-such-helper`") && why.contains("`PATH`"), "{why}");
     }
 }

@@ -3,7 +3,8 @@
 //! Whatever is brought here for a deployment is held by a name of our own, `upgraded/<deployment>:<id>`, so that nobody's
 //! tidying takes away what a way back needs. No two deployments share such a name.
 
-use super::registry::{Layers, registry_error};
+use super::podman::familiar;
+use super::registry::{Layers, platform, registry_error};
 use super::{Engine, credentials, status};
 use crate::context::{Site, StepContext};
 use crate::model::*;
@@ -43,6 +44,7 @@ pub struct Image {
 /// What a registry has under a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registered {
+    /// Empty: nobody said it.
     pub digest: String,
     pub platforms: Vec<String>,
 }
@@ -79,8 +81,11 @@ impl Images {
     pub async fn look_up(&self, cx: &StepContext, reference: &str) -> Result<Registered, VerbError> {
         check(reference)?;
         let engine = self.engine()?;
-        let credentials = credentials::find(engine.config().client.as_deref(), reference).await;
+        if engine.is_podman().await? {
+            return cx.activity.watch(self.idle, engine.ask_registry(reference)).await;
+        }
         let ask = async {
+            let credentials = credentials::find(engine.config().client.as_deref(), reference).await?;
             let docker = engine.docker().await?;
             docker
                 .inspect_registry_image(reference, credentials)
@@ -102,7 +107,7 @@ impl Images {
         check(reference)?;
         let engine = self.engine()?;
         let work = async {
-            let credentials = credentials::find(engine.config().client.as_deref(), reference).await;
+            let credentials = credentials::find(engine.config().client.as_deref(), reference).await?;
             let options = CreateImageOptionsBuilder::default().from_image(&with_tag(reference)).build();
             let mut pull = engine.docker().await?.create_image(Some(options), None, credentials);
             let mut layers = Layers::default();
@@ -186,7 +191,7 @@ impl Images {
             if keep(&image.id) {
                 continue;
             }
-            for name in image.repo_tags.iter().filter(|name| name.starts_with(beginning)) {
+            for name in image.repo_tags.iter().filter(|name| familiar(name).starts_with(beginning)) {
                 // Where it is the last name of one that a container runs, it stays.
                 let _ = docker.remove_image(name, None::<RemoveImageOptions>, None).await;
             }
@@ -242,19 +247,10 @@ fn image(reference: &str, found: ImageInspect) -> Image {
     let digests = found.repo_digests.unwrap_or_default();
     let digest = digests.iter().find_map(|known| {
         let (of, digest) = known.split_once('@')?;
-        (of == repository).then(|| digest.to_owned())
+        (familiar(of) == familiar(repository)).then(|| digest.to_owned())
     });
     let platform = platform(found.os.as_deref(), found.architecture.as_deref(), found.variant.as_deref());
     Image { reference: reference.to_owned(), id: found.id.unwrap_or_default(), digest, platform }
-}
-
-/// A variant is part of a platform where it tells two apart.
-fn platform(os: Option<&str>, architecture: Option<&str>, variant: Option<&str>) -> String {
-    let (os, architecture) = (os.unwrap_or("linux"), architecture.unwrap_or("unknown"));
-    match variant.filter(|variant| !variant.is_empty() && architecture == "arm") {
-        Some(variant) => format!("{os}/{architecture}/{variant}"),
-        None => format!("{os}/{architecture}"),
-    }
 }
 
 #[cfg(test)]

@@ -3,21 +3,23 @@
 mod container;
 mod credentials;
 pub mod images;
+mod podman;
 mod registry;
+mod socket;
 #[cfg(test)]
 mod tests;
 
 pub use container::{Container, Health, Mount, State};
+pub use podman::Kind;
 
 use crate::config::EngineConfig;
 use crate::model::VerbError;
 use bollard::models::{ContainerUpdateBody, RestartPolicy};
-use bollard::query_parameters::{
-    ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptions,
-};
+use bollard::query_parameters::{LogsOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptions};
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures::{Stream, StreamExt};
-use std::collections::HashMap;
+use serde::Deserialize;
+use serde_json::json;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -26,6 +28,7 @@ use tokio::sync::OnceCell;
 const ANSWER_SECONDS: u64 = 60;
 /// A container may be given long to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(3600);
+const OK: u16 = 200;
 const NO_SUCH: u16 = 404;
 const NOT_MODIFIED: u16 = 304;
 
@@ -35,11 +38,13 @@ pub const SERVICE_LABEL: &str = "com.docker.compose.service";
 pub struct Engine {
     config: EngineConfig,
     docker: OnceCell<Docker>,
+    kind: OnceCell<Kind>,
+    rootless: OnceCell<bool>,
 }
 
 impl Engine {
     pub fn new(config: EngineConfig) -> Self {
-        Self { config, docker: OnceCell::new() }
+        Self { config, docker: OnceCell::new(), kind: OnceCell::new(), rootless: OnceCell::new() }
     }
 
     pub fn config(&self) -> &EngineConfig {
@@ -49,7 +54,7 @@ impl Engine {
     /// Speaks the API's version that the engine knows.
     pub async fn docker(&self) -> Result<&Docker, VerbError> {
         let connect = || async {
-            let socket = self.config.socket.display().to_string();
+            let socket = self.place();
             let docker = Docker::connect_with_unix(&socket, ANSWER_SECONDS, API_DEFAULT_VERSION)
                 .map_err(|error| self.away(&error))?;
             docker.negotiate_version().await.map_err(|error| self.away(&error))
@@ -57,15 +62,28 @@ impl Engine {
         self.docker.get_or_try_init(connect).await
     }
 
-    fn away(&self, error: &bollard::errors::Error) -> VerbError {
-        VerbError::Unavailable(format!(
-            "the container engine at `{}` does not answer: {error}",
-            self.config.socket.display()
-        ))
+    /// The socket.
+    fn place(&self) -> String {
+        self.config.socket.display().to_string()
     }
 
-    /// Of one Compose project, stopped ones too; one-off containers apart.
+    /// As the client has it.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.place())
+    }
+
+    fn away(&self, error: &bollard::errors::Error) -> VerbError {
+        VerbError::Unavailable(format!("the container engine at `{}` does not answer: {error}", self.place()))
+    }
+
+    /// Of one Compose project, stopped ones too; one-off containers apart. Their health is what it is now, also where the
+    /// engine doesn't look.
     pub async fn containers(&self, project: &str) -> Result<Vec<Container>, VerbError> {
+        let containers = self.containers_as_they_are(project).await?;
+        if self.run_checks(&containers).await? { self.containers_as_they_are(project).await } else { Ok(containers) }
+    }
+
+    async fn containers_as_they_are(&self, project: &str) -> Result<Vec<Container>, VerbError> {
         let label = format!("{PROJECT_LABEL}={project}");
         let found = self.labelled(&[label, "com.docker.compose.oneoff=False".into()]).await?;
         let mut containers = Vec::new();
@@ -78,19 +96,37 @@ impl Engine {
 
     /// The IDs of all containers that carry every one of these labels.
     pub async fn labelled(&self, labels: &[String]) -> Result<Vec<String>, VerbError> {
-        let filters = HashMap::from([("label", labels.to_vec())]);
-        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let found = self.docker().await?.list_containers(Some(options)).await.map_err(|error| self.failed(&error))?;
-        Ok(found.into_iter().filter_map(|container| container.id).collect())
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Listed {
+            id: String,
+        }
+        let filters = json!({ "label": labels }).to_string();
+        let (status, body) =
+            self.get(&self.path("/containers/json").await?, &[("all", "1"), ("filters", &filters)]).await?;
+        if status != OK {
+            return Err(self.refused(status, &body));
+        }
+        let found: Vec<Listed> = serde_json::from_slice(&body).map_err(|error| nonsense(&error))?;
+        Ok(found.into_iter().map(|container| container.id).collect())
     }
 
     /// None: it is gone.
     pub async fn container(&self, id: &str) -> Result<Option<Container>, VerbError> {
-        match self.docker().await?.inspect_container(id, None).await {
-            Ok(answer) => Ok(Some(Container::from(answer))),
-            Err(error) if status(&error) == Some(NO_SUCH) => Ok(None),
-            Err(error) => Err(self.failed(&error)),
+        match self.get(&self.path(&format!("/containers/{id}/json")).await?, &[]).await? {
+            (OK, body) => Container::read(&body).map(Some).map_err(|error| nonsense(&error)),
+            (NO_SUCH, _) => Ok(None),
+            (status, body) => Err(self.refused(status, &body)),
         }
+    }
+
+    /// It runs as an ordinary user: the addresses of its containers are in a network of its own, and lead nowhere here.
+    pub async fn is_rootless(&self) -> Result<bool, VerbError> {
+        let ask = || async {
+            let info = self.docker().await?.info().await.map_err(|error| self.failed(&error))?;
+            Ok(info.security_options.unwrap_or_default().iter().any(|option| option.contains("name=rootless")))
+        };
+        self.rootless.get_or_try_init(ask).await.copied()
     }
 
     /// Where the engine keeps images and volumes.
@@ -115,13 +151,16 @@ impl Engine {
         Ok(volume.mountpoint.into())
     }
 
-    /// As [`Container::restart_policy`] reads it.
-    pub async fn set_restart_policy(&self, id: &str, policy: &RestartPolicy) -> Result<(), VerbError> {
+    /// As [`Container::restart_policy`] reads it. False: the engine can't change a container's policy, as podman before
+    /// 5.1, which refuses or says that it did. Nothing where the container is gone.
+    pub async fn set_restart_policy(&self, id: &str, policy: &RestartPolicy) -> Result<bool, VerbError> {
         let body = ContainerUpdateBody { restart_policy: Some(policy.clone()), ..Default::default() };
         match self.docker().await?.update_container(id, body).await {
-            Err(error) if status(&error) != Some(NO_SUCH) => Err(self.failed(&error)),
-            _ => Ok(()),
+            Err(error) if status(&error) != Some(NO_SUCH) => return Err(self.failed(&error)),
+            _ => {}
         }
+        let now = self.container(id).await?;
+        Ok(now.is_none_or(|container| container.restart_policy.name == policy.name))
     }
 
     /// Within the time that the container was given to stop; nothing where it is stopped or gone.
@@ -165,6 +204,10 @@ impl Engine {
         parts.collect::<String>().trim_end().to_owned()
     }
 
+    fn refused(&self, status_code: u16, body: &[u8]) -> VerbError {
+        self.failed(&bollard::errors::Error::DockerResponseServerError { status_code, message: socket::message(body) })
+    }
+
     pub fn failed(&self, error: &bollard::errors::Error) -> VerbError {
         use bollard::errors::Error;
         match error {
@@ -176,6 +219,10 @@ impl Engine {
             other => self.away(other),
         }
     }
+}
+
+fn nonsense(error: &serde_json::Error) -> VerbError {
+    VerbError::other("engine", format!("the container engine's answer can't be read: {error}"))
 }
 
 pub fn status(error: &bollard::errors::Error) -> Option<u16> {

@@ -10,6 +10,11 @@ pub fn registry_error(reference: &str, error: &bollard::errors::Error) -> VerbEr
         bollard::errors::Error::DockerStreamError { error } => error.clone(),
         other => other.to_string(),
     };
+    registry_said(reference, &said)
+}
+
+/// What it means.
+pub fn registry_said(reference: &str, said: &str) -> VerbError {
     let message = format!("`{reference}`: {said}");
     let lower = said.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
@@ -23,6 +28,15 @@ pub fn registry_error(reference: &str, error: &bollard::errors::Error) -> VerbEr
         VerbError::Invalid(message)
     } else {
         VerbError::Unavailable(message)
+    }
+}
+
+/// For example `linux/amd64`; a variant is part of it where it tells two apart.
+pub fn platform(os: Option<&str>, architecture: Option<&str>, variant: Option<&str>) -> String {
+    let (os, architecture) = (os.unwrap_or("linux"), architecture.unwrap_or("unknown"));
+    match variant.filter(|variant| !variant.is_empty() && architecture == "arm") {
+        Some(variant) => format!("{os}/{architecture}/{variant}"),
+        None => format!("{os}/{architecture}"),
     }
 }
 

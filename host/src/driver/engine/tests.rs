@@ -1,10 +1,12 @@
 //! Images on a real engine, from a real registry.
 
-use super::Engine;
 use super::images::Images;
+use super::{Engine, credentials};
 use crate::config::EngineConfig;
 use crate::driver::testing;
+use bollard::auth::DockerCredentials;
 use scratch_docker::Engine as Docker;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,20 +64,33 @@ async fn what_is_not_there_is_told_apart_from_a_registry_that_is_away() {
     assert_eq!(images.find(&cx, &missing).await.unwrap(), None);
 }
 
-/// In front of the tests' registry, for whom `ci` with the password `secret` may enter.
-async fn private_registry() -> String {
+/// In front of the tests' registry, for whom `ci` with the password `secret` may enter; with `tokens`, for whom the
+/// identity token `a-token` is exchanged.
+async fn private_registry(tokens: bool) -> String {
     use axum::http::{StatusCode, header};
     use axum::response::IntoResponse;
     const CI: &str = "Basic Y2k6c2VjcmV0";
-    let upstream = Docker::shared().registry().to_owned();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (upstream, own) = (Docker::shared().registry().to_owned(), address.clone());
     let ask = move |request: axum::extract::Request| {
-        let upstream = upstream.clone();
+        let (upstream, own) = (upstream.clone(), own.clone());
         async move {
-            if request.headers().get(header::AUTHORIZATION).is_none_or(|said| said != CI) {
-                let asks = [(header::WWW_AUTHENTICATE, "Basic realm=\"private\"")];
-                return (StatusCode::UNAUTHORIZED, asks).into_response();
+            let (parts, body) = request.into_parts();
+            if tokens && parts.uri.path() == "/token" {
+                let form = axum::body::to_bytes(body, 1 << 16).await.unwrap();
+                let form = String::from_utf8_lossy(&form).into_owned();
+                let known = form.contains("grant_type=refresh_token") && form.contains("refresh_token=a-token");
+                let status = if known { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
+                return (status, r#"{"access_token":"for-now","token":"for-now","expires_in":300}"#).into_response();
             }
-            let (parts, _) = request.into_parts();
+            let (enters, asks) = match tokens {
+                true => ("Bearer for-now", format!("Bearer realm=\"http://{own}/token\",service=\"private\"")),
+                false => (CI, "Basic realm=\"private\"".to_owned()),
+            };
+            if parts.headers.get(header::AUTHORIZATION).is_none_or(|said| said != enters) {
+                return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, asks)]).into_response();
+            }
             let mut headers = parts.headers;
             [header::HOST, header::AUTHORIZATION].iter().for_each(|own| drop(headers.remove(own)));
             let url = format!("http://{upstream}{}", parts.uri);
@@ -85,19 +100,21 @@ async fn private_registry() -> String {
             (status, headers, answer.bytes().await.unwrap()).into_response()
         }
     };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(ask)).await });
     address
+}
+
+/// What the base image is called there.
+fn in_registry(registry: &str) -> String {
+    format!("{registry}/{}", Docker::shared().base("busybox:1").split_once('/').unwrap().1)
 }
 
 #[tokio::test]
 async fn a_private_registry_asks_for_the_login_of_the_client() {
     let (folder, deployment) = (tempfile::tempdir().unwrap(), format!("private-{}", std::process::id()));
     let cx = testing::changing(folder.path(), "r1-stage-main");
-    let registry = private_registry().await;
-    let base = Docker::shared().base("busybox:1");
-    let reference = format!("{registry}/{}", base.split_once('/').unwrap().1);
+    let registry = private_registry(false).await;
+    let reference = in_registry(&registry);
     let with = |auths: &str| {
         let client = folder.path().join("client");
         std::fs::create_dir_all(&client).unwrap();
@@ -117,4 +134,74 @@ async fn a_private_registry_asks_for_the_login_of_the_client() {
     assert_eq!(pulled.digest.as_deref(), Some(looked_up.digest.as_str()));
     images.let_go(|_| false).await.unwrap();
     Docker::shared().succeed(&["image", "rm", &reference]);
+}
+
+/// As Docker's helpers speak; what it knows is in files beside it. All that it says is also on its standard error.
+const HELPER: &str = r#"#!/bin/sh
+read -r registry
+place="$(dirname "$0")/$(printf %s "$registry" | tr ':/' '__')"
+case $1 in
+  get)
+    case $0 in *-broken) echo "the secret is s3cr3t" | tee /dev/stderr; exit 1 ;; *-mute) exit 0 ;; esac
+    test -e "$place" || { echo "credentials not found in native keychain"; exit 1; }
+    tee /dev/stderr < "$place" ;;
+  *) echo "no test says \`$1\`" >&2; exit 2 ;;
+esac
+"#;
+
+/// Helpers by registry and for all registries, with passwords and identity tokens, and those that are no good.
+#[tokio::test]
+async fn a_private_registry_is_entered_with_what_a_helper_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let [basic, tokens] = [private_registry(false).await, private_registry(true).await];
+    for helper in ["known", "broken", "mute"] {
+        let program = folder.path().join(format!("docker-credential-{helper}"));
+        std::fs::write(&program, HELPER).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let knows = |registry: &str, user: &str, secret: &str| {
+        let said = format!(r#"{{"ServerURL":"{registry}","Username":"{user}","Secret":"{secret}"}}"#);
+        std::fs::write(folder.path().join(registry.replace([':', '/'], "_")), said).unwrap();
+    };
+    knows(&basic, "ci", "secret");
+    knows(&tokens, "<token>", "a-token");
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let login = async |config: String, registry: &str| {
+        std::fs::write(folder.path().join("config.json"), config).unwrap();
+        credentials::find_by(Some(folder.path()), &in_registry(registry), Some(path.as_ref())).await
+    };
+    let engine = Engine::new(EngineConfig { socket: Docker::shared().socket().to_owned(), client: None });
+    let docker = engine.docker().await.unwrap();
+    let enters = async |login: Option<DockerCredentials>, registry: &str| {
+        docker.inspect_registry_image(&in_registry(registry), login).await.is_ok()
+    };
+
+    for registry in [&basic, &tokens] {
+        assert!(!enters(None, registry).await, "{registry} is private");
+        let by_registry = format!(r#"{{"credHelpers":{{"{registry}":"known"}},"credsStore":"broken"}}"#);
+        for config in [by_registry, r#"{"credsStore":"known"}"#.into()] {
+            let login = login(config.clone(), registry).await.unwrap();
+            assert!(enters(login, registry).await, "{config}");
+        }
+        let token = r#""auth":"dTo=","identitytoken":"a-token""#;
+        let auth = if *registry == tokens { token } else { r#""auth":"Y2k6c2VjcmV0""# };
+        let login =
+            login(format!(r#"{{"credsStore":"","auths":{{"{registry}":{{{auth}}}}}}}"#), registry).await.unwrap();
+        assert!(enters(login, registry).await, "`docker login` without a helper");
+    }
+    // A helper that knows nobody leaves it to what the file has.
+    let other = format!(r#"{{"credsStore":"known","auths":{{"r.example.org":{{"auth":"dTpw"}}}}}}"#);
+    assert_eq!(login(other, "r.example.org").await.unwrap().unwrap().username.as_deref(), Some("u"));
+    assert!(login(r#"{"credsStore":"known"}"#.into(), "r.example.org").await.unwrap().is_none());
+    for (helper, words) in [
+        ("missing", "`docker-credential-missing`, which `"),
+        ("broken", "ended with exit status: 1; `echo "),
+        ("mute", "answers what is no login"),
+    ] {
+        let why = login(format!(r#"{{"credHelpers":{{"{basic}":"{helper}"}}}}"#), &basic).await.unwrap_err();
+        assert_eq!(why.code(), "denied");
+        let why = why.to_string();
+        assert!(why.contains(words) && why.contains(&format!("names for `{basic}`")), "{why}");
+        assert!(!why.contains("s3cr3t"), "{why}");
+    }
 }

@@ -1,11 +1,14 @@
-//! Behind `checkout`: releases from a git repository, each in a folder of its own, a link naming the active one.
+//! Behind `checkout`: releases from a git repository, or from archives, each in a folder of its own, a link naming the active one.
 //!
 //! A release is laid out and built under its final name, for what is built often has that name in it. While that goes
 //! on, `.upgraded/preparing/<commit>` is there, and the release counts for nothing; a crash leaves the mark, and the
 //! next attempt begins anew. Folders that the operator made have no mark and are whole.
 
+mod archive;
 mod program;
 mod revisions;
+#[cfg(test)]
+mod archive_tests;
 #[cfg(test)]
 mod tests;
 
@@ -78,8 +81,8 @@ impl Checkout {
         Ok(mask(path, &raw))
     }
 
-    /// The paths of the commit's files beneath `under`, which is empty for all; links and submodules apart.
-    pub async fn files(&self, cx: &StepContext, commit: &str, under: &str) -> Result<Vec<String>, VerbError> {
+    /// The commit's files beneath `under`, which is empty for all; links and submodules apart.
+    pub async fn files(&self, cx: &StepContext, commit: &str, under: &str) -> Result<Vec<Tracked>, VerbError> {
         let (git, parsed) = (self.git(cx)?, parse(commit)?);
         if !git.is_commit(&parsed).await? {
             self.fetch(cx, commit).await?;

@@ -78,12 +78,23 @@ impl Git<'_> {
     pub async fn try_run(
         &self, lock: Option<&Lock>, arguments: &[&str], environment: &[(&str, &Path)],
     ) -> Result<Output, VerbError> {
-        let mut command = self.command(arguments)?;
-        command.envs(environment.iter().copied());
-        match lock {
-            Some(lock) => command.stdin(lock.0.try_clone().map_err(io_error("lock the mirror"))?),
-            None => command.stdin(Stdio::null()),
+        let stdin = match lock {
+            Some(lock) => lock.0.try_clone().map_err(io_error("lock the mirror"))?.into(),
+            None => Stdio::null(),
         };
+        self.run_on(stdin, arguments, environment).await
+    }
+
+    /// With a file as its standard input.
+    pub async fn feed(&self, input: File, arguments: &[&str]) -> Result<Output, VerbError> {
+        self.run_on(input.into(), arguments, &[]).await
+    }
+
+    async fn run_on(
+        &self, stdin: Stdio, arguments: &[&str], environment: &[(&str, &Path)],
+    ) -> Result<Output, VerbError> {
+        let mut command = self.command(arguments)?;
+        command.envs(environment.iter().copied()).stdin(stdin);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = Command::from(command)
             .spawn()

@@ -3,10 +3,11 @@
 
 use super::program::{Git, Lock};
 use crate::activity::Level;
+use crate::config::is_archive;
 use crate::driver::durable;
 use crate::driver::process::io_error;
 use crate::driver::release::Commit;
-use crate::model::VerbError;
+use crate::model::{Tracked, VerbError};
 use std::collections::BTreeMap;
 
 /// As much as of the project's own files.
@@ -23,11 +24,15 @@ impl Git<'_> {
         if let Some(commit) = self.here(&lock, revision).await? {
             return Ok(commit);
         }
-        self.update(&lock).await?;
+        match is_archive(self.repository) {
+            true if Commit::parse(revision).is_some() => {}
+            true => self.import(&lock, revision).await?,
+            false => self.update(&lock).await?,
+        }
         if let Some(commit) = self.here(&lock, revision).await? {
             return Ok(commit);
         }
-        if let Some(commit) = Commit::parse(revision) {
+        if let Some(commit) = Commit::parse(revision).filter(|_| !is_archive(self.repository)) {
             // It may lie on no branch any more.
             let fetched = self
                 .try_run(
@@ -44,8 +49,12 @@ impl Git<'_> {
         Err(VerbError::NotFound(format!("`{revision}` is neither a tag nor a commit of the repository")))
     }
 
-    /// Each tag and its commit; where the repository can't be reached, as it was known last.
+    /// Each tag and its commit; where the repository can't be reached, as it was known last. Of archives, those that were
+    /// fetched.
     pub async fn tags(&self) -> Result<Vec<(String, String)>, VerbError> {
+        if is_archive(self.repository) {
+            return Ok(self.known("refs/pinned/tags/").await?.into_iter().collect());
+        }
         let listed = self.try_run(None, &["ls-remote", "--tags", "--", self.repository], &[]).await?;
         let mut tags = if listed.success() {
             peeled(&listed.text())
@@ -108,7 +117,7 @@ impl Git<'_> {
         }
     }
 
-    pub async fn files(&self, commit: &Commit, under: &str) -> Result<Vec<String>, VerbError> {
+    pub async fn files(&self, commit: &Commit, under: &str) -> Result<Vec<Tracked>, VerbError> {
         let mut arguments = vec!["ls-tree", "-r", "-z", "--full-tree", commit.as_str()];
         let under = under.trim_matches('/');
         if !under.is_empty() {
@@ -120,7 +129,11 @@ impl Git<'_> {
         }
         let text = output.text();
         let files = text.split('\0').filter(|entry| entry.starts_with("100"));
-        Ok(files.filter_map(|entry| Some(entry.split_once('\t')?.1.to_owned())).collect())
+        let tracked = |entry: &str| {
+            let (about, path) = entry.split_once('\t')?;
+            Some(Tracked { path: path.to_owned(), executable: about.starts_with("100755") })
+        };
+        Ok(files.filter_map(tracked).collect())
     }
 
     async fn make_mirror(&self, lock: &Lock) -> Result<(), VerbError> {

@@ -1,6 +1,7 @@
 //! Real repositories in temporary folders.
 
 use super::*;
+use crate::driver::project::Rights;
 use crate::driver::testing;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,14 +26,25 @@ fn shop() -> Shop {
     Shop { cx: testing::changing(folder.path(), "r1-stage"), checkout, folder }
 }
 
+pub fn shop_folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+pub fn checkout_of(folder: &Path, repository: &str) -> Checkout {
+    checkout_from(folder, "exec ./build", repository)
+}
+
 fn checkout(folder: &Path, script: &str) -> Checkout {
+    checkout_from(folder, script, &folder.join("origin").display().to_string())
+}
+
+fn checkout_from(folder: &Path, script: &str, repository: &str) -> Checkout {
     let layout = Layout::new(&folder.join("shop"));
     fs::create_dir_all(&layout.directory).unwrap();
     let commands = BTreeMap::from([("build".to_owned(), testing::command(&["/bin/sh", "-c", script]))]);
     let idle = Duration::from_secs(60);
     let processes = Processes::new(commands, Some(layout.clone()), idle, testing::machine(folder));
-    let repository = folder.join("origin").display().to_string();
-    Checkout::new(&testing::deployment(folder), Some(layout), Some(repository), Arc::new(processes), idle)
+    Checkout::new(&testing::deployment(folder), Some(layout), Some(repository.to_owned()), Arc::new(processes), idle)
 }
 
 fn release(origin: &Path, version: &str, tag: &[&str]) {
@@ -228,14 +240,17 @@ async fn a_commits_files_are_listed_and_put_into_the_project_with_what_they_hold
     release(&origin, "3", &["tag", "v3"]);
     let commit = shop.checkout.fetch(&shop.cx, "v3").await.unwrap();
     let all = ["VERSION", "build", "docker/compose.yaml", "docker/with space.conf"];
-    assert_eq!(shop.checkout.files(&shop.cx, &commit, "").await.unwrap(), all);
-    assert_eq!(shop.checkout.files(&shop.cx, &commit, "docker/").await.unwrap(), all[2..]);
+    let files = async |under: &str| shop.checkout.files(&shop.cx, &commit, under).await.unwrap();
+    assert_eq!(files("").await.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), all);
+    assert_eq!(files("docker/").await.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), all[2..]);
+    let programs: Vec<_> = files("").await.into_iter().filter(|file| file.executable).map(|file| file.path).collect();
+    assert_eq!(programs, ["build"]);
     assert!(shop.checkout.files(&shop.cx, &commit, "nowhere").await.unwrap().is_empty());
 
     let masked = shop.checkout.read(&shop.cx, &commit, "docker/compose.yaml").await.unwrap();
     assert!(!String::from_utf8_lossy(&masked).contains("change-me"));
     let project = crate::driver::project::Project::new(Some(shop.layout().directory));
-    project.put(&shop.cx, "compose.yaml", None, Some(&masked)).await.unwrap();
+    project.put(&shop.cx, "compose.yaml", None, Some(&masked), Rights::AsBefore).await.unwrap();
     assert_eq!(shop.text("compose.yaml"), "environment:\n  DB_PASSWORD: change-me\n");
     assert_eq!(project.read(&shop.cx, "compose.yaml").await.unwrap(), masked);
 }

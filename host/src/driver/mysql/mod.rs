@@ -5,6 +5,7 @@
 
 mod check;
 mod definitions;
+mod double;
 mod failure;
 mod fence;
 mod grants;
@@ -21,7 +22,7 @@ mod tools;
 
 use super::server::names::SCRATCH_PREFIX;
 use super::server::{Located, Place, Server, on_the_machine, processes};
-use crate::context::StepContext;
+use crate::context::{Site, StepContext};
 use crate::model::VerbError;
 use crate::plan::event::{Effect, Verdict};
 use crate::vault::Vault;
@@ -132,7 +133,7 @@ impl Mysql {
         processes::end(&effect.step, &["mysql", "mariadb"]).await;
         let ended = async {
             server.clear(&effect.step).await?;
-            let located = server.located().await?;
+            let located = server.located(&Site::Live).await?;
             fence::end_step(&self.way(&located, &effect.step)).await
         };
         match ended.await {
@@ -206,23 +207,21 @@ impl Mysql {
         let ready = self.work(cx).await?;
         let (way, handle) = (ready.way.clone(), ready.names.live.clone());
         let watched = cx.activity.watch(self.idle, pulse::beside(&way, &cx.activity, Box::pin(work(ready))));
-        cx.effects.perform(verb, arguments, &handle, true, self.or_clear(cx, watched)).await
+        cx.effects.perform(verb, arguments, &handle, true, self.and_clear(cx, watched)).await
     }
 
-    /// A tool in a container does not end with the client that is dropped.
-    async fn or_clear<T>(
+    /// A tool in a container does not end with the client that is dropped, and stays when it has ended.
+    async fn and_clear<T>(
         &self, cx: &StepContext, work: impl Future<Output = Result<T, VerbError>>,
     ) -> Result<T, VerbError> {
         let outcome = work.await;
-        if outcome.is_err() {
-            self.granted()?.clear(&cx.step).await?;
-        }
+        self.granted()?.clear(&cx.step).await?;
         outcome
     }
 
     async fn work<'a>(&'a self, cx: &'a StepContext) -> Result<Work<'a>, VerbError> {
         let server = self.granted()?;
-        let located = server.located().await?;
+        let located = server.located(&cx.site).await?;
         let (way, names) = (self.way(&located, &cx.step), Names::of(&server.config, &cx.site));
         Ok(Work { driver: self, cx, located, way, names })
     }
@@ -230,6 +229,11 @@ impl Mysql {
     fn way(&self, located: &Located, step: &str) -> Way {
         let (server, tasks) = (located.config.clone(), self.tasks.clone());
         Way { server, step: step.into(), tasks, cut: self.cut.clone() }
+    }
+
+    /// The server that is granted.
+    pub fn bound_server(&self) -> Option<&Server> {
+        self.server.as_ref()
     }
 
     fn granted(&self) -> Result<&Server, VerbError> {

@@ -83,7 +83,7 @@ async fn build(
     let fresh = work.names.fresh(&work.cx.step);
     drop_database(work, session, &fresh).await?;
     create_database(session, &fresh, wanted).await?;
-    let command = work.tools(session.flavour).await?.client(&work.located.config, &fresh, &work.cx.step)?;
+    let command = work.tools(session.flavour).await?.client(&work.located.inside, &fresh, &work.cx.step)?;
     let (vault, tasks) = (&work.driver.vault, &work.driver.tasks);
     stream::feed(Running::start(command)?, &work.cx.activity, vault, tables, tasks).await?;
     // All of it is made once, where it harms nobody if it can't be.

@@ -49,7 +49,7 @@ async fn save_once(work: &Work<'_>) -> Result<Option<(Vec<String>, String)>, Ver
     say_what_is_rounded(work, &shape);
     let views: Vec<&str> =
         shape.objects.iter().filter(|object| object.kind == Kind::View).map(|view| view.name.as_str()).collect();
-    let command = tools.dump(&work.located.config, database, &views, &work.cx.step)?;
+    let command = tools.dump(&work.located.inside, database, &views, &work.cx.step)?;
     let (first, begun) = FirstSeen::new(FIRST_WORDS);
     let (vault, tasks, activity) = (&work.driver.vault, &work.driver.tasks, &work.cx.activity);
     let dump = stream::save(Running::start(command)?, activity, vault, work.key("tables"), tasks, Some(first));

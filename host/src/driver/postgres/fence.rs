@@ -3,6 +3,7 @@
 use super::connect;
 use super::session::Session;
 use super::settings::quote;
+use crate::context::Site;
 use crate::driver::server::Server;
 use crate::driver::server::names::derived_prefix;
 use crate::model::VerbError;
@@ -29,7 +30,7 @@ pub async fn end_backends(server: &Server, mark: &str, tasks: &TaskTracker) -> R
 }
 
 async fn end_once(server: &Server, mark: &str, tasks: &TaskTracker) -> Result<bool, VerbError> {
-    let located = server.located().await?;
+    let located = server.located(&Site::Live).await?;
     let server = &located.config;
     let connection = connect::open(server, &server.maintenance, "upgraded/fence", tasks).await?;
     let literal = mark.replace('\'', "''");

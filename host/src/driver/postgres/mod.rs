@@ -5,6 +5,7 @@
 
 mod archive;
 mod connect;
+mod double;
 mod failure;
 mod fence;
 mod lexer;
@@ -62,7 +63,7 @@ impl Postgres {
     }
 
     pub async fn versions(&self, cx: &StepContext) -> Result<Versions, VerbError> {
-        let (server, tools) = self.tools(cx, &self.located().await?).await?;
+        let (server, tools) = self.tools(cx, &self.located(cx).await?).await?;
         Ok(Versions { server, pg_dump: tools.dump_version, pg_restore: tools.restore_version })
     }
 
@@ -72,7 +73,7 @@ impl Postgres {
         let reach = Reach::new(server, &cx.site);
         let database = database.unwrap_or(&server.maintenance);
         reach.check(database)?;
-        let located = self.located().await?;
+        let located = self.located(cx).await?;
         let (server, mark) = (&located.config, mark(&cx.step));
         Session::open(Opening { server, reach, database, mark: &mark, idle: self.idle, tasks: &self.tasks }).await
     }
@@ -84,12 +85,12 @@ impl Postgres {
         if let Some(snapshot) = snapshot.filter(|s| !s.chars().all(|c| c.is_ascii_hexdigit() || c == '-')) {
             return Err(VerbError::Invalid(format!("`{snapshot}` is no snapshot's name")));
         }
-        let located = self.located().await?;
+        let located = self.located(cx).await?;
         let (_, tools) = self.tools(cx, &located).await?;
-        let archives = self.archives(&located.config, &tools);
+        let archives = self.archives(&located.inside, &tools);
         let pulse = Pulse::new(&located.config, &mark(&cx.step), &self.tasks);
         let work = pulse.beside(&cx.activity, archives.dump(cx, database, snapshot));
-        let watched = self.or_clear(cx, cx.activity.watch(self.idle, work));
+        let watched = self.and_clear(cx, cx.activity.watch(self.idle, work));
         cx.effects.perform("postgres.dump", &(database, snapshot), database, true, watched).await
     }
 
@@ -98,9 +99,9 @@ impl Postgres {
     pub async fn restore(&self, cx: &StepContext, database: &str, artifact: &str) -> Result<(), VerbError> {
         cx.effects.may_change("postgres.restore")?;
         self.owned(cx, database)?;
-        let located = self.located().await?;
+        let located = self.located(cx).await?;
         let (_, tools) = self.tools(cx, &located).await?;
-        let archives = self.archives(&located.config, &tools);
+        let archives = self.archives(&located.inside, &tools);
         let pulse = Pulse::new(&located.config, &mark(&cx.step), &self.tasks);
         let work = async {
             let file = archives.restore(cx, database, artifact).await?;
@@ -111,7 +112,7 @@ impl Postgres {
             }
             Ok(())
         };
-        let watched = self.or_clear(cx, cx.activity.watch(self.idle, pulse.beside(&cx.activity, work)));
+        let watched = self.and_clear(cx, cx.activity.watch(self.idle, pulse.beside(&cx.activity, work)));
         cx.effects.perform("postgres.restore", &(database, artifact), database, true, watched).await
     }
 
@@ -140,7 +141,7 @@ impl Postgres {
             let mark = mark(&cx.step);
             let reach = Reach::new(server, &cx.site);
             let database = server.maintenance.as_str();
-            let located = self.located().await?;
+            let located = self.located(cx).await?;
             let server = &located.config;
             let opening = Opening { server, reach, database, mark: &mark, idle: self.idle, tasks: &self.tasks };
             fence::drop_databases(&Session::open(opening).await?, name).await
@@ -158,22 +159,25 @@ impl Postgres {
         self.granted().map(|server| &server.config)
     }
 
+    /// The server that is granted.
+    pub fn bound_server(&self) -> Option<&Server> {
+        self.server.as_ref()
+    }
+
     fn granted(&self) -> Result<&Server, VerbError> {
         self.server.as_ref().ok_or_else(|| VerbError::Denied("no `server` is granted to this binding".into()))
     }
 
-    async fn located(&self) -> Result<Located, VerbError> {
-        self.granted()?.located().await
+    async fn located(&self, cx: &StepContext) -> Result<Located, VerbError> {
+        self.granted()?.located(&cx.site).await
     }
 
-    /// A tool in a container does not end with the client that is dropped.
-    async fn or_clear<T>(
+    /// A tool in a container does not end with the client that is dropped, and stays when it has ended.
+    async fn and_clear<T>(
         &self, cx: &StepContext, work: impl Future<Output = Result<T, VerbError>>,
     ) -> Result<T, VerbError> {
         let outcome = work.await;
-        if outcome.is_err() {
-            self.granted()?.clear(&cx.step).await?;
-        }
+        self.granted()?.clear(&cx.step).await?;
         outcome
     }
 

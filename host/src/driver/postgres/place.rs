@@ -23,7 +23,7 @@ impl Postgres {
             ))
             .await?;
         let place = read(rows, server);
-        Ok(match self.located().await?.container {
+        Ok(match self.located(cx).await?.container {
             Some(container) => place.map(|Place { folder, bytes }| {
                 let folder = folder.and_then(|folder| on_the_machine(&container, &folder));
                 Place { folder, bytes }

@@ -220,7 +220,7 @@ async fn a_drill_reaches_its_own_databases_alone() {
     let bench = Bench::new("drilled");
     let name = scratch_name("shop", "r1-drill");
     let mut cx = bench.changing("r1-drill");
-    cx.site = Site::Drill { root: bench.folder.path().into(), name: name.clone() };
+    cx.site = Site::Drill { root: bench.folder.path().into(), name: name.clone(), server: None };
     let maintenance = bench.driver.connect(&cx, None).await.expect("connected");
     for sql in ["ALTER DATABASE drilled ALLOW_CONNECTIONS false", "DROP DATABASE drilled"] {
         assert!(matches!(maintenance.execute(&cx, sql).await, Err(VerbError::Denied(_))), "{sql}");

@@ -1,18 +1,18 @@
 //! What a run does beside putting edits: proposals laid over each other while it is planned, and files put back.
 
-use super::{Project, blocking, read, relative};
+use super::{Project, Rights, blocking, read, relative};
 use crate::context::StepContext;
-use crate::model::VerbError;
+use crate::model::{ModeAndOwner, VerbError};
 use std::collections::BTreeMap;
 
 impl Project {
     /// From now on [`Project::read`] answers with this.
-    pub fn lay_over(&self, path: &str, bytes: &[u8]) {
-        self.overlay.lock().expect("no panic holds this lock").insert(path.to_owned(), bytes.to_vec());
+    pub fn lay_over(&self, path: &str, bytes: Option<&[u8]>) {
+        self.overlay.lock().expect("no panic holds this lock").insert(path.to_owned(), bytes.map(<[u8]>::to_vec));
     }
 
     /// What is laid over, by path; with placeholders for secrets.
-    pub fn overlaid(&self) -> BTreeMap<String, Vec<u8>> {
+    pub fn overlaid(&self) -> BTreeMap<String, Option<Vec<u8>>> {
         self.overlay.lock().expect("no panic holds this lock").clone()
     }
 
@@ -26,13 +26,17 @@ impl Project {
         blocking(move || read(&dir, &relative, &path)).await
     }
 
-    /// Puts the old bytes back (none: removes the file). What is there and is neither of the run's `afters` nor the old
+    /// Puts the old bytes back, with their mode and owner (none: removes the file). What is there and is neither of the run's `afters` nor the old
     /// bytes was somebody else's change: it is kept beside, under the name that is returned. Converges.
     pub async fn put_back(
-        &self, cx: &StepContext, path: &str, afters: &[String], old: Option<&[u8]>,
+        &self, cx: &StepContext, path: &str, afters: &[String], old: Option<(&[u8], ModeAndOwner)>,
     ) -> Result<Option<String>, VerbError> {
         let there = self.raw(cx, path).await?;
-        if there.as_deref() == old {
+        let (bytes, rights) = match old {
+            Some((bytes, rights)) => (Some(bytes), Rights::Exactly(rights)),
+            None => (None, Rights::AsBefore),
+        };
+        if there.as_deref() == bytes && self.mode_and_owner(path).await? == old.map(|(_, rights)| rights) {
             return Ok(None);
         }
         let digest = there.as_deref().map(Self::digest);
@@ -42,14 +46,15 @@ impl Project {
         };
         let ours = |digest: &Option<String>| digest.as_ref().is_some_and(|digest| afters.contains(digest));
         let mut kept = None;
-        if let Some(bytes) = there.as_deref().filter(|_| !ours(&digest) && !ours(&masked)) {
+        let is_old = there.as_deref() == bytes;
+        if let Some(theirs) = there.as_deref().filter(|_| !is_old && !ours(&digest) && !ours(&masked)) {
             let beside = format!("{path}.changed-during-{}", cx.run);
-            if self.raw(cx, &beside).await?.as_deref() != Some(bytes) {
-                self.put(cx, &beside, None, Some(bytes)).await?;
+            if self.raw(cx, &beside).await?.as_deref() != Some(theirs) {
+                self.put(cx, &beside, None, Some(theirs), Rights::AsBefore).await?;
             }
             kept = Some(beside);
         }
-        self.put(cx, path, digest.as_deref(), old).await?;
+        self.put(cx, path, digest.as_deref(), bytes, rights).await?;
         Ok(kept)
     }
 }

@@ -23,6 +23,7 @@ use crate::plan::event::{Effect, Verdict};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rustix::fs::{Gid, Mode, Uid, fchmod, fchown};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -43,8 +44,18 @@ pub fn edits() -> u64 {
 
 pub struct Project {
     pub folder: Option<PathBuf>,
-    /// Edits proposed earlier in the same plan, as whole contents.
-    pub overlay: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// Edits proposed earlier in the same plan, as whole contents; none: the file goes.
+    overlay: Mutex<BTreeMap<String, Option<Vec<u8>>>>,
+}
+
+/// Of a file that is put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Rights {
+    /// The file's that it replaces; of a new one, those of any file of the project.
+    AsBefore,
+    /// And whoever may read it may run it.
+    Executable,
+    Exactly(ModeAndOwner),
 }
 
 impl Project {
@@ -55,8 +66,8 @@ impl Project {
     /// With placeholders for secrets; 8 MiB at most.
     pub async fn read(&self, cx: &StepContext, path: &str) -> Result<Vec<u8>, VerbError> {
         let relative = relative(path)?;
-        if let Some(bytes) = self.overlay.lock().expect("no panic holds this lock").get(path) {
-            return Ok(bytes.clone());
+        if let Some(planned) = self.overlay.lock().expect("no panic holds this lock").get(path) {
+            return planned.clone().ok_or_else(|| not_found(path));
         }
         let dir = self.open()?;
         let path = path.to_owned();
@@ -69,8 +80,8 @@ impl Project {
         Ok(text)
     }
 
-    /// What `change` makes of `old`; `path` says the format.
-    pub fn render(path: &str, old: Option<&[u8]>, change: &Change) -> Result<Vec<u8>, VerbError> {
+    /// What `change` makes of `old`; `path` says the format. None: the file goes.
+    pub fn render(path: &str, old: Option<&[u8]>, change: &Change) -> Result<Option<Vec<u8>>, VerbError> {
         relative(path)?;
         render::render(path, old, change)
     }
@@ -80,11 +91,17 @@ impl Project {
         hex(&Sha256::digest(text))
     }
 
-    /// Puts `new` in place atomically and durably, mode and owner kept; `None` removes the file. Refuses with `Conflict`
+    /// None where there is no file.
+    pub async fn mode_and_owner(&self, path: &str) -> Result<Option<ModeAndOwner>, VerbError> {
+        let (dir, relative, path) = (self.open()?, relative(path)?, path.to_owned());
+        blocking(move || mode_and_owner(&dir, &relative).map_err(|error| outside(&path, error))).await
+    }
+
+    /// Puts `new` in place atomically and durably; `None` removes the file. Refuses with `Conflict`
     /// where what is there has another digest than `expected` (SHA-256 of what `read` returns or of the bytes
     /// themselves; none: no file); not where it is `new` already.
     pub async fn put(
-        &self, cx: &StepContext, path: &str, expected: Option<&str>, new: Option<&[u8]>,
+        &self, cx: &StepContext, path: &str, expected: Option<&str>, new: Option<&[u8]>, rights: Rights,
     ) -> Result<(), VerbError> {
         let relative = relative(path)?;
         if cx.site != Site::Live {
@@ -92,7 +109,7 @@ impl Project {
         }
         let dir = self.open()?;
         let handle = self.folder.iter().map(|folder| folder.join(&relative).display().to_string()).collect::<String>();
-        let arguments = (path, expected, new.map(Self::digest));
+        let arguments = (path, expected, new.map(Self::digest), rights);
         let put = Put {
             dir,
             relative,
@@ -101,6 +118,7 @@ impl Project {
             part: format!(".upgraded-{}.part", cx.step),
             expected: expected.map(str::to_owned),
             new: new.map(<[u8]>::to_vec),
+            rights,
         };
         let done = cx.effects.perform("project.put", &arguments, &handle, true, blocking(move || put.perform())).await;
         EDITS.fetch_add(1, Ordering::SeqCst);
@@ -137,6 +155,7 @@ struct Put {
     part: String,
     expected: Option<String>,
     new: Option<Vec<u8>>,
+    rights: Rights,
 }
 
 impl Put {
@@ -158,6 +177,7 @@ impl Put {
             None => old.is_none(),
         };
         if there {
+            self.set_rights(&place).map_err(|error| outside(&self.path, error))?;
             return self.sync(&place);
         }
         if !self.is_expected(old.as_deref()) {
@@ -186,34 +206,37 @@ impl Put {
     fn replace(&self, place: &Path, bytes: &[u8]) -> Result<(), VerbError> {
         let write = || -> io::Result<()> {
             let folder = self.folder_of(place)?;
-            let old = match self.dir.metadata(place) {
-                Ok(old) => Some(old),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                Err(error) => return Err(error),
-            };
+            let old = mode_and_owner(&self.dir, place)?;
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(true).mode(0o600);
             let mut part = folder.open_with(&self.part, &options)?;
             part.write_all(bytes)?;
-            let (mode, uid, gid) = match &old {
-                Some(old) => {
-                    use cap_std::fs::MetadataExt;
-                    (old.mode() & 0o7777, old.uid(), old.gid())
-                }
+            let old = match old {
+                Some(old) => old,
                 None => {
                     let folder = folder.try_clone()?.into_std_file().metadata()?;
-                    (if dotenv::is_dotenv(&self.path) { 0o600 } else { 0o644 }, folder.uid(), folder.gid())
+                    let mode = if dotenv::is_dotenv(&self.path) { 0o600 } else { 0o644 };
+                    ModeAndOwner { mode, uid: folder.uid(), gid: folder.gid() }
                 }
             };
-            let now = part.try_clone()?.into_std().metadata()?;
-            if (now.uid(), now.gid()) != (uid, gid) {
-                fchown(&part, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
-            }
-            fchmod(&part, Mode::from_raw_mode(mode))?;
+            give(&part.try_clone()?.into_std(), self.rights.after(old))?;
             part.sync_all()?;
             folder.rename(&self.part, &folder, place.file_name().ok_or(io::ErrorKind::InvalidInput)?)
         };
         write().map_err(|error| outside(&self.path, error))
+    }
+
+    /// Of a file whose bytes are right already.
+    fn set_rights(&self, place: &Path) -> io::Result<()> {
+        let Some(now) = mode_and_owner(&self.dir, place)? else { return Ok(()) };
+        match self.rights.after(now) {
+            same if same == now => Ok(()),
+            rights => {
+                let file = self.dir.open(place)?.into_std();
+                give(&file, rights)?;
+                file.sync_all()
+            }
+        }
     }
 
     fn folder_of(&self, place: &Path) -> io::Result<Dir> {
@@ -240,6 +263,33 @@ impl Put {
         };
         synced.map_err(io_error("make a file of the project durable"))
     }
+}
+
+impl Rights {
+    fn after(self, old: ModeAndOwner) -> ModeAndOwner {
+        match self {
+            Self::AsBefore => old,
+            Self::Executable => ModeAndOwner { mode: old.mode | ((old.mode & 0o444) >> 2), ..old },
+            Self::Exactly(rights) => rights,
+        }
+    }
+}
+
+fn mode_and_owner(dir: &Dir, place: &Path) -> io::Result<Option<ModeAndOwner>> {
+    use cap_std::fs::MetadataExt;
+    match dir.metadata(place) {
+        Ok(found) => Ok(Some(ModeAndOwner { mode: found.mode() & 0o7777, uid: found.uid(), gid: found.gid() })),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn give(file: &std::fs::File, rights: ModeAndOwner) -> io::Result<()> {
+    let now = file.metadata()?;
+    if (now.uid(), now.gid()) != (rights.uid, rights.gid) {
+        fchown(file, Some(Uid::from_raw(rights.uid)), Some(Gid::from_raw(rights.gid)))?;
+    }
+    Ok(fchmod(file, Mode::from_raw_mode(rights.mode))?)
 }
 
 fn read(dir: &Dir, relative: &Path, path: &str) -> Result<Option<Vec<u8>>, VerbError> {

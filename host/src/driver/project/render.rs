@@ -5,21 +5,22 @@ use crate::model::{Change, VerbError};
 use std::path::Path;
 use toml_edit::{DocumentMut, Item, Key, Table, TableLike, Value};
 
-pub fn render(path: &str, old: Option<&[u8]>, change: &Change) -> Result<Vec<u8>, VerbError> {
+pub fn render(path: &str, old: Option<&[u8]>, change: &Change) -> Result<Option<Vec<u8>>, VerbError> {
     let values = match change {
-        Change::Content(bytes) => return Ok(bytes.clone()),
+        Change::Content(bytes) | Change::Program(bytes) => return Ok(Some(bytes.clone())),
+        Change::Remove => return Ok(None),
         Change::Set(values) => values,
     };
     let old = std::str::from_utf8(old.unwrap_or_default())
         .map_err(|_| VerbError::Invalid(format!("`{path}` is no text, so no key of it can be set")))?;
     if dotenv::is_dotenv(path) {
-        return Ok(dotenv::set(path, old, values)?.into_bytes());
+        return Ok(Some(dotenv::set(path, old, values)?.into_bytes()));
     }
     if Path::new(path).extension().is_some_and(|extension| extension == "toml") {
-        return Ok(set_toml(path, old, values)?.into_bytes());
+        return Ok(Some(set_toml(path, old, values)?.into_bytes()));
     }
     if Path::new(path).extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
-        return Ok(yaml::set(path, old, values)?.into_bytes());
+        return Ok(Some(yaml::set(path, old, values)?.into_bytes()));
     }
     Err(VerbError::Invalid(format!(
         "keys can be set in `.env`, `.toml` and `.yaml` files, and `{path}` is none of them; its whole content would be \
@@ -89,7 +90,7 @@ mod tests {
 
     fn set(path: &str, old: &str, values: &[(&str, &str)]) -> Result<String, VerbError> {
         let values = values.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        render(path, Some(old.as_bytes()), &Change::Set(values)).map(|bytes| String::from_utf8(bytes).unwrap())
+        render(path, Some(old.as_bytes()), &Change::Set(values)).map(|bytes| String::from_utf8(bytes.unwrap()).unwrap())
     }
 
     #[test]

@@ -24,7 +24,7 @@ impl Shop {
         fs::read_to_string(self.folder.path().join(path)).unwrap()
     }
     async fn put(&self, path: &str, expected: Option<&[u8]>, new: Option<&[u8]>) -> Result<(), VerbError> {
-        self.project.put(&self.cx, path, expected.map(Project::digest).as_deref(), new).await
+        self.project.put(&self.cx, path, expected.map(Project::digest).as_deref(), new, Rights::AsBefore).await
     }
 }
 
@@ -35,7 +35,7 @@ async fn an_edit_goes_in_with_its_secrets_and_again_and_back() {
     let before = shop.project.read(&shop.cx, ".env").await.unwrap();
     assert!(!String::from_utf8_lossy(&before).contains("s3cr3t"));
     let change = Change::Set(vec![("VERSION".into(), "2".into())]);
-    let after = Project::render(".env", Some(&before), &change).unwrap();
+    let after = Project::render(".env", Some(&before), &change).unwrap().unwrap();
     for _ in 0..2 {
         shop.put(".env", Some(&before), Some(&after)).await.unwrap();
         assert_eq!(shop.text(".env"), "VERSION=2\nTOKEN=s3cr3t\n");
@@ -100,11 +100,42 @@ async fn a_link_within_the_folder_stays_a_link() {
 #[tokio::test]
 async fn the_overlay_is_read_first_and_nothing_is_put_while_reading() {
     let shop = shop("VERSION=1\n");
-    shop.project.overlay.lock().unwrap().insert(".env".into(), b"VERSION=2\n".to_vec());
+    shop.project.overlay.lock().unwrap().insert(".env".into(), Some(b"VERSION=2\n".to_vec()));
     assert_eq!(shop.project.read(&shop.cx, ".env").await.unwrap(), b"VERSION=2\n");
     let reading = testing::reading(shop.folder.path());
-    let result = shop.project.put(&reading, ".env", None, Some(b"")).await;
+    let result = shop.project.put(&reading, ".env", None, Some(b""), Rights::AsBefore).await;
     assert!(matches!(result, Err(VerbError::Denied(_))), "{result:?}");
     let nowhere = Project::new(None);
     assert!(matches!(nowhere.read(&shop.cx, ".env").await, Err(VerbError::Denied(_))));
+}
+
+#[tokio::test]
+async fn a_program_and_a_removed_file_go_back_with_their_mode() {
+    let shop = shop("A=1\n");
+    let folder = shop.folder.path().to_owned();
+    let mode = |path: &str| fs::metadata(folder.join(path)).unwrap().permissions().mode() & 0o7777;
+    fs::write(folder.join("run.sh"), "old").unwrap();
+    fs::set_permissions(folder.join("run.sh"), fs::Permissions::from_mode(0o640)).unwrap();
+    let owned = shop.project.mode_and_owner("run.sh").await.unwrap().unwrap();
+    let digest = Project::digest(b"old");
+    for _ in 0..2 {
+        shop.project.put(&shop.cx, "run.sh", Some(&digest), Some(b"new"), Rights::Executable).await.unwrap();
+        assert_eq!((shop.text("run.sh").as_str(), mode("run.sh")), ("new", 0o750));
+    }
+    let back = async |afters: &[&[u8]]| {
+        let afters: Vec<String> = afters.iter().map(|after| Project::digest(after)).collect();
+        shop.project.put_back(&shop.cx, "run.sh", &afters, Some((b"old", owned))).await.unwrap()
+    };
+    for _ in 0..2 {
+        assert_eq!(back(&[b"new"]).await, None);
+        assert_eq!((shop.text("run.sh").as_str(), mode("run.sh")), ("old", 0o640));
+    }
+    shop.put("run.sh", Some(b"old"), None).await.unwrap();
+    assert!(!folder.join("run.sh").exists());
+    assert_eq!(back(&[]).await, None);
+    assert_eq!((shop.text("run.sh").as_str(), mode("run.sh")), ("old", 0o640));
+    // Only the mode was changed.
+    fs::set_permissions(folder.join("run.sh"), fs::Permissions::from_mode(0o777)).unwrap();
+    assert_eq!(back(&[]).await, None);
+    assert_eq!((mode("run.sh"), fs::read_dir(&folder).unwrap().count()), (0o640, 2));
 }

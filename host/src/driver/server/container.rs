@@ -18,7 +18,8 @@ pub struct InContainer {
 impl InContainer {
     /// `folder`: of the machine, for the tool to read.
     pub fn new(project: &Compose, container: &Container, folder: Option<&Path>) -> Self {
-        let mut argv: Vec<String> = ["run", "--rm", "--pull=never", "--user=0:0"].map(String::from).into();
+        // Not `--rm`: podman forgets how a container ended that it removes by itself. `Server::clear` removes it.
+        let mut argv: Vec<String> = ["run", "--pull=never", "--user=0:0"].map(String::from).into();
         argv.push(format!("--network=container:{}", container.id));
         argv.extend(folder.map(|folder| format!("--volume={0}:{0}:ro", folder.display())));
         Self { argv, environment: project.client_environment(), image: container.image_id.clone() }

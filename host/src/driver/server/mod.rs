@@ -4,12 +4,14 @@
 
 pub mod child;
 pub mod container;
+pub mod double;
 pub mod names;
 pub mod processes;
 pub mod stream;
 
 use crate::config::ServerConfig;
-use crate::driver::compose::Compose;
+use crate::context::Site;
+use crate::driver::compose::{Compose, unreachable_double};
 use crate::driver::engine::{Container, State};
 use crate::model::VerbError;
 use std::collections::BTreeMap;
@@ -36,8 +38,10 @@ pub struct Server {
 
 /// Where the server is now.
 pub struct Located {
-    /// With the host of its container, where it has one.
+    /// With where its container is reached, where it has one.
     pub config: ServerConfig,
+    /// The same, as tools in the network of the container reach it.
+    pub inside: ServerConfig,
     pub container: Option<Container>,
 }
 
@@ -52,24 +56,40 @@ impl Server {
         Self { config, project: None }
     }
 
-    pub async fn located(&self) -> Result<Located, VerbError> {
+    pub async fn located(&self, site: &Site) -> Result<Located, VerbError> {
         let Some(service) = &self.config.service else {
-            return Ok(Located { config: self.config.clone(), container: None });
+            let (config, inside) = (self.config.clone(), self.config.clone());
+            return Ok(Located { config, inside, container: None });
         };
         let project = self.project.as_ref().ok_or_else(|| {
             VerbError::Invalid(format!("the server's service `{service}` is of no platform with an `engine`"))
         })?;
-        let container = project.container_of(&service.name).await?;
+        let container = match site {
+            Site::Drill { server: Some(double), .. } => project.double_of(double).await?,
+            Site::Drill { server: None, .. } | Site::Live => project.container_of(&service.name).await?,
+        };
         let container = container.filter(|container| container.state == State::Running).ok_or_else(|| {
             VerbError::Unavailable(format!("the server's service `{service}` has no container that runs"))
         })?;
         let address = container.addresses.first().ok_or_else(|| {
             VerbError::Invalid(format!("the container of `{service}` has no address of its own on this machine"))
         })?;
-        Ok(Located {
-            config: ServerConfig { host: address.to_string(), ..self.config.clone() },
-            container: Some(container),
-        })
+        let inside = ServerConfig { host: address.to_string(), ..self.config.clone() };
+        let config = match project.engine().is_rootless().await? {
+            false => inside.clone(),
+            true if project.is_double() => return Err(unreachable_double()),
+            true => {
+                let port = self.config.port;
+                let place = container.published.get(&port).ok_or_else(|| {
+                    VerbError::Invalid(format!(
+                        "the engine is rootless, and the address of `{service}` leads nowhere from here: `ports: \
+                         [\"127.0.0.1:{port}:{port}\"]` at the service would be right"
+                    ))
+                })?;
+                ServerConfig { host: place.ip().to_string(), port: place.port(), ..self.config.clone() }
+            }
+        };
+        Ok(Located { config, inside, container: Some(container) })
     }
 
     /// The engine's client with what it needs, for a tool in a container.
@@ -77,7 +97,7 @@ impl Server {
         self.project.as_ref()
     }
 
-    /// Ends the tools that a step left in containers.
+    /// Ends and removes the containers of a step's tools.
     pub async fn clear(&self, step: &str) -> Result<(), VerbError> {
         let Some(project) = &self.project else { return Ok(()) };
         for id in project.engine().labelled(&[format!("{STEP_LABEL}={step}")]).await? {

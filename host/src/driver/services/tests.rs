@@ -1,7 +1,7 @@
 //! Services of real commands and processes; systemd is a script that does what `systemctl` is asked to.
 
 use super::*;
-use crate::config::{Approve, BindingConfig, Drill, Grants, Policy, ServiceControl};
+use crate::config::{Approve, BindingConfig, Drill, DrillIn, Grants, Policy, ServiceControl};
 use crate::driver::process::proc;
 use crate::driver::testing;
 use std::fs;
@@ -68,6 +68,7 @@ fn deployment(folder: &Path, platform: Grants) -> Deployment {
             window: vec![],
             approve: Approve::Never,
             drill: Drill::Off,
+            drill_in: DrillIn::Server,
             rehearse: false,
             disposable: vec![],
             keep_backups: 1,

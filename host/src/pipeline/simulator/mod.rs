@@ -120,9 +120,15 @@ fn plan(story: &Story) -> Plan {
         platform: "platform".into(),
         path: "settings".into(),
         why: "the new version needs it".into(),
-        before: Some(format!("digest {}", number + 1)),
-        after: format!("digest {}", number + 2),
-        content: format!("setting of version {}", number + 2).into_bytes(),
+        before: Some(Replaced {
+            digest: format!("digest {}", number + 1),
+            owned: ModeAndOwner { mode: 0o644, uid: 0, gid: 0 },
+        }),
+        after: Some(Replacement {
+            digest: format!("digest {}", number + 2),
+            content: format!("setting of version {}", number + 2).into_bytes(),
+            executable: false,
+        }),
         diff: String::new(),
     };
     let binding = |name: &str, role| PlannedBinding {

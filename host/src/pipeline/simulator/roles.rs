@@ -3,8 +3,9 @@
 use super::world::{Behaviour, World};
 use crate::activity::Activity;
 use crate::context::{Site, StepContext};
+use crate::driver::Doubled;
 use crate::model::*;
-use crate::phase::hands::Hands;
+use crate::phase::hands::{Hands, Moment};
 use crate::plan::event::{Effect, Verdict};
 use crate::plan::{FileBack, Plan, PlannedEdit, Rehearsed};
 use crate::plugin::roles::*;
@@ -269,7 +270,19 @@ impl Hands for Sim {
         Ok(self.world.lock().unwrap().manifests[digest].clone())
     }
     fn drill_site(&self, step: &str, _: &str) -> Site {
-        Site::Drill { root: PathBuf::new(), name: step.into() }
+        Site::Drill { root: PathBuf::new(), name: step.into(), server: None }
+    }
+    async fn hook(&self, _: &StepContext, _: Moment) -> Result<(), Failure> {
+        Ok(())
+    }
+    async fn stop_hooked(&self, _: &StepContext) -> Result<(), Failure> {
+        Ok(())
+    }
+    async fn start_hooked(&self, _: &StepContext, _: &[&str]) -> Result<(), Failure> {
+        Ok(())
+    }
+    async fn drill_double(&self, cx: &StepContext) -> Result<Doubled, Failure> {
+        Ok(Doubled { site: cx.site.clone(), why: None })
     }
     async fn clear_drill(&self, _: &StepContext) -> Result<(), Failure> {
         let mut world = self.world.lock().unwrap();
@@ -281,7 +294,8 @@ impl Hands for Sim {
         &self, cx: &StepContext, edits: &[PlannedEdit], key: &(dyn for<'a> Fn(usize) -> String + Sync),
     ) -> Result<(), Failure> {
         for (number, edit) in edits.iter().enumerate() {
-            let content = String::from_utf8(edit.content.clone()).expect("the story's files are text");
+            let content = edit.after.clone().expect("the story's edits remove nothing").content;
+            let content = String::from_utf8(content).expect("the story's files are text");
             let put = |world: &mut World| {
                 let old = world.file.clone();
                 world.old_files.entry(key(number)).or_insert(old);

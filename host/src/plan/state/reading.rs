@@ -70,13 +70,14 @@ impl Progress {
         let mut files: Vec<FileBack> = Vec::new();
         for (hop, edits) in self.plan.edits.iter().enumerate().filter(|(hop, _)| begun(*hop)) {
             for (number, edit) in edits.iter().enumerate() {
+                let after = edit.after.as_ref().map(|after| after.digest.clone());
                 match files.iter_mut().find(|file| file.platform == edit.platform && file.path == edit.path) {
-                    Some(file) => file.afters.push(edit.after.clone()),
+                    Some(file) => file.afters.extend(after),
                     None => files.push(FileBack {
                         platform: edit.platform.clone(),
                         path: edit.path.clone(),
-                        before: edit.before.clone().map(|digest| (digest, key(hop, number))),
-                        afters: vec![edit.after.clone()],
+                        before: edit.before.clone().map(|old| (old, key(hop, number))),
+                        afters: after.into_iter().collect(),
                     }),
                 }
             }

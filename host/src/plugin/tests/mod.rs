@@ -10,7 +10,7 @@ use super::Plugins;
 use super::roles::{Bound, CallError, Datastore, Product};
 use crate::activity::{Activity, Sign};
 use crate::capability::Limits;
-use crate::config::{Approve, BindingConfig, Deployment, Drill, Grants, Policy};
+use crate::config::{Approve, BindingConfig, Deployment, Drill, DrillIn, Grants, Policy};
 use crate::context::{Site, StepContext};
 use crate::effect::Effects;
 use crate::model::{Binding, Failure, Role};
@@ -160,6 +160,7 @@ fn deployment(root: &Path, what: &str, with: &str) -> Deployment {
             window: Vec::new(),
             approve: Approve::Never,
             drill: Drill::Ahead,
+            drill_in: DrillIn::Double,
             rehearse: false,
             disposable: Vec::new(),
             keep_backups: 1,

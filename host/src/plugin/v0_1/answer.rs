@@ -95,10 +95,10 @@ impl Checks<'_> {
             }
             self.text("an edit's reason", &edit.why)?;
             match &edit.change {
-                Change::Content(bytes) if bytes.len() > self.limits.content_bytes => {
+                Change::Content(bytes) | Change::Program(bytes) if bytes.len() > self.limits.content_bytes => {
                     Err(format!("the new `{}` has {} bytes", edit.path, bytes.len()))
                 }
-                Change::Content(_) => Ok(()),
+                Change::Content(_) | Change::Program(_) | Change::Remove => Ok(()),
                 Change::Set(values) => {
                     self.count("values", values.len())?;
                     values.iter().try_for_each(|(key, value)| {

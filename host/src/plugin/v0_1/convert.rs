@@ -135,7 +135,9 @@ impl From<wit::Edit> for model::Edit {
     fn from(it: wit::Edit) -> Self {
         let change = match it.change {
             wit::Change::Content(bytes) => model::Change::Content(bytes),
+            wit::Change::Program(bytes) => model::Change::Program(bytes),
             wit::Change::Set(values) => model::Change::Set(values),
+            wit::Change::Remove => model::Change::Remove,
         };
         Self { path: it.path, change, why: it.why }
     }

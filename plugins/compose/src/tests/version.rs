@@ -7,6 +7,8 @@ fn edits(fake: &FakeHost, settings: upgraded_sdk::serde_json::Value) -> Result<V
     let shown = |edit: Edit| match edit.change {
         upgraded_sdk::Change::Set(values) => format!("{} {} = {}", edit.path, values[0].0, values[0].1),
         upgraded_sdk::Change::Content(_) => format!("{} as a whole", edit.path),
+        upgraded_sdk::Change::Program(_) => format!("{} as a program", edit.path),
+        upgraded_sdk::Change::Remove => format!("{} goes", edit.path),
     };
     Ok(edits.into_iter().map(shown).collect())
 }
@@ -85,6 +87,7 @@ fn edition() -> FakeHost {
     }
     fake.committed("c130", "docker/old.conf", "old\n");
     fake.committed("c140", "docker/new.conf", "new\n");
+    fake.committed_program("c140", "docker/start.sh", "exec web\n");
     fake.file("compose.yaml", "services: { web: { image: 'shop/web:1.3.0' } }\n");
     fake.file("old.conf", "old\n");
     fake.file("proxy.conf", "listen 80;\n");
@@ -95,10 +98,14 @@ fn edition() -> FakeHost {
 fn the_vendors_files_follow_the_release() {
     let fake = edition();
     let settings = json!({ "edition": { "under": "docker" } });
-    assert_eq!(edits(&fake, settings.clone()).unwrap(), ["compose.yaml as a whole", "new.conf as a whole"]);
+    let all = ["compose.yaml as a whole", "new.conf as a whole", "old.conf goes", "start.sh as a program"];
+    assert_eq!(edits(&fake, settings.clone()).unwrap(), all);
     fake.file("compose.yaml", "services: { web: { image: 'shop/web:1.4.0' } }\n");
     fake.file("new.conf", "new\n");
-    assert!(edits(&fake, settings.clone()).unwrap().is_empty(), "what is so already is left");
+    fake.remove_file("old.conf");
+    // Whether it may be run is the host's to see.
+    fake.file("start.sh", "exec web\n");
+    assert_eq!(edits(&fake, settings.clone()).unwrap(), ["start.sh as a program"], "what is so already is left");
     let with_key = json!({ "edition": { "under": "docker" }, "version-key": "V" });
     assert_eq!(edits(&fake, with_key).unwrap(), [".env V = 1.4.0"]);
     let missing = json!({ "edition": { "under": "helm" } });
@@ -123,5 +130,5 @@ fn a_vendors_file_that_was_changed_by_hand_is_shown() {
          to keep it as it is"
     );
     let own = json!({ "edition": { "under": "docker", "own": ["compose.yaml", "new.conf"] } });
-    assert!(edits(&fake, own).unwrap().is_empty());
+    assert_eq!(edits(&fake, own).unwrap(), ["old.conf goes", "start.sh as a program"]);
 }

@@ -63,7 +63,7 @@ impl Bench {
     }
     /// In a drill: the database is another one.
     pub fn drill(&self, step: &str, name: &str) -> Host {
-        self.host_at(step, Site::Drill { root: self.folder.path().into(), name: name.into() })
+        self.host_at(step, Site::Drill { root: self.folder.path().into(), name: name.into(), server: None })
     }
     /// Dies at the call of that number; `after`: what it asked for is done all the same.
     pub fn dying(&self, step: &str, at: u32, after: bool) -> Host {

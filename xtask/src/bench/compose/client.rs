@@ -20,10 +20,10 @@ pub struct Client {
 pub struct Seen {
     pub asked: u64,
     pub failed: u64,
-    /// The end of the last good answer before the first that failed, and the first good one after the last.
     last_good: Option<Instant>,
-    first_bad: Option<Instant>,
-    good_again: Option<Instant>,
+    /// The last good answer before those that fail now.
+    out_since: Option<Instant>,
+    out: Duration,
 }
 
 impl Client {
@@ -51,23 +51,20 @@ impl Client {
 impl Seen {
     fn add(&mut self, is_good: bool, now: Instant) {
         self.asked += 1;
-        match (is_good, self.first_bad) {
-            (true, None) => self.last_good = Some(now),
-            (true, Some(_)) => _ = self.good_again.get_or_insert(now),
-            (false, _) => {
-                self.failed += 1;
-                self.first_bad.get_or_insert(now);
-                self.good_again = None;
-            }
+        if is_good {
+            self.out += self.out_since.take().map_or(Duration::ZERO, |since| now - since);
+            self.last_good = Some(now);
+        } else {
+            self.failed += 1;
+            self.out_since = self.out_since.or(self.last_good);
         }
     }
 
-    /// From the last good answer before the first failure to the first good one after the last.
+    /// From each last good answer before a failure to the next good one.
     pub fn downtime(&self) -> Result<Duration> {
-        match (self.last_good, self.first_bad, self.good_again) {
-            (Some(_), None, _) => Ok(Duration::ZERO),
-            (Some(before), Some(_), Some(after)) => Ok(after - before),
-            _ => bail!("of {} requests {} failed, and none was answered before or after", self.asked, self.failed),
+        match (self.last_good, self.out_since) {
+            (Some(_), None) => Ok(self.out),
+            _ => bail!("of {} requests {} failed, the last among them", self.asked, self.failed),
         }
     }
 }
@@ -82,12 +79,12 @@ mod tests {
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         seen.add(true, at(0));
         assert_eq!(seen.downtime().unwrap(), Duration::ZERO);
-        for (second, is_good) in [(1, true), (2, false), (3, true), (4, false)] {
+        for (second, is_good) in [(1, true), (2, false), (3, true), (5, true), (6, false)] {
             seen.add(is_good, at(second));
         }
         assert!(seen.downtime().is_err());
         seen.add(true, at(9));
         seen.add(true, at(10));
-        assert_eq!((seen.downtime().unwrap(), seen.asked, seen.failed), (Duration::from_secs(8), 7, 2));
+        assert_eq!((seen.downtime().unwrap(), seen.asked, seen.failed), (Duration::from_secs(2 + 4), 8, 2));
     }
 }

@@ -9,11 +9,13 @@ pub(super) use propose::propose;
 use super::text_of;
 use compose_files::{Image, Named, Node, Project};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What was found in a project's Compose files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compose {
+    /// The socket that the operator's client speaks to; none: the usual one.
+    pub engine: Option<PathBuf>,
     /// As Compose finds them, without those that they include.
     pub files: Vec<String>,
     pub version: Version,
@@ -108,6 +110,7 @@ fn found(directory: &Path, project: &Project) -> Compose {
         }
     }
     Compose {
+        engine: None,
         files: project.files.clone(),
         version,
         services: names,

@@ -4,6 +4,9 @@ use super::{Compose, Database, Store, Version};
 use crate::config::init::Found;
 use crate::config::init::propose::{commented, head_of, list, policy_with, quoted, quoted_key, quoted_path};
 use std::fmt::Write;
+use std::path::Path;
+
+const USUAL_ENGINE: &str = "/var/run/docker.sock";
 
 pub fn propose(name: &str, found: &Found, compose: &Compose) -> String {
     let sections = [head(compose), settings(compose), platform(found, compose), data(name, compose), policy(compose)];
@@ -57,9 +60,10 @@ fn platform(found: &Found, compose: &Compose) -> String {
     let files: Vec<String> = compose.files.iter().map(|file| commented(file)).collect();
     let mut out = format!(
         "[platform]\nplugin = \"compose\"\ndirectory = {}   # {}\n\
-         engine = \"unix:///var/run/docker.sock\"   # who may ask an engine may do everything on this machine\n",
+         engine = {}   # who may ask an engine may do everything on this machine\n",
         quoted_path(&found.directory),
-        files.join(", ")
+        files.join(", "),
+        quoted(&format!("unix://{}", compose.engine.as_deref().unwrap_or(Path::new(USUAL_ENGINE)).display()))
     );
     match &compose.version {
         Version::Key { key, written, text, .. } => {

@@ -90,12 +90,17 @@ impl Machine {
         Self { folder, project: Arc::new(project), ready: Default::default(), _containers: containers }
     }
 
+    /// The live server's.
+    pub async fn container(&self) -> String {
+        self.project.container_of("db").await.expect("asked").expect("it is there").id
+    }
+
     async fn wait(&self) {
         let began = Instant::now();
         let driver = self.driver("root", "root", "mysql", self.folder.path());
         loop {
             let found = async {
-                let located = driver.granted()?.located().await?;
+                let located = driver.granted()?.located(&Site::Live).await?;
                 let mut session = Session::connect(&driver.way(&located, "wait")).await?;
                 session.set(&format!("CREATE USER '{ADMIN}'@'%' IDENTIFIED BY 'root'")).await?;
                 session.set(&format!("GRANT ALL ON *.* TO '{ADMIN}'@'%' WITH GRANT OPTION")).await
@@ -196,7 +201,7 @@ impl Bench {
 
     pub async fn try_session(&self, user: &str, password: &str) -> Result<Session, VerbError> {
         let driver = self.machine.driver(user, password, &self.database, self.folder.path());
-        let located = driver.granted()?.located().await?;
+        let located = driver.granted()?.located(&Site::Live).await?;
         let mut session = Session::connect(&driver.way(&located, "a test's own")).await?;
         let _ = session.set(&format!("USE {}", name(&self.database))).await;
         Ok(session)
@@ -212,7 +217,13 @@ impl Bench {
 
     pub fn drill(&self, step: &str) -> StepContext {
         let name = crate::driver::scratch_name(&self.database, step);
-        let site = Site::Drill { root: self.folder.path().join("drill"), name };
+        let site = Site::Drill { root: self.folder.path().join("drill"), name, server: None };
+        self.context(step, site, Effects::new(self.journal.clone(), step, 1, Vec::new()))
+    }
+
+    pub fn in_double(&self, step: &str, container: &str) -> StepContext {
+        let (root, name) = (self.folder.path().join("drill"), self.database.clone());
+        let site = Site::Drill { root, name, server: Some(container.into()) };
         self.context(step, site, Effects::new(self.journal.clone(), step, 1, Vec::new()))
     }
 

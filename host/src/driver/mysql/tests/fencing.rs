@@ -120,7 +120,7 @@ async fn events_of_a_restore_under_the_fence_run_again_with_its_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_step_is_ended() {
     let bench = Bench::new(Flavour::MariaDb, "ended").await;
-    let located = bench.driver.granted().expect("granted").located().await.expect("located");
+    let located = bench.driver.granted().expect("granted").located(&Site::Live).await.expect("located");
     let (ours, others) = (bench.way(&located, "r1-backup"), bench.way(&located, "r2-backup"));
     let mut session = Session::open(&ours).await.expect("a connection");
     let mut other = Session::open(&others).await.expect("a connection");

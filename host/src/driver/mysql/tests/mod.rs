@@ -1,6 +1,7 @@
 //! The driver against real servers.
 
 mod bench;
+mod doubling;
 mod fencing;
 mod looking;
 mod restoring;

@@ -1,0 +1,57 @@
+//! Questions to the engine's socket itself: those that the API's client has no call for, and those to which podman answers
+//! in words that it doesn't know.
+
+use super::{ANSWER_SECONDS, Engine};
+use crate::model::VerbError;
+use http_body_util::{BodyExt, Empty};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use std::time::Duration;
+use tokio::net::UnixStream;
+use tokio_util::task::AbortOnDropHandle;
+
+impl Engine {
+    /// What a GET is answered with: the status and the body. `path` is of plain letters.
+    pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<(u16, Bytes), VerbError> {
+        let url = reqwest::Url::parse_with_params(&format!("http://engine{path}"), query);
+        let url = url.map_err(|error| VerbError::other("engine", format!("`{path}`: {error}")))?;
+        let target = url.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+        let broken = |why: String| VerbError::Unavailable(format!("the container engine at `{}` {why}", self.place()));
+        let ask = async {
+            let stream = UnixStream::connect(&self.config.socket).await;
+            let stream = stream.map_err(|error| broken(format!("does not answer: {error}")))?;
+            let failed = |error: hyper::Error| broken(format!("broke off: {error}"));
+            let (mut sender, connection) =
+                hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+            // Its error is the request's, too.
+            let _connection = AbortOnDropHandle::new(tokio::spawn(async move { drop(connection.await) }));
+            let request = Request::get(target).header("host", "engine").body(Empty::<Bytes>::new());
+            let request = request.map_err(|error| VerbError::other("engine", error.to_string()))?;
+            let answer = sender.send_request(request).await.map_err(failed)?;
+            let status = answer.status().as_u16();
+            Ok((status, answer.into_body().collect().await.map_err(failed)?.to_bytes()))
+        };
+        let within = Duration::from_secs(ANSWER_SECONDS);
+        tokio::time::timeout(within, ask).await.unwrap_or_else(|_| Err(broken("does not answer".into())))
+    }
+
+    /// The path of a call in the version that engine and we speak.
+    pub(super) async fn path(&self, call: &str) -> Result<String, VerbError> {
+        let version = self.docker().await?.client_version();
+        Ok(format!("/v{}.{}{call}", version.major_version, version.minor_version))
+    }
+}
+
+/// Why it refused.
+pub(super) fn message(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Refusal {
+        message: String,
+    }
+    match serde_json::from_slice::<Refusal>(body) {
+        Ok(refusal) => refusal.message,
+        Err(_) => String::from_utf8_lossy(body).trim().to_owned(),
+    }
+}

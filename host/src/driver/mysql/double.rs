@@ -1,0 +1,85 @@
+//! The double of a server for a drill: accounts, of which an image makes few and a dump none.
+
+use super::Mysql;
+use super::fence::is_the_servers;
+use super::grants::texts;
+use super::session::{Flavour, Session, name, quoted};
+use crate::context::{Site, StepContext};
+use crate::driver::engine::Container;
+use crate::driver::server::double::SHELL;
+use crate::model::VerbError;
+
+/// As `root`, over the socket.
+const CLIENT: &str = r#"MYSQL_PWD="$(said MYSQL_ROOT_PASSWORD)"; [ -n "$MYSQL_PWD" ] || MYSQL_PWD="$(said MARIADB_ROOT_PASSWORD)"
+export MYSQL_PWD; client=mysql; ! command -v mariadb > /dev/null || client=mariadb
+as_root() { "$client" --user=root --batch --default-character-set=utf8mb4 "$@"; }
+comes_up as_root --execute='SELECT 1'
+as_root"#;
+
+impl Mysql {
+    /// Gives a double of the server the live one's accounts: our own with its password and rights, the others locked.
+    pub async fn furnish_double(&self, cx: &StepContext, double: &Container) -> Result<(), VerbError> {
+        let server = self.granted()?;
+        let live = cx.reading_at(Site::Live);
+        let mut session = self.work(&live).await?.session().await?;
+        let secret = server.config.password.as_ref().map(|password| password.resolve()).transpose();
+        let secret = secret.map_err(|error| VerbError::Denied(error.to_string()))?;
+        let password = secret.as_ref().map(|secret| secret.reveal());
+        let sql = accounts(&mut session, password).await?;
+        drop(session);
+        let there = cx.reading_at(Site::Drill {
+            root: Default::default(),
+            name: server.config.database.clone(),
+            server: Some(double.id.clone()),
+        });
+        let way = self.work(&there).await?.way;
+        server.tell_double(&double.id, &format!("{SHELL}\n{CLIENT}"), &sql, password).await?;
+        Session::connect(&way).await.map(drop)
+    }
+}
+
+async fn accounts(session: &mut Session, password: Option<&str>) -> Result<String, VerbError> {
+    let own = session.account.clone();
+    let mut sql = String::new();
+    for row in texts(session.rows("SELECT User, Host FROM mysql.user ORDER BY 1, 2").await?) {
+        let [user, host] = &row[..] else { continue };
+        let account = format!("{}@{}", quoted(user), quoted(host));
+        match (session.flavour, host.as_str()) {
+            _ if is_the_servers(user) || user == "PUBLIC" || account == own => {}
+            (Flavour::MariaDb, "") => sql.push_str(&format!("CREATE ROLE IF NOT EXISTS {};\n", name(user))),
+            _ => sql.push_str(&format!("CREATE USER IF NOT EXISTS {account} ACCOUNT LOCK;\n")),
+        }
+    }
+    let password = password.map(|password| format!(" IDENTIFIED BY {}", quoted(password))).unwrap_or_default();
+    sql.push_str(&format!("CREATE USER IF NOT EXISTS {own}{password};\nALTER USER {own}{password} ACCOUNT UNLOCK;\n"));
+    for grant in session.list("SHOW GRANTS").await?.iter().filter(|grant| is_ours_there(grant)) {
+        sql.push_str(&format!("{grant};\n"));
+    }
+    Ok(sql)
+}
+
+/// Rights on everything, or on databases as a whole: a fresh server has no tables, and what is granted by a role is none of
+/// ours.
+fn is_ours_there(grant: &str) -> bool {
+    let wide = grant.contains(" ON *.* TO ") || grant.contains("`.* TO ");
+    grant.starts_with("GRANT ") && !grant.starts_with("GRANT PROXY ") && wide
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_ours_there;
+
+    #[test]
+    fn rights_that_a_fresh_server_can_give() {
+        for (grant, given) in [
+            (r"GRANT ALL PRIVILEGES ON `shop\_up\_%`.* TO `up`@`%` WITH GRANT OPTION", true),
+            ("GRANT SELECT ON *.* TO `up`@`%` IDENTIFIED BY PASSWORD '*12'", true),
+            ("GRANT SELECT ON `shop`.`orders` TO `up`@`%`", false),
+            ("GRANT PROXY ON ``@`` TO `root`@`%` WITH GRANT OPTION", false),
+            ("GRANT `reader`@`%` TO `up`@`%`", false),
+            ("REVOKE SELECT ON `mysql`.* FROM `up`@`%`", false),
+        ] {
+            assert_eq!(is_ours_there(grant), given, "{grant}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The throw-away double of a server that runs in a container: a drill restores into it under the live names, and nobody
+//! else knows of it.
+
+use super::Server;
+use crate::context::{Site, StepContext};
+use crate::driver::compose::Compose;
+use crate::driver::compose::double::Double;
+use crate::driver::durable::free_bytes;
+use crate::driver::engine::{Container, State};
+use crate::model::VerbError;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+const POLL: Duration = Duration::from_millis(250);
+const GREETS_WITHIN: Duration = Duration::from_secs(5);
+/// Of its log, where it does not come up.
+const LINES: u32 = 5;
+/// What a server takes before anything is in it, and its own log of what is restored.
+const EMPTY_BYTES: u64 = 256 << 20;
+const COPIES: u64 = 2;
+
+/// A shell's functions: what an image's variable says, or the file that `…_FILE` names; and waiting for a server that
+/// listens, but for a moment turns connections away.
+pub const SHELL: &str = r#"said() { eval "f=\${$1_FILE:-}"; if [ -n "$f" ]; then cat "$f"; else eval "printf %s \"\${$1:-}\""; fi; }
+comes_up() { n=0; until "$@" < /dev/null > /dev/null 2>&1 || [ "$n" -ge 20 ]; do n=$((n + 1)); sleep 0.5; done; }"#;
+
+impl Server {
+    /// Starts a double of the server, which holds `bytes`, and waits until it answers. Its error says why there is none.
+    pub async fn start_double(&self, cx: &StepContext, bytes: u64) -> Result<Container, VerbError> {
+        let (project, service, double) = self.double(&cx.step)?;
+        let live = self.located(&Site::Live).await?.container;
+        let live = live.ok_or_else(|| VerbError::Invalid("the server runs in no container".into()))?;
+        has_room(project, bytes).await?;
+        let made = project.start_alone(cx, &double, service, &live.image_id).await?;
+        self.answers(cx, project, &made.id).await
+    }
+
+    /// Nothing is left of the step's double. Converges.
+    pub async fn discard_double(&self, step: &str) -> Result<(), VerbError> {
+        match self.double(step) {
+            Ok((project, _, double)) => project.discard_alone(step, &double).await,
+            // There never was one.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Hands the double's own shell a script, and what it reads; `secret` stands in no error.
+    pub async fn tell_double(
+        &self, container: &str, script: &str, input: &str, secret: Option<&str>,
+    ) -> Result<(), VerbError> {
+        let project = self.client().ok_or_else(|| VerbError::Invalid("the server runs in no container".into()))?;
+        let failed = |error: std::io::Error| VerbError::other("io", format!("`docker exec` can't be run: {error}"));
+        let mut command = project.client(&["exec", "--interactive", container, "sh", "-c", script]);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(failed)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A client that ended early says why itself.
+            let _ = stdin.write_all(input.as_bytes()).await;
+        }
+        let output = child.wait_with_output().await.map_err(failed)?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let said =
+            secret.filter(|secret| !secret.is_empty()).map_or(said.clone(), |secret| said.replace(secret, "***"));
+        Err(VerbError::other("double", format!("the double does not take the live server's accounts: {said}")))
+    }
+
+    fn double(&self, step: &str) -> Result<(&Arc<Compose>, &str, Double), VerbError> {
+        let (Some(service), Some(project)) = (&self.config.service, self.client()) else {
+            return Err(VerbError::Invalid("the server is no service of a platform with an `engine`".into()));
+        };
+        Ok((project, &service.name, project.drill_of(step)))
+    }
+
+    /// While an image sets its server up, that listens to nobody but the image.
+    async fn answers(&self, cx: &StepContext, project: &Compose, id: &str) -> Result<Container, VerbError> {
+        let mut heard = String::new();
+        loop {
+            let container = project.engine().container(id).await?;
+            let container = container.ok_or_else(|| VerbError::NotFound("the double's container is gone".into()))?;
+            let said = project.engine().tail(id, LINES).await;
+            if matches!(container.state, State::Exited | State::Restarting) {
+                let code = container.exit_code;
+                return Err(VerbError::other("double", format!("the double ended with {code}:\n{said}")));
+            }
+            if said != heard {
+                heard = said;
+                cx.activity.touch();
+            }
+            if let Some(address) = container.addresses.first() {
+                let greets = TcpStream::connect((*address, self.config.port));
+                if let Ok(Ok(_)) = tokio::time::timeout(GREETS_WITHIN, greets).await {
+                    return Ok(container);
+                }
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}
+
+async fn has_room(project: &Compose, bytes: u64) -> Result<(), VerbError> {
+    let (place, needed) = (project.engine().folder().await?, bytes.saturating_mul(COPIES).saturating_add(EMPTY_BYTES));
+    match free_bytes(&place) {
+        Some(free) if free < needed => {
+            let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+            let (needed, free) = (mib(needed), mib(free));
+            let place = place.display();
+            Err(VerbError::other(
+                "space",
+                format!("it may need {needed} MiB on the file system of `{place}`, which has {free} MiB free"),
+            ))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,238 @@
+//! A podman that one test alone has: its own settings, images, volumes, networks and containers. It has no daemon; a
+//! socket like Docker's has [`PodmanSocket`].
+
+use crate::{Engine, Own, PODMAN, ping};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Of the addresses that the project's own engine forwards.
+const POOL: &str = "10.199.128.0";
+
+/// Everything that it made is gone when it is dropped.
+pub struct Podman {
+    own: Own,
+    registry: String,
+    folder: PathBuf,
+    /// Chains of the firewall that were there before.
+    chains: BTreeSet<String>,
+}
+
+impl Podman {
+    /// Lies in `folder`, whose path is short: it has sockets.
+    pub fn new(folder: &Path) -> Self {
+        let own = Own::of_this_user().unwrap_or_else(|why| panic!("{why}"));
+        let registry = Engine::shared().registry().to_owned();
+        let podman = Self { own, registry, folder: folder.to_owned(), chains: chains() };
+        let program = podman.program("podman");
+        assert!(program.is_file(), "`{}` is missing: `cargo xtask engine up` makes it", program.display());
+        for (name, text) in [
+            ("containers.conf", podman.containers()),
+            ("storage.conf", podman.storage()),
+            ("registries.conf", format!("[[registry]]\nlocation = \"{}\"\ninsecure = true\n", podman.registry)),
+            // Its place can't be named otherwise.
+            ("home/.config/containers/policy.json", r#"{"default":[{"type":"insecureAcceptAnything"}]}"#.into()),
+        ] {
+            let file = folder.join(name);
+            fs::create_dir_all(file.parent().expect("a folder")).expect("a folder of podman's");
+            fs::write(file, text).expect("podman's settings");
+        }
+        fs::create_dir_all(folder.join("tmp")).expect("a folder of podman's");
+        podman
+    }
+
+    /// Ulimits that a machine without the right to raise them has; health checks and logs need no systemd.
+    fn containers(&self) -> String {
+        let (at, lies) = (|name: &str| self.folder.join(name), |name: &str| self.place().join(name));
+        format!(
+            "[containers]\ndefault_ulimits = [\"nofile=20000:20000\", \"nproc=30000:30000\"]\nlog_driver = \"k8s-file\"\n\
+             init_path = \"{init}\"\n[engine]\ninit_path = \"{init}\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"runc\"\n\
+             conmon_path = [\"{conmon}\"]\nhelper_binaries_dir = [\"{helpers}\"]\ntmp_dir = \"{tmp}\"\n\
+             [engine.runtimes]\nrunc = [\"{runc}\"]\n[network]\nnetwork_backend = \"netavark\"\n\
+             network_config_dir = \"{networks}\"\ndefault_subnet = \"{POOL}/24\"\n\
+             default_subnet_pools = [{{ base = \"{POOL}/18\", size = 24 }}]\n",
+            init = lies("usr/libexec/podman/catatonit").display(),
+            conmon = lies("usr/bin/conmon").display(),
+            helpers = lies("usr/lib/podman").display(),
+            runc = lies("usr/sbin/runc").display(),
+            tmp = at("tmp").display(),
+            networks = at("networks").display(),
+        )
+    }
+
+    fn storage(&self) -> String {
+        let folder = self.folder.display();
+        format!("[storage]\ndriver = \"overlay\"\ngraphroot = \"{folder}/graph\"\nrunroot = \"{folder}/run\"\n")
+    }
+
+    /// `podman`, which knows nothing of the machine's.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(self.program("podman"));
+        let path = ["usr/bin", "usr/sbin"].map(|name| format!("{}:", self.place().join(name).display())).concat();
+        command.env("PATH", format!("{path}{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
+        command.env("HOME", self.folder.join("home")).env("TMPDIR", self.folder.join("tmp"));
+        for (name, file) in [
+            ("CONTAINERS_CONF", "containers.conf"),
+            ("CONTAINERS_STORAGE_CONF", "storage.conf"),
+            ("CONTAINERS_REGISTRIES_CONF", "registries.conf"),
+        ] {
+            command.env(name, self.folder.join(file));
+        }
+        for of_the_machine in ["XDG_RUNTIME_DIR", "DOCKER_HOST", "CONTAINER_HOST", "REGISTRY_AUTH_FILE"] {
+            command.env_remove(of_the_machine);
+        }
+        command.current_dir(&self.folder).stdin(Stdio::null());
+        command
+    }
+
+    /// What the tests' registry has.
+    pub fn registry(&self) -> &str {
+        &self.registry
+    }
+
+    fn place(&self) -> PathBuf {
+        self.own.folder().join(PODMAN)
+    }
+
+    fn program(&self, name: &str) -> PathBuf {
+        self.place().join("usr/bin").join(name)
+    }
+
+    fn clear(&self, arguments: &[&str]) -> bool {
+        let mut command = self.command();
+        command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|ended| ended.success())
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        // One that is in the network of another goes first, and not at the first try.
+        let _ = (0..3).any(|_| self.clear(&["rm", "--all", "--force", "--volumes", "--time", "0"]));
+        self.clear(&["pod", "rm", "--all", "--force", "--time", "0"]);
+        self.clear(&["network", "prune", "--force"]);
+        // Who watched a command that was run in a container stays for minutes.
+        for watcher in processes_of(&self.folder) {
+            let _ = Command::new("kill").args(["-KILL", &watcher]).stderr(Stdio::null()).status();
+        }
+        for mount in mounts_beneath(&self.folder) {
+            let _ = Command::new("umount").arg(mount).stderr(Stdio::null()).status();
+        }
+        remove_chains(&(&chains() - &self.chains));
+    }
+}
+
+/// [`Podman`] behind a socket like Docker's.
+pub struct PodmanSocket {
+    engine: Engine,
+    service: Child,
+    podman: Podman,
+}
+
+impl PodmanSocket {
+    /// Returns when it answers.
+    pub fn start(folder: &Path) -> Self {
+        let podman = Podman::new(folder);
+        let socket = folder.join("podman.sock");
+        let log = File::create(folder.join("podman.log")).expect("podman's log");
+        let mut service = podman.command();
+        service.args(["system", "service", "--time", "0", &format!("unix://{}", socket.display())]);
+        service.process_group(0).stdout(log.try_clone().expect("podman's log")).stderr(log);
+        let mut service = service.spawn().unwrap_or_else(|error| panic!("`podman`: {error}"));
+        let began = Instant::now();
+        while !ping(&socket) {
+            let ended = service.try_wait().is_ok_and(|status| status.is_some());
+            let log = fs::read_to_string(folder.join("podman.log")).unwrap_or_default();
+            assert!(!ended && began.elapsed() < PATIENCE, "podman does not come up:\n{log}");
+            thread::sleep(Duration::from_millis(50));
+        }
+        let engine = Engine { socket, registry: podman.registry.clone(), own: Some(podman.own.clone()) };
+        Self { engine, service, podman }
+    }
+
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+    pub fn podman(&self) -> &Podman {
+        &self.podman
+    }
+}
+
+impl Drop for PodmanSocket {
+    fn drop(&mut self) {
+        let _ = self.service.kill();
+        let _ = self.service.wait();
+    }
+}
+
+/// Numbers of the `conmon`s that name this folder.
+fn processes_of(folder: &Path) -> Vec<String> {
+    let folder = format!("{}/", folder.display());
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let own = processes.filter(|process| {
+        let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line);
+        line.split('\0').next().is_some_and(|program| program.ends_with("/conmon")) && line.contains(&folder)
+    });
+    own.filter_map(|process| process.file_name().into_string().ok()).collect()
+}
+
+/// Deepest first.
+fn mounts_beneath(folder: &Path) -> Vec<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let mounted = mounts.lines().rev().filter_map(|line| line.split(' ').nth(1)).map(PathBuf::from);
+    mounted.filter(|mount| mount.starts_with(folder)).collect()
+}
+
+const TABLES: [&str; 2] = ["nat", "filter"];
+
+/// Of podman's networks, each with its table.
+fn chains() -> BTreeSet<String> {
+    let of_table = |table: &'static str| {
+        let rules = iptables(&["--table", table, "--list-rules"]);
+        let names = rules.lines().filter_map(|line| line.strip_prefix("-N NETAVARK").map(str::to_owned));
+        names.map(move |name| format!("{table} NETAVARK{name}")).collect::<Vec<_>>()
+    };
+    TABLES.into_iter().flat_map(of_table).collect()
+}
+
+/// What podman leaves when the last of its networks has gone, and the rules that lead there. Where another podman has a
+/// network, they are its own by now.
+fn remove_chains(chains: &BTreeSet<String>) {
+    if iptables(&["--table", "filter", "--list-rules"]).contains("-A NETAVARK_FORWARD ") {
+        return;
+    }
+    for table in TABLES {
+        let own = |name: &str| chains.contains(&format!("{table} {name}"));
+        let rules = iptables(&["--table", table, "--list-rules"]);
+        for rule in rules.lines().filter_map(|line| line.strip_prefix("-A ")) {
+            let words = words(rule);
+            let leads_there = words.windows(2).any(|pair| pair[0] == "-j" && own(pair[1]));
+            if leads_there && !own(words[0]) {
+                iptables(&[&["--table", table, "--delete"], &words[..]].concat());
+            }
+        }
+        for flag in ["--flush", "--delete-chain"] {
+            for chain in chains.iter().filter_map(|chain| chain.strip_prefix(&format!("{table} "))) {
+                iptables(&["--table", table, flag, chain]);
+            }
+        }
+    }
+}
+
+/// A comment is one word, in quotes.
+fn words(rule: &str) -> Vec<&str> {
+    let parts = rule.split('"').enumerate();
+    parts.flat_map(|(at, part)| if at % 2 == 1 { vec![part] } else { part.split_whitespace().collect() }).collect()
+}
+
+fn iptables(arguments: &[&str]) -> String {
+    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
+    let output = Command::new("iptables").env("PATH", path).arg("--wait").args(arguments).output();
+    output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+}

@@ -1,0 +1,153 @@
+//! [`Composed`] with the least that a product can be: one service with a volume, PostgreSQL beside it, and releases that
+//! migrate both.
+
+use crate::composed::{Composed, free_port};
+use crate::machine::write;
+use scratch_docker::{Engine, ImageConfig};
+use std::ops::Deref;
+use std::time::{Duration, Instant};
+
+const PASSWORD: &str = "a-password-that-nobody-may-read";
+/// How long the database may take to come up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Of every release. The one that is no good takes the notes away and says so.
+const PROGRAM: &str = r#"case $1 in
+  serve) mkdir -p /www && echo "{\"version\":\"$RELEASE\"}" > /www/version && exec httpd -f -p 8080 -h /www ;;
+  migrate)
+    test "$RELEASE" != 1.2.0 || { rm /data/notes && echo the notes are gone; exit 3; }
+    echo "migrated to $RELEASE" >> /data/notes ;;
+esac"#;
+
+/// Every service comes up with the engine.
+const COMPOSE: &str = "services:
+  db:
+    image: ${POSTGRES}
+    restart: always
+    environment: { POSTGRES_USER: shop, POSTGRES_PASSWORD: '${PASSWORD}', POSTGRES_DB: shop }
+    volumes: ['db:/var/lib/postgresql/data']
+    healthcheck: { test: [CMD, pg_isready, -h, 127.0.0.1, -U, shop], interval: 1s, retries: 60 }
+  web:
+    image: ${REGISTRY}/shop/web:${VERSION}
+    init: true
+    restart: always
+    depends_on: { db: { condition: service_healthy } }
+    volumes: ['notes:/data']
+    ports: ['127.0.0.1:${PORT}:8080']
+    healthcheck: { test: [CMD, wget, -qO-, 'http://127.0.0.1:8080/version'], interval: 1s, retries: 5 }
+volumes: { db: {}, notes: {} }
+";
+
+/// The first and the good one; the last fails when it has spoiled the data.
+const RELEASES: [&str; 3] = ["1.0.0", "1.1.0", "1.2.0"];
+
+pub struct Shop {
+    composed: Composed,
+    /// Where users come in.
+    url: String,
+}
+
+impl Deref for Shop {
+    type Target = Composed;
+    fn deref(&self) -> &Composed {
+        &self.composed
+    }
+}
+
+impl Shop {
+    /// The first release runs, with data.
+    pub fn on(engine: &Engine) -> Self {
+        let composed = Composed::on(engine, "shop", |machine| machine.programs.tessallite.clone());
+        let port = free_port();
+        let shop = Self { composed, url: format!("http://127.0.0.1:{port}") };
+        for release in RELEASES {
+            let config = ImageConfig {
+                entrypoint: ["sh", "-c", PROGRAM, "shop"].map(String::from).into(),
+                cmd: vec!["serve".into()],
+                env: vec![("RELEASE".into(), release.into())],
+                ..ImageConfig::default()
+            };
+            shop.publish_image(&format!("shop/web:{release}"), &config);
+        }
+        write(&shop.file("compose.yaml"), COMPOSE);
+        let (project, registry, postgres) = (shop.project.name(), shop.registry(), engine.base("postgres:15"));
+        let env = format!(
+            "COMPOSE_PROJECT_NAME={project}\nREGISTRY={registry}\nPOSTGRES={postgres}\nPASSWORD={PASSWORD}\n\
+             VERSION={}\nPORT={port}\n",
+            RELEASES[0]
+        );
+        write(&shop.file(".env"), &env);
+        shop.secret("shop-database", PASSWORD);
+        // Compose would wait for a health that not all engines look after.
+        shop.compose(&["up", "--detach", "--quiet-pull", "db"]);
+        shop.wait_for_database();
+        shop.compose(&["up", "--detach", "--quiet-pull", "--no-deps", "web"]);
+        shop.sql("CREATE TABLE notes (text text); INSERT INTO notes VALUES ('the first')");
+        shop.compose(&["exec", "-T", "web", "sh", "-c", "echo the first > /data/notes && chown 1234:4321 /data/notes"]);
+        shop.deploy_text(&shop.deployment());
+        shop
+    }
+
+    fn deployment(&self) -> String {
+        let migrate = |sql: &str| {
+            format!(
+                "acts = [{{ command = \"sh\", args = [\"-c\", \"PGPASSWORD=$POSTGRES_PASSWORD psql -h db -U shop -c \\\"{sql}\\\"\"], \
+                 service = \"db\" }}, {{ command = \"migrate\", service = \"web\" }}, {{ wave = [\"web\"] }}]"
+            )
+        };
+        format!(
+            "product = \"generic\"\nversion = \"{first}\"\n\n[settings]\nservices = [\"web\"]\nundo = [\"restore-data\"]\n\
+             version-url = \"{url}/version\"\nversion-field = \"version\"\nhttp = [\"{url}\"]\nattempts = 5\n\
+             pause-ms = 300\n\n[[settings.releases]]\nversion = \"{first}\"\n\n[[settings.releases]]\nversion = \"{good}\"\n{up}\n\n[[settings.releases]]\n\
+             version = \"{bad}\"\n{spoil}\n\n[platform]\nplugin = \"compose\"\ndirectory = \"{home}\"\n\
+             engine = \"unix://{socket}\"\nversion-key = \"VERSION\"\n\n[datastores.main]\nplugin = \"postgres\"\n\
+             server = {{ service = \"db\", user = \"shop\", database = \"shop\", \
+             password = {{ secret = \"file:{secret}\" }} }}\n\n[datastores.notes]\nplugin = \"files\"\n\
+             paths = {{ notes = \"volume:{project}_notes\" }}\n\n[policy]\ndrill = \"ahead\"\nidle = \"30s\"\n",
+            first = RELEASES[0],
+            good = RELEASES[1],
+            bad = RELEASES[2],
+            up = migrate("ALTER TABLE notes ADD COLUMN author text DEFAULT 'nobody'"),
+            spoil = migrate("DELETE FROM notes"),
+            url = self.url,
+            home = self.home().display(),
+            socket = self.engine().socket().display(),
+            secret = self.path("etc/shop-database").display(),
+            project = self.project.name(),
+        )
+    }
+
+    fn wait_for_database(&self) {
+        let began = Instant::now();
+        let ready = || {
+            let mut ask = self.engine().docker();
+            ask.args(["compose", "exec", "-T", "db", "pg_isready", "-h", "127.0.0.1", "-U", "shop"]);
+            ask.current_dir(self.home()).output().is_ok_and(|output| output.status.success())
+        };
+        while !ready() {
+            assert!(began.elapsed() < PATIENCE, "the database does not come up:\n{}", self.compose(&["logs", "db"]));
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    fn sql(&self, sql: &str) -> String {
+        self.compose(&["exec", "-T", "db", "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-U", "shop", "-c", sql, "shop"])
+    }
+
+    /// Rows, columns and the volume's file with its owner, as the services see them.
+    pub fn data(&self) -> String {
+        let rows = self.sql("SELECT row_to_json(notes) FROM notes ORDER BY text");
+        let notes =
+            self.compose(&["exec", "-T", "web", "sh", "-c", "cat /data/notes && stat -c '%u:%g %a' /data/notes"]);
+        format!("{rows}{notes}")
+    }
+
+    /// It serves, its containers come up with the engine again, and of runs nothing is left but what policy keeps.
+    pub fn is_whole(&self, version: &str) {
+        assert_eq!(self.version_at(&format!("{}/version", self.url)), version, "{}", self.log());
+        let images = self.images();
+        assert!(images.iter().any(|line| line.ends_with(&format!("/shop/web:{version}"))), "{images:?}");
+        assert_eq!(self.restart_policies(), ["db always", "web always"]);
+        self.nothing_is_left();
+    }
+}

@@ -1,0 +1,45 @@
+//! One story on each of the engines that people have.
+
+use crate::{failure, run_to};
+use scratch_docker::{Engine, PodmanSocket, Second};
+use upgraded_tests::{Daemon, Shop};
+
+fn folder() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("upgraded-").tempdir().expect("a folder for an engine")
+}
+
+#[test]
+fn docker_of_debian_12_goes_up_and_comes_back() {
+    let folder = folder();
+    let engine = Second::old(folder.path());
+    goes_up_and_comes_back(engine.engine(), "20.10.");
+}
+
+/// Its socket leaves health checks to timers of systemd, changes no restart policy, and has no call for registries.
+#[test]
+fn podman_of_debian_12_goes_up_and_comes_back() {
+    let folder = folder();
+    let podman = PodmanSocket::start(folder.path());
+    goes_up_and_comes_back(podman.engine(), "4.3.");
+}
+
+/// Up, and back from a release whose migration spoils both stores before it fails.
+fn goes_up_and_comes_back(engine: &Engine, version: &str) {
+    let said = engine.succeed(&["version", "--format", "{{.Server.Version}}"]);
+    assert!(said.starts_with(version), "the engine is {said}");
+    let shop = Shop::on(engine);
+    let things = shop.things();
+    let mut daemon = Daemon::start(&shop).settled();
+    run_to(&mut daemon, "1.1.0", "committed");
+    shop.is_whole("1.1.0");
+    let data = shop.data();
+    assert!(data.contains("nobody") && data.contains("the first\nmigrated to 1.1.0\n1234:4321"), "{data}");
+
+    let run = run_to(&mut daemon, "1.2.0", "rolled-back");
+    let (step, said) = failure(&run);
+    assert_eq!(step, "h0-apply-main-1");
+    assert!(said.contains("`web migrate` ended with 3") && said.contains("the notes are gone"), "{said}");
+    shop.is_whole("1.1.0");
+    assert_eq!(shop.data(), data);
+    assert_eq!(shop.things(), things, "nothing is there that wasn't");
+}

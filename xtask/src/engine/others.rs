@@ -1,0 +1,40 @@
+//! Engines that people have beside today's, out of Debian's packages: unpacked here beside our own, started by the tests
+//! that need them ([`scratch_docker::Second`], [`scratch_docker::Podman`]).
+
+use super::own::{BASE_SUITE, unpack};
+use super::scripts::{UNPACK, UNPACK_LINKED};
+use anyhow::Result;
+use scratch_docker::{OLD_ENGINE, Own, PODMAN};
+
+/// Docker 20.10.
+const OLD_PACKAGES: [&str; 5] = ["docker.io", "containerd", "runc", "tini", "libdevmapper1.02.1"];
+/// podman 4.3, with the libraries that other suites have in other versions.
+const PODMAN_PACKAGES: [&str; 15] = [
+    "podman",
+    "conmon",
+    "netavark",
+    "aardvark-dns",
+    "catatonit",
+    "runc",
+    "libgpgme11",
+    "libassuan0",
+    "libgpg-error0",
+    "libsubid4",
+    "libdevmapper1.02.1",
+    "libglib2.0-0",
+    "libseccomp2",
+    "libsystemd0",
+    "patchelf",
+];
+
+/// Converges.
+pub fn make(own: &Own) -> Result<()> {
+    unpack(own, &UNPACK, BASE_SUITE, OLD_ENGINE, &OLD_PACKAGES)?;
+    unpack(own, &UNPACK_LINKED, BASE_SUITE, PODMAN, &PODMAN_PACKAGES)
+}
+
+/// Whether [`make`] has nothing to do.
+pub fn are_there(own: &Own) -> bool {
+    UNPACK.has_made(own, BASE_SUITE, OLD_ENGINE, &OLD_PACKAGES)
+        && UNPACK_LINKED.has_made(own, BASE_SUITE, PODMAN, &PODMAN_PACKAGES)
+}
