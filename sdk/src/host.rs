@@ -6,8 +6,8 @@
 #[cfg(not(target_arch = "wasm32"))]
 use crate::fake::State;
 use crate::{
-    Command, Container, Declared, Error, Exit, Image, Level, MajorVersions, OneOff, Registered, Request, Response, Tracked,
-    Result, Service, ServiceRef, VersionsFound, Watch,
+    Command, Container, Declared, Error, Exit, Image, Level, MajorVersions, OneOff, Registered, Request, Response, Result,
+    Service, ServiceRef, Tracked, Watch,
 };
 
 /// What stands behind a host: nothing in a component, a script in a test.
@@ -216,7 +216,6 @@ interfaces! {
     }
     /// The database of a MySQL or MariaDB server that the operator named in `server`.
     Mysql in mysql {
-        versions() -> VersionsFound;
         /// Empty, or what is wrong.
         check() -> Vec<String>;
         manifest() -> String;

@@ -26,7 +26,6 @@ pub use bindings::datastore::{BackupRef, Origin};
 pub use bindings::http::{Request, Response, SecretHeader};
 pub use bindings::images::{Image, Registered};
 pub use bindings::meta::Need;
-pub use bindings::mysql::VersionsFound;
 pub use bindings::postgres::MajorVersions;
 pub use bindings::process::{Command, Exit};
 pub use bindings::run::Level;

@@ -89,6 +89,9 @@ impl Bench<'_> {
     fn dump(&self) -> Result<()> {
         let tool = if self.place.kind == "mysql" { "mysqldump" } else { "mariadb-dump" };
         let options = "--user=root --single-transaction --routines --triggers --events";
+        // Else it can only be loaded into a server that has never seen these transactions.
+        let options =
+            if self.place.kind == "mysql" { format!("{options} --set-gtid-purged=OFF") } else { options.into() };
         self.inside(&format!("{tool} {options} {} > {FILE} && sync {FILE}", self.place.database))
     }
 

@@ -1,16 +1,10 @@
 //! `mysql`: the database that the operator named. Granted by `server` in the binding's table.
 
-use super::bindings::mysql::{Host, VersionsFound};
+use super::bindings::mysql::Host;
 use super::bindings::types::Error;
 use super::guest::Guest;
 
 impl Host for Guest {
-    async fn versions(&mut self) -> Result<VersionsFound, Error> {
-        let granted = self.granted.server("mysql.versions");
-        let found = self.verb(granted, |cx, drivers| Box::pin(drivers.mysql.versions(cx))).await?;
-        Ok(VersionsFound { server: found.server, dump: found.dump, client: found.client })
-    }
-
     async fn check(&mut self) -> Result<Vec<String>, Error> {
         let granted = self.granted.server("mysql.check");
         self.verb(granted, |cx, drivers| Box::pin(drivers.mysql.check(cx))).await

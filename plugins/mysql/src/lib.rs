@@ -36,7 +36,7 @@ pub struct ServerSettings {
     /// Of no use here.
     #[serde(default)]
     pub maintenance: Option<String>,
-    /// The folder of the dump tool and the client; found where none is named.
+    /// Of no use here.
     #[serde(default)]
     pub tools: Option<String>,
 }
@@ -49,21 +49,9 @@ impl Datastore for MysqlStore {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
     fn preflight(_: &Call<Settings>, host: &DatastoreHost, _: &Hop) -> Result<Vec<Finding>> {
-        let problems = match host.mysql().check() {
-            Ok(problems) => problems,
-            Err(error) => return Ok(vec![unreachable(error)?]),
-        };
-        if !problems.is_empty() {
-            return Ok(problems.into_iter().enumerate().map(problem).collect());
-        }
-        match host.mysql().versions() {
-            Ok(_) => Ok(Vec::new()),
-            Err(Error::Cancelled) => Err(Error::Cancelled),
-            Err(error) => {
-                Ok(vec![Finding::blocker("tools", error.text()).hint(
-                    "the server's own dump tool and client save and restore; install them, or name their folder",
-                )])
-            }
+        match host.mysql().check() {
+            Ok(problems) => Ok(problems.into_iter().enumerate().map(problem).collect()),
+            Err(error) => Ok(vec![unreachable(error)?]),
         }
     }
 

@@ -2,14 +2,13 @@
 
 use super::copies::Copies;
 use super::{FakeHost, State};
-use crate::{Error, Result, VersionsFound};
+use crate::Result;
 
 const DATABASE: &str = "the database";
 
 #[derive(Default)]
 pub struct Server {
     copies: Copies,
-    missing_tool: Option<Error>,
 }
 
 impl FakeHost {
@@ -24,10 +23,6 @@ impl FakeHost {
         let problems = problems.iter().map(ToString::to_string).collect();
         self.state.0.mysql.borrow_mut().copies.broken.insert(DATABASE.into(), problems);
     }
-    /// What `mysql.versions` says where a tool is missing.
-    pub fn mysql_without_tools(&self, error: Error) {
-        self.state.0.mysql.borrow_mut().missing_tool = Some(error);
-    }
     /// Whether the accounts are locked.
     pub fn mysql_fenced(&self) -> bool {
         !self.state.0.mysql.borrow().copies.fenced.is_empty()
@@ -35,15 +30,6 @@ impl FakeHost {
     /// The steps whose frozen copies there are.
     pub fn mysql_frozen(&self) -> Vec<String> {
         self.state.0.mysql.borrow().copies.frozen.keys().map(|(_, step)| step.clone()).collect()
-    }
-}
-
-pub fn versions(state: &State) -> Result<VersionsFound> {
-    state.reading("mysql.versions", &[])?;
-    let version = || "MariaDB 10.11.6".to_owned();
-    match &state.0.mysql.borrow().missing_tool {
-        Some(error) => Err(error.clone()),
-        None => Ok(VersionsFound { server: version(), dump: version(), client: version() }),
     }
 }
 

@@ -61,7 +61,7 @@ pub async fn check(work: &Work<'_>) -> Result<Vec<String>, VerbError> {
     };
     found.extend(shape.tables.iter().filter(|table| table.versioned).map(|table| {
         format!(
-            "`{}` is system-versioned: a dump has its rows of now alone, and their history would be lost",
+            "`{}` is system-versioned: a backup has its rows of now alone, and their history would be lost",
             table.name
         )
     }));
@@ -111,6 +111,19 @@ async fn rights(session: &mut Session, work: &Work<'_>) -> Result<Vec<String>, V
             let would = format!("`GRANT {} ON *.* TO {account}` would grant it", alternatives[0]);
             found.push(format!("{account} lacks {} on the server; {would}", alternatives.join(" or ")));
         }
+    }
+    let admin: &[&str] = match session.flavour {
+        Flavour::MariaDb => &["SUPER"],
+        Flavour::MySql => &["SYSTEM_VARIABLES_ADMIN", "SUPER"],
+    };
+    if !admin.iter().any(|right| global.contains(*right)) && session.text("SELECT @@GLOBAL.local_infile").await? != "1"
+    {
+        found.push(format!(
+            "the server lets nobody load rows (`local_infile` is off), and {account} lacks {} to change that; `GRANT {} \
+             ON *.* TO {account}` would grant it",
+            admin.join(" or "),
+            admin[0]
+        ));
     }
     if let Err(VerbError::Denied(why)) = session.rows("SELECT User FROM mysql.user LIMIT 1").await {
         found.push(format!("{account} can't see who has rights on the database ({why}); `GRANT SELECT ON mysql.* TO {account}` would grant it"));

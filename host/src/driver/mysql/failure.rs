@@ -22,7 +22,7 @@ pub fn of_connection(server: &ServerConfig, error: &Error) -> VerbError {
 }
 
 /// Numbers as in the servers' manuals.
-fn of_code(code: u16, message: &str) -> VerbError {
+pub fn of_code(code: u16, message: &str) -> VerbError {
     let message = message.trim_end_matches('.').to_owned();
     match code {
         1044 | 1045 | 1142 | 1143 | 1227 | 1370 | 1410 | 1698 | 3118 | 4151 | 3879 => VerbError::Denied(message),

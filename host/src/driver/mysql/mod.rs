@@ -1,4 +1,4 @@
-//! Behind `mysql`: one database of a MySQL or MariaDB server, through its own protocol and its own tools.
+//! Behind `mysql`: one database of a MySQL or MariaDB server, through its own protocol.
 //!
 //! The verbs do the whole work of a datastore. No database but the bound one and those whose names are made from it is
 //! ever changed.
@@ -9,34 +9,38 @@ mod double;
 mod failure;
 mod fence;
 mod grants;
+mod lanes;
+mod load;
 mod manifest;
 mod names;
 mod pulse;
 mod restore;
+mod rows;
 mod save;
 mod session;
 mod shape;
+mod tables;
 #[cfg(test)]
 mod tests;
-mod tools;
+mod wire;
 
 use super::server::names::SCRATCH_PREFIX;
-use super::server::{Located, Place, Server, on_the_machine, processes};
+use super::server::{Located, Place, Server, on_the_machine};
 use crate::context::{Site, StepContext};
 use crate::model::VerbError;
 use crate::plan::event::{Effect, Verdict};
 use crate::vault::Vault;
+use lanes::{Lanes, Rows};
 use names::Names;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use session::{Cut, Flavour, Session, Way, quoted};
+use session::{Cut, Session, Way, quoted};
 use shape::Shape;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
-use tools::Tools;
 
 /// One binding's database.
 pub struct Mysql {
@@ -47,32 +51,10 @@ pub struct Mysql {
     cut: Cut,
 }
 
-/// Name and version of each, for example `MariaDB 10.11.6`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Versions {
-    pub server: String,
-    pub dump: String,
-    pub client: String,
-}
-
 impl Mysql {
     /// `idle`: how long a verb may be silent.
     pub fn new(server: Option<Server>, vault: Vault, idle: Duration) -> Self {
         Self { server, vault, idle, tasks: TaskTracker::new(), cut: Cut::default() }
-    }
-
-    pub async fn versions(&self, cx: &StepContext) -> Result<Versions, VerbError> {
-        self.reading(cx, |work| async move {
-            let session = work.session().await?;
-            let tools = work.tools(session.flavour).await?;
-            let server = match session.flavour {
-                Flavour::MariaDb => "MariaDB",
-                Flavour::MySql => "MySQL",
-            };
-            let server = format!("{server} {}", session.version);
-            Ok(Versions { server, dump: tools.dump_version, client: tools.client_version })
-        })
-        .await
     }
 
     /// What is wrong with the server, the database or the user's rights.
@@ -126,13 +108,11 @@ impl Mysql {
         self.changing(cx, "mysql.discard", &step, |work| async move { restore::discard(&work, step).await }).await
     }
 
-    /// Ends what still runs of the effect's step: its tools, its connections. Every verb converges, so the effect then
+    /// Ends the connections of the effect's step. Every verb converges, so the effect then
     /// counts as not done.
     pub async fn fence_and_probe(&self, effect: &Effect) -> Verdict {
         let Some(server) = &self.server else { return Verdict::Unknown };
-        processes::end(&effect.step, &["mysql", "mariadb"]).await;
         let ended = async {
-            server.clear(&effect.step).await?;
             let located = server.located(&Site::Live).await?;
             fence::end_step(&self.way(&located, &effect.step)).await
         };
@@ -207,16 +187,7 @@ impl Mysql {
         let ready = self.work(cx).await?;
         let (way, handle) = (ready.way.clone(), ready.names.live.clone());
         let watched = cx.activity.watch(self.idle, pulse::beside(&way, &cx.activity, Box::pin(work(ready))));
-        cx.effects.perform(verb, arguments, &handle, true, self.and_clear(cx, watched)).await
-    }
-
-    /// A tool in a container does not end with the client that is dropped, and stays when it has ended.
-    async fn and_clear<T>(
-        &self, cx: &StepContext, work: impl Future<Output = Result<T, VerbError>>,
-    ) -> Result<T, VerbError> {
-        let outcome = work.await;
-        self.granted()?.clear(&cx.step).await?;
-        outcome
+        cx.effects.perform(verb, arguments, &handle, true, watched).await
     }
 
     async fn work<'a>(&'a self, cx: &'a StepContext) -> Result<Work<'a>, VerbError> {
@@ -255,14 +226,6 @@ impl Work<'_> {
         Session::open(&self.way).await
     }
 
-    async fn tools(&self, flavour: Flavour) -> Result<Tools, VerbError> {
-        let server = self.driver.granted()?;
-        match (&self.located.container, server.client()) {
-            (Some(container), Some(project)) => tools::in_container(project, container, flavour).await,
-            _ => tools::find(server.config.tools.as_deref(), flavour).await,
-        }
-    }
-
     async fn shape(
         &self, session: &mut Session, database: &str, enabled: &BTreeSet<String>,
     ) -> Result<Shape, VerbError> {
@@ -280,13 +243,14 @@ impl Work<'_> {
         self.manifest_with(session, database, &enabled).await
     }
 
-    /// In a snapshot of its own.
+    /// In snapshots of its own; where somebody writes, each table's lines are of a moment, and no more.
     async fn manifest_with(
         &self, session: &mut Session, database: &str, enabled: &BTreeSet<String>,
     ) -> Result<String, VerbError> {
         save::begin(session).await?;
         let shape = self.shape(session, database, enabled).await?;
-        let contents = manifest::contents(session, database, &shape, &self.cx.activity).await?;
+        let rows = Rows::of(session, database, &shape, &self.cx.activity).await?;
+        let contents = Lanes::open(self).await?.contents(self, &rows).await?;
         session.set("COMMIT").await?;
         Ok(manifest::text(&shape, &contents))
     }

@@ -8,11 +8,9 @@
 use super::Work;
 use super::definitions::Definitions;
 use super::session::{Session, name, quoted};
-use super::shape::{self, Shape};
-use super::{fence, grants, manifest};
+use super::shape::{self, Shape, Table};
+use super::{fence, grants, load, manifest, tables};
 use crate::activity::Level;
-use crate::driver::server::child::Running;
-use crate::driver::server::stream;
 use crate::driver::trees::manifest::difference;
 use crate::model::VerbError;
 use crate::vault::MANIFEST_SUFFIX;
@@ -22,8 +20,8 @@ use std::collections::BTreeSet;
 const NOTES: &str = "_upgraded_flip";
 
 pub async fn put_back(work: &Work<'_>, artifacts: &[String]) -> Result<(), VerbError> {
-    let [tables, definitions] = artifacts else {
-        return Err(VerbError::Invalid("a backup of this datastore has two artifacts".into()));
+    let [tables, definitions, rows @ ..] = artifacts else {
+        return Err(VerbError::Invalid("a backup of this datastore has tables, definitions and rows".into()));
     };
     let read = |key: String| async move {
         let vault = work.driver.vault.clone();
@@ -37,7 +35,8 @@ pub async fn put_back(work: &Work<'_>, artifacts: &[String]) -> Result<(), VerbE
     let fresh = work.names.fresh(&work.cx.step);
     if notes(&mut session, &work.names.aside(&work.cx.step)).await?.is_none() {
         let expected = read(format!("{tables}{MANIFEST_SUFFIX}")).await?;
-        build(work, &mut session, tables, &wanted, &expected).await?;
+        let made = tables::of_sql(&read(tables.clone()).await?)?;
+        build(work, &mut session, Saved { tables, made: &made, rows, wanted: &wanted, expected: &expected }).await?;
     }
     flip(work, &mut session, &fresh, &wanted).await
 }
@@ -74,18 +73,24 @@ pub async fn drop_database(work: &Work<'_>, session: &mut Session, database: &st
         return Ok(());
     }
     fence::end_users(session, database).await?;
+    load::take_no_rows_from_clients(session, database).await?;
     session.change(&format!("DROP DATABASE IF EXISTS {}", name(database))).await
 }
 
-async fn build(
-    work: &Work<'_>, session: &mut Session, tables: &str, wanted: &Definitions, expected: &str,
-) -> Result<(), VerbError> {
+struct Saved<'a> {
+    tables: &'a str,
+    made: &'a [Table],
+    rows: &'a [String],
+    wanted: &'a Definitions,
+    expected: &'a str,
+}
+
+async fn build(work: &Work<'_>, session: &mut Session, saved: Saved<'_>) -> Result<(), VerbError> {
+    let Saved { tables, made, rows, wanted, expected } = saved;
     let fresh = work.names.fresh(&work.cx.step);
     drop_database(work, session, &fresh).await?;
     create_database(session, &fresh, wanted).await?;
-    let command = work.tools(session.flavour).await?.client(&work.located.inside, &fresh, &work.cx.step)?;
-    let (vault, tasks) = (&work.driver.vault, &work.driver.tasks);
-    stream::feed(Running::start(command)?, &work.cx.activity, vault, tables, tasks).await?;
+    load::load(work, &fresh, made, rows).await?;
     // All of it is made once, where it harms nobody if it can't be.
     shape::create(session, &fresh, &wanted.objects).await?;
     let enabled = wanted.enabled().map(|(event, _)| event.to_owned()).collect();
@@ -180,7 +185,7 @@ async fn keep_notes(
 async fn rename(
     session: &mut Session, live: &str, aside: &str, source: &str, set_aside: &BTreeSet<String>,
 ) -> Result<(), VerbError> {
-    let (gone, coming) = (tables(session, aside).await?, tables(session, source).await?);
+    let (gone, coming) = (tables_of(session, aside).await?, tables_of(session, source).await?);
     let to = |from: &str, to: &str, table: &str| {
         format!("{}.{table} TO {}.{table}", name(from), name(to), table = name(table))
     };
@@ -198,7 +203,7 @@ async fn rename(
     })
 }
 
-async fn tables(session: &mut Session, database: &str) -> Result<BTreeSet<String>, VerbError> {
+async fn tables_of(session: &mut Session, database: &str) -> Result<BTreeSet<String>, VerbError> {
     let sql = "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE <> 'VIEW' AND TABLE_SCHEMA = ";
     Ok(session.list(&format!("{sql}{}", quoted(database))).await?.into_iter().collect())
 }

@@ -1,29 +1,25 @@
-//! Saves: the dump tool's stream goes straight into the vault, and the manifest is of the same moment.
+//! Saves: rows go from the server straight into the vault over several connections, and the manifest is of those rows.
 //!
-//! Everybody's writing is locked out until both the manifest's transaction and the tool's have begun, and no longer.
-//! Where that can't be, the manifest is taken once more after the dump, and the whole is repeated until nothing changed.
+//! Everybody's writing is locked out until all connections see the same moment, and no longer. Where that can't be, the
+//! manifest is taken once more after the rows, and the whole is repeated until nothing changed.
 
 use super::Work;
 use super::definitions::Definitions;
 use super::fence;
+use super::lanes::{Archive, Lane, Lanes, Rows};
 use super::manifest;
 use super::session::Session;
-use super::shape::{Kind, Shape, is_transactional};
+use super::shape::{Shape, is_transactional};
+use super::tables;
 use crate::activity::Level;
-use crate::driver::server::child::Running;
-use crate::driver::server::stream::{self, FirstSeen, plain};
+use crate::driver::server::stream::plain;
 use crate::model::VerbError;
 use crate::vault::MANIFEST_SUFFIX;
-use std::time::Duration;
-use tokio::sync::oneshot;
+use std::sync::{Arc, Mutex};
 
-/// What the dump tool writes once its transaction has begun: the first of `-- Table structure for table …`.
-const FIRST_WORDS: &[u8] = b" structure for ";
-/// How long everybody else waits for the tool to begin.
-const BEGINS_WITHIN: Duration = Duration::from_secs(60);
 const TRIES: u32 = 3;
 
-/// The artifacts' keys, of tables and of definitions, and the manifest.
+/// The artifacts' keys, of tables, definitions and rows, and the manifest.
 pub async fn save(work: &Work<'_>) -> Result<(Vec<String>, String), VerbError> {
     for _ in 0..TRIES {
         if let Some(saved) = save_once(work).await? {
@@ -41,43 +37,57 @@ pub async fn save(work: &Work<'_>) -> Result<(Vec<String>, String), VerbError> {
 async fn save_once(work: &Work<'_>) -> Result<Option<(Vec<String>, String)>, VerbError> {
     let database = work.names.live.as_str();
     let mut session = work.session().await?;
-    let tools = work.tools(session.flavour).await?;
     let enabled = fence::enabled(&mut session, &work.names).await?;
-    let mut locked = lock(work, &mut session).await?;
+    let locked = lock(work, &mut session).await?;
     begin(&mut session).await?;
+    let lanes = Lanes::open(work).await?;
+    if locked {
+        session.set("UNLOCK TABLES").await?;
+    }
     let shape = work.shape(&mut session, database, &enabled).await?;
-    say_what_is_rounded(work, &shape);
-    let views: Vec<&str> =
-        shape.objects.iter().filter(|object| object.kind == Kind::View).map(|view| view.name.as_str()).collect();
-    let command = tools.dump(&work.located.inside, database, &views, &work.cx.step)?;
-    let (first, begun) = FirstSeen::new(FIRST_WORDS);
-    let (vault, tasks, activity) = (&work.driver.vault, &work.driver.tasks, &work.cx.activity);
-    let dump = stream::save(Running::start(command)?, activity, vault, work.key("tables"), tasks, Some(first));
-    let read = async {
-        let tool_began = wait(begun).await;
-        if locked {
-            session.set("UNLOCK TABLES").await?;
-            locked = tool_began;
-        }
-        let contents = manifest::contents(&mut session, database, &shape, activity).await?;
-        session.set("COMMIT").await?;
-        Ok(manifest::text(&shape, &contents))
-    };
-    let (tables, manifest) = tokio::try_join!(dump, read)?;
+    let rows = Rows::of(&mut session, database, &shape, &work.cx.activity).await?;
+    let artifacts = save_rows(work, lanes, &rows).await?;
+    session.set("COMMIT").await?;
+    let manifest = manifest::text(&shape, &rows.contents());
     let in_snapshots = shape.tables.iter().all(|table| is_transactional(&table.engine, session.flavour));
     if !(locked && in_snapshots) && work.manifest(&mut session, database).await? != manifest {
         return Ok(None);
     }
-    let definitions = work.key("definitions");
-    let sql = Definitions::from(shape).to_sql()?;
-    let bytes = [(definitions.clone(), sql), (format!("{tables}{MANIFEST_SUFFIX}"), manifest.clone())];
-    let vault = vault.clone();
-    let saving = tasks.spawn_blocking(move || {
+    save_shape(work, shape, artifacts, manifest).await.map(Some)
+}
+
+/// The artifacts' keys.
+async fn save_rows(work: &Work<'_>, lanes: Lanes, rows: &Arc<Rows>) -> Result<Vec<String>, VerbError> {
+    let (vault, key) = (work.driver.vault.clone(), work.key("rows"));
+    let save = move |number: usize, lane: Lane| {
+        let failure = Arc::new(Mutex::new(None));
+        match vault.save(&format!("{key}-{}.tar", number + 1), Archive::new(lane, failure.clone())) {
+            Ok(artifact) => Ok(artifact.key),
+            Err(error) => {
+                let reading = failure.lock().expect("no panic holds this lock").take();
+                Err(reading.unwrap_or_else(|| VerbError::other("vault", error.to_string())))
+            }
+        }
+    };
+    lanes.read(rows, &work.driver.tasks, save).await
+}
+
+async fn save_shape(
+    work: &Work<'_>, shape: Shape, rows: Vec<String>, manifest: String,
+) -> Result<(Vec<String>, String), VerbError> {
+    let (tables, definitions) = (work.key("tables.sql"), work.key("definitions.sql"));
+    let bytes = [
+        (tables.clone(), tables::to_sql(&shape.tables)?),
+        (definitions.clone(), Definitions::from(shape).to_sql()?),
+        (format!("{tables}{MANIFEST_SUFFIX}"), manifest.clone()),
+    ];
+    let vault = work.driver.vault.clone();
+    let saving = work.driver.tasks.spawn_blocking(move || {
         bytes.iter().try_for_each(|(key, text)| vault.save_bytes(key, text.as_bytes()).map(drop))
     });
     let saved = saving.await.map_err(|error| VerbError::other("vault", format!("saving broke: {error}")))?;
     saved.map_err(|error| VerbError::other("vault", error.to_string()))?;
-    Ok(Some((vec![tables, definitions], manifest)))
+    Ok(([vec![tables, definitions], rows].concat(), manifest))
 }
 
 /// Whether nobody writes now.
@@ -97,30 +107,10 @@ pub async fn begin(session: &mut Session) -> Result<(), VerbError> {
     session.set("START TRANSACTION WITH CONSISTENT SNAPSHOT").await
 }
 
-/// Whether the tool has begun; it ends with its words or with its output.
-async fn wait(begun: oneshot::Receiver<()>) -> bool {
-    tokio::time::timeout(BEGINS_WITHIN, begun).await.is_ok()
-}
-
-fn say_what_is_rounded(work: &Work<'_>, shape: &Shape) {
-    let floats = shape.tables.iter().flat_map(|table| {
-        table
-            .columns
-            .iter()
-            .filter(|(_, kind)| kind == "float")
-            .map(|(column, _)| format!("`{}`.`{column}`", table.name))
-    });
-    let floats: Vec<String> = floats.collect();
-    if !floats.is_empty() {
-        let message = format!("of {} a dump keeps six digits, as the server prints FLOAT", floats.join(", "));
-        work.cx.activity.line(Level::Warn, message);
-    }
-}
-
 impl Work<'_> {
-    /// `<deployment>/<step>/<binding>/<database>.<what>.sql`
+    /// `<deployment>/<step>/<binding>/<database>.<what>`
     fn key(&self, what: &str) -> String {
         let cx = self.cx;
-        format!("{}/{}/{}/{}.{what}.sql", cx.deployment, cx.step, cx.binding.name, plain(&self.names.live))
+        format!("{}/{}/{}/{}.{what}", cx.deployment, cx.step, cx.binding.name, plain(&self.names.live))
     }
 }

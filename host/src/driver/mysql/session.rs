@@ -8,6 +8,8 @@ use crate::config::ServerConfig;
 use crate::driver::server::check_transport;
 use crate::driver::server::names::short_digest;
 use crate::model::VerbError;
+use bytes::Bytes;
+use futures::StreamExt;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder, Row, Value};
 use std::path::Path;
@@ -17,7 +19,9 @@ use tokio_util::task::TaskTracker;
 /// How long a server may take to greet.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Connections that one step may have at once.
-pub const LOCKS: u32 = 8;
+pub const LOCKS: u32 = 12;
+/// Of what is loaded, in one packet.
+const CHUNK_BYTES: usize = 1 << 20;
 
 /// The same text for the same data, whatever the server's settings. Locks are waited for no longer than this.
 const PLAIN_TEXT: &str = "SET SESSION time_zone = '+00:00', lock_wait_timeout = 50, sql_quote_show_create = 1, \
@@ -84,10 +88,14 @@ pub struct Session {
 
 impl Session {
     pub async fn open(way: &Way) -> Result<Self, VerbError> {
-        let mut session = Self::connect(way).await?;
+        Self::connect(way).await?.locked().await
+    }
+
+    async fn locked(mut self) -> Result<Self, VerbError> {
         for number in 0..LOCKS {
-            if session.text(&format!("SELECT GET_LOCK({}, 0)", quoted(&way.lock(number)))).await? == "1" {
-                return Ok(session);
+            let lock = quoted(&self.way.lock(number));
+            if self.text(&format!("SELECT GET_LOCK({lock}, 0)")).await? == "1" {
+                return Ok(self);
             }
         }
         Err(VerbError::Unavailable("too many connections of this step are open".into()))
@@ -95,7 +103,15 @@ impl Session {
 
     /// Without a lock: to look at the step's other connections.
     pub async fn connect(way: &Way) -> Result<Self, VerbError> {
-        let server = &way.server;
+        Self::connect_at(way, &way.server).await
+    }
+
+    /// As [`Session::open`], by a relay that leads to the server.
+    pub async fn open_through(way: &Way, relay: ServerConfig) -> Result<Self, VerbError> {
+        Self::connect_at(way, &relay).await?.locked().await
+    }
+
+    async fn connect_at(way: &Way, server: &ServerConfig) -> Result<Self, VerbError> {
         check_transport(server)?;
         let conn = match tokio::time::timeout(CONNECT_TIMEOUT, Conn::new(options(server)?)).await {
             Ok(answer) => answer.map_err(|error| failure::of_connection(server, &error))?,
@@ -127,7 +143,7 @@ impl Session {
         // Without the latter, MariaDB makes an account of a name that it doesn't know.
         let (mode, limit) = match self.flavour {
             Flavour::MariaDb => ("NO_AUTO_VALUE_ON_ZERO,NO_AUTO_CREATE_USER", "max_statement_time = 0"),
-            Flavour::MySql => ("NO_AUTO_VALUE_ON_ZERO", "max_execution_time = 0"),
+            Flavour::MySql => ("NO_AUTO_VALUE_ON_ZERO", "max_execution_time = 0, information_schema_stats_expiry = 0"),
         };
         let more = "collation_connection = utf8mb4_bin, time_zone = '+00:00'";
         self.send(&format!("SET SESSION sql_mode = '{mode}', {limit}, {more}")).await.map(drop)
@@ -157,6 +173,27 @@ impl Session {
     pub async fn change(&mut self, sql: &str) -> Result<(), VerbError> {
         self.way.cut.pass()?;
         self.send(sql).await.map(drop)
+    }
+
+    /// `LOAD DATA LOCAL`, which asks for these lines.
+    pub async fn load(&mut self, sql: &str, lines: Bytes) -> Result<(), VerbError> {
+        let conn = self.conn.as_mut().expect("it is there until the drop");
+        conn.set_infile_handler(async move {
+            let chunks = (0..lines.len()).step_by(CHUNK_BYTES);
+            let chunks = chunks.map(move |at| Ok(lines.slice(at..lines.len().min(at + CHUNK_BYTES))));
+            Ok(futures::stream::iter(chunks).boxed())
+        });
+        self.change(sql).await
+    }
+
+    /// Somebody else reads what the server answers from now on.
+    pub fn lend(&mut self) {
+        self.busy = true;
+    }
+
+    /// Nothing is under way.
+    pub fn rest(&mut self) {
+        self.busy = false;
     }
 
     /// A setting of this connection.

@@ -1,6 +1,7 @@
 //! What a database consists of beside its rows: tables, views, routines, triggers, events, grants.
 
 use super::grants::{self, Grant};
+use super::lanes;
 use super::session::{Flavour, Session, name, quoted};
 use crate::model::VerbError;
 use serde::{Deserialize, Serialize};
@@ -16,16 +17,48 @@ pub struct Shape {
     pub grants: BTreeSet<Grant>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
     pub name: String,
+    pub columns: Vec<Column>,
+    /// How it is made; it names no database.
+    #[serde(skip)]
+    pub statement: String,
+    #[serde(skip)]
     pub engine: String,
-    /// Of MariaDB: its former rows are kept, and no dump has them.
+    /// Of MariaDB: its former rows are kept, and no backup has them.
+    #[serde(skip)]
     pub versioned: bool,
+    /// The first column of the primary key, where that is a whole number.
+    #[serde(skip)]
+    pub key: Option<String>,
+    /// Of its rows, as the server last estimated it.
+    #[serde(skip)]
+    pub bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    pub name: String,
+    /// For example `int`.
+    pub kind: String,
+    pub is_generated: bool,
+}
+
+impl Table {
     /// Without the next number of `AUTO_INCREMENT`.
-    pub definition: String,
-    /// Names and types of the columns.
-    pub columns: Vec<(String, String)>,
+    pub fn definition(&self) -> String {
+        without_next_number(&self.statement)
+    }
+
+    /// The columns that hold something of their own.
+    pub fn stored(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().filter(|column| !column.is_generated)
+    }
+
+    pub fn is_sequence(&self) -> bool {
+        self.statement.starts_with("CREATE SEQUENCE ")
+    }
 }
 
 /// What is made by a statement of its own. The statement names no database where the server names none.
@@ -98,28 +131,33 @@ impl Shape {
 async fn tables(session: &mut Session, database: &str) -> Result<Vec<Table>, VerbError> {
     let literal = quoted(database);
     let sql = format!(
-        "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {literal} \
-         ORDER BY TABLE_NAME, ORDINAL_POSITION"
+        "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, COALESCE(GENERATION_EXPRESSION, '') <> '' \
+         FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {literal} ORDER BY TABLE_NAME, ORDINAL_POSITION"
     );
-    let mut columns: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    let mut columns: BTreeMap<String, Vec<Column>> = BTreeMap::new();
     for row in grants::texts(session.rows(&sql).await?) {
-        columns.entry(row[0].clone()).or_default().push((row[1].clone(), row[2].to_lowercase()));
+        let [table, column, kind, generated] = &row[..] else { continue };
+        let column = Column { name: column.clone(), kind: kind.to_lowercase(), is_generated: generated == "1" };
+        columns.entry(table.clone()).or_default().push(column);
     }
+    let mut keys = lanes::keys(session, database).await?;
     let sql = format!(
-        "SELECT TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = {literal} \
+        "SELECT TABLE_NAME, TABLE_TYPE, ENGINE, COALESCE(DATA_LENGTH, 0) FROM information_schema.TABLES WHERE TABLE_SCHEMA = {literal} \
          AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'SEQUENCE') ORDER BY TABLE_NAME"
     );
     let mut tables = Vec::new();
     for row in grants::texts(session.rows(&sql).await?) {
-        let [table, kind, engine] = &row[..] else { continue };
+        let [table, kind, engine, bytes] = &row[..] else { continue };
         let what = if kind == "SEQUENCE" { "SEQUENCE" } else { "TABLE" };
         let said = session.row(&format!("SHOW CREATE {what} {}", name(table))).await?;
         tables.push(Table {
             name: table.clone(),
             engine: engine.clone(),
             versioned: kind == "SYSTEM VERSIONED",
-            definition: without_next_number(&column(said, 1, table)?),
+            statement: column(said, 1, table)?,
             columns: columns.remove(table).unwrap_or_default(),
+            key: keys.remove(table),
+            bytes: bytes.parse().unwrap_or_default(),
         });
     }
     Ok(tables)

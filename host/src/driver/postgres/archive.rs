@@ -47,7 +47,7 @@ impl Archives<'_> {
         if let Some(snapshot) = snapshot {
             command.arg(format!("--snapshot={snapshot}"));
         }
-        stream::save(Running::start(command)?, &cx.activity, self.vault, key(cx, database), self.tasks, None).await
+        stream::save(Running::start(command)?, &cx.activity, self.vault, key(cx, database), self.tasks).await
     }
 
     /// Into an existing, empty database; the archive's file, for what else is in it.

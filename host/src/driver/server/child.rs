@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::VecDeque;
 use std::process::ExitStatus;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 /// Lines kept for the error of a failed tool.
 const KEPT_LINES: usize = 12;
@@ -29,10 +29,6 @@ impl Running {
 
     pub fn stdout(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()
-    }
-
-    pub fn stdin(&mut self) -> Option<ChildStdin> {
-        self.child.stdin.take()
     }
 
     /// Waits for the end; anything but success is an error with the last messages.

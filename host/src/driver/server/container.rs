@@ -25,12 +25,6 @@ impl InContainer {
         Self { argv, environment: project.client_environment(), image: container.image_id.clone() }
     }
 
-    /// It reads what the client is fed.
-    pub fn with_input(mut self) -> Self {
-        self.argv.push("--interactive".into());
-        self
-    }
-
     /// `handed_on`: the variables of the client that the tool sees, by name: a value on the client's command line would
     /// be for everybody to see.
     pub fn command(&self, program: &Path, step: &str, handed_on: &[&str]) -> Command {

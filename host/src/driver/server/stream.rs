@@ -5,11 +5,10 @@ use crate::activity::Activity;
 use crate::model::VerbError;
 use crate::vault::Vault;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 /// Progress is shown once in so many bytes.
@@ -21,7 +20,6 @@ pub const COPY_BYTES: usize = 1 << 20;
 /// The artifact's key, once tool and vault are both done.
 pub async fn save(
     mut running: Running, activity: &Activity, vault: &Vault, key: String, tasks: &TaskTracker,
-    first: Option<FirstSeen>,
 ) -> Result<String, VerbError> {
     let stdout = running.stdout().ok_or_else(|| VerbError::other("tool", "the tool has no standard output"))?;
     let stdout = stdout.into_owned_fd().map_err(|error| VerbError::other("tool", error.to_string()))?;
@@ -33,7 +31,6 @@ pub async fn save(
         exit: Some(exit),
         reached_end: reached_end.clone(),
         progress: Progress::new(activity, None, "saved"),
-        first,
     };
     let vault = vault.clone();
     let saving = tasks.spawn_blocking(move || vault.save(&key, bytes));
@@ -49,64 +46,9 @@ pub async fn save(
     }
 }
 
-/// Feeds an artifact to a tool that reads it, and waits for the tool.
-pub async fn feed(
-    mut running: Running, activity: &Activity, vault: &Vault, key: &str, tasks: &TaskTracker,
-) -> Result<(), VerbError> {
-    let stdin = running.stdin().ok_or_else(|| VerbError::other("tool", "the tool has no standard input"))?;
-    let stdin = stdin.into_owned_fd().map_err(|error| VerbError::other("tool", error.to_string()))?;
-    let size = vault.find(key).map_err(|error| VerbError::NotFound(error.to_string()))?.size_bytes;
-    let mut bytes = vault.open_artifact(key).map_err(|error| VerbError::other("vault", error.to_string()))?;
-    let mut progress = Progress::new(activity, Some(size), "restored");
-    let activity_of_it = activity.clone();
-    let feeding = tasks.spawn_blocking(move || {
-        let mut tool = File::from(stdin);
-        let mut buffer = vec![0; COPY_BYTES];
-        loop {
-            let count = bytes.read(&mut buffer)?;
-            if count == 0 || activity_of_it.cancelled() {
-                return Ok::<_, io::Error>(());
-            }
-            tool.write_all(&buffer[..count])?;
-            progress.add(count as u64);
-        }
-    });
-    let finished = running.finish(activity, false).await;
-    let fed = feeding.await.map_err(|error| VerbError::other("vault", format!("reading broke: {error}")))?;
-    finished?;
-    if activity.cancelled() {
-        return Err(VerbError::Cancelled);
-    }
-    fed.map_err(|error| VerbError::other("vault", format!("`{key}`: {error}")))
-}
-
 /// A part of an artifact's key.
 pub fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
-}
-
-/// Tells once that some words came by; dropped at the stream's end, it tells too.
-pub struct FirstSeen {
-    words: &'static [u8],
-    /// The end of what came by so far, where the words may have begun.
-    before: Vec<u8>,
-    _tell: oneshot::Sender<()>,
-}
-
-impl FirstSeen {
-    /// The receiver ends when the words came by, or can't any more.
-    pub fn new(words: &'static [u8]) -> (Self, oneshot::Receiver<()>) {
-        let (tell, told) = oneshot::channel();
-        (Self { words, before: Vec::new(), _tell: tell }, told)
-    }
-
-    fn look(&mut self, bytes: &[u8]) -> bool {
-        self.before.extend_from_slice(bytes);
-        let seen = self.before.windows(self.words.len()).any(|window| window == self.words);
-        let kept = self.before.len().min(self.words.len() - 1);
-        self.before.drain(..self.before.len() - kept);
-        seen
-    }
 }
 
 /// A tool's output that ends well only if the tool did.
@@ -115,14 +57,12 @@ struct Checked {
     exit: Option<mpsc::Receiver<bool>>,
     reached_end: Arc<AtomicBool>,
     progress: Progress,
-    first: Option<FirstSeen>,
 }
 
 impl Read for Checked {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.bytes.read(buffer)?;
         if count > 0 {
-            self.first.take_if(|first| first.look(&buffer[..count]));
             self.progress.add(count as u64);
             return Ok(count);
         }
@@ -165,6 +105,7 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     fn checked(exit: Option<bool>) -> Checked {
         let (tell, receiver) = mpsc::channel();
@@ -179,7 +120,6 @@ mod tests {
             exit: Some(receiver),
             reached_end: Arc::default(),
             progress: Progress::new(&Activity::silent(), None, "saved"),
-            first: None,
         }
     }
 
@@ -193,15 +133,5 @@ mod tests {
             assert!(bytes.read_to_string(&mut String::new()).is_err());
             assert!(bytes.read(&mut [0]).is_err());
         }
-    }
-
-    #[test]
-    fn words_are_seen_across_two_reads() {
-        let (mut first, mut told) = FirstSeen::new(b"-- Table");
-        assert!(!first.look(b"-- MariaDB dump\n-- T"));
-        assert_eq!(told.try_recv(), Err(oneshot::error::TryRecvError::Empty));
-        assert!(first.look(b"able structure"));
-        drop(first);
-        assert_eq!(told.try_recv(), Err(oneshot::error::TryRecvError::Closed));
     }
 }

@@ -110,7 +110,7 @@ fn words(rows: u64) -> String {
     format!(
         "CREATE TABLE numbers (n INT PRIMARY KEY); INSERT INTO numbers VALUES (0); {double}\
          CREATE TABLE word (id INT PRIMARY KEY, word VARCHAR(16)); \
-         INSERT INTO word SELECT n, LEFT(MD5(n), 2 + MOD(n * 7, 9)) FROM numbers WHERE n < 1024; \
+         INSERT INTO word SELECT n, LEFT(SHA2(n, 256), 2 + MOD(n * 7, 9)) FROM numbers WHERE n < 1024; \
          CREATE TABLE sentence (id INT PRIMARY KEY, text VARCHAR(200)); \
          INSERT INTO sentence SELECT s.n, GROUP_CONCAT(w.word SEPARATOR ' ') FROM numbers s \
          JOIN numbers k ON k.n < 8 JOIN word w ON w.id = CRC32(s.n * 8 + k.n) & 1023 WHERE s.n < 65536 GROUP BY s.n"

@@ -1,6 +1,6 @@
 //! A real server in a container of a Compose project, and one database of it for each test.
 
-use super::super::session::{Session, Way, name};
+use super::super::session::{Flavour, Session, Way, name};
 use super::super::*;
 use crate::activity::Activity;
 use crate::config::{ComposeConfig, EngineConfig, SecretSource, ServerConfig};
@@ -28,7 +28,8 @@ const RIGHTS: [(Flavour, &str); 2] = [
     (Flavour::MariaDb, "CREATE USER, PROCESS, RELOAD, CONNECTION ADMIN, SET USER"),
     (
         Flavour::MySql,
-        "CREATE USER, PROCESS, RELOAD, CONNECTION_ADMIN, SET_ANY_DEFINER, SYSTEM_USER, SHOW_ROUTINE, SUPER",
+        "CREATE USER, PROCESS, RELOAD, CONNECTION_ADMIN, SET_ANY_DEFINER, SYSTEM_USER, SHOW_ROUTINE, \
+         SYSTEM_VARIABLES_ADMIN, SUPER",
     ),
 ];
 

@@ -1,5 +1,6 @@
 //! What is wrong is named before anything is promised, and what differs shows in the manifest.
 
+use super::super::session::Flavour;
 use super::super::*;
 use super::bench::{ADMIN, Bench, PASSWORD};
 
@@ -66,16 +67,6 @@ async fn what_would_be_lost_is_named() {
     let found = problems(&bench, &bench.driver).await;
     assert!(found.iter().any(|line| line.contains("`kept` is system-versioned")), "{found:?}");
     assert!(found.iter().any(|line| line.contains("`lost_neighbour/there`")), "{found:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn versions_are_those_of_the_container() {
-    let bench = Bench::new(Flavour::MariaDb, "versions").await;
-    let found = bench.driver.versions(&bench.reading()).await.expect("versions");
-    assert!(found.server.starts_with("MariaDB 10.11."), "{found:?}");
-    assert_eq!((&found.dump, &found.client), (&found.server, &found.server));
-    let place = bench.driver.place(&bench.reading()).await.expect("a place").expect("it is there");
-    assert_eq!(place.bytes, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

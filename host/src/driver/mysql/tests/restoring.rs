@@ -1,5 +1,6 @@
 //! Putting back what was saved, wherever a step is cut off.
 
+use super::super::session::Flavour;
 use super::super::*;
 use super::bench::{ADMIN, Bench, is_cut};
 use crate::context::Site;
