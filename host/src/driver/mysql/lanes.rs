@@ -34,7 +34,7 @@ fn count() -> usize {
     std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 4))
 }
 
-/// Connections that see the database as of now.
+/// Connections that read side by side.
 pub struct Lanes(Vec<Tapped>);
 
 impl Lanes {
@@ -42,12 +42,19 @@ impl Lanes {
         let mut lanes = Vec::new();
         for _ in 0..count() {
             let mut lane = Tapped::open(&work.way).await?;
-            save::begin(&mut lane.session).await?;
             // Each value in the bytes that the table has.
             lane.session.set("SET SESSION character_set_results = binary").await?;
             lanes.push(lane);
         }
         Ok(Self(lanes))
+    }
+
+    /// From here on they see the database as of now.
+    pub async fn begin(&mut self) -> Result<(), VerbError> {
+        for lane in &mut self.0 {
+            save::begin(&mut lane.session).await?;
+        }
+        Ok(())
     }
 
     /// Reads every row; `work`, on a thread of its own, does something with each lane's.

@@ -250,7 +250,9 @@ impl Work<'_> {
         save::begin(session).await?;
         let shape = self.shape(session, database, enabled).await?;
         let rows = Rows::of(session, database, &shape, &self.cx.activity).await?;
-        let contents = Lanes::open(self).await?.contents(self, &rows).await?;
+        let mut lanes = Lanes::open(self).await?;
+        lanes.begin().await?;
+        let contents = lanes.contents(self, &rows).await?;
         session.set("COMMIT").await?;
         Ok(manifest::text(&shape, &contents))
     }

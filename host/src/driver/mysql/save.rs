@@ -38,9 +38,10 @@ async fn save_once(work: &Work<'_>) -> Result<Option<(Vec<String>, String)>, Ver
     let database = work.names.live.as_str();
     let mut session = work.session().await?;
     let enabled = fence::enabled(&mut session, &work.names).await?;
+    let mut lanes = Lanes::open(work).await?;
     let locked = lock(work, &mut session).await?;
     begin(&mut session).await?;
-    let lanes = Lanes::open(work).await?;
+    lanes.begin().await?;
     if locked {
         session.set("UNLOCK TABLES").await?;
     }
