@@ -1,7 +1,6 @@
 //! The double of a server for a drill: accounts, of which an image makes few and a dump none.
 
 use super::Mysql;
-use super::fence::is_the_servers;
 use super::grants::texts;
 use super::session::{Flavour, Session, name, quoted};
 use crate::context::{Site, StepContext};
@@ -45,7 +44,7 @@ async fn accounts(session: &mut Session, password: Option<&str>) -> Result<Strin
         let [user, host] = &row[..] else { continue };
         let account = format!("{}@{}", quoted(user), quoted(host));
         match (session.flavour, host.as_str()) {
-            _ if is_the_servers(user) || user == "PUBLIC" || account == own => {}
+            _ if user == "PUBLIC" || account == own => {}
             (Flavour::MariaDb, "") => sql.push_str(&format!("CREATE ROLE IF NOT EXISTS {};\n", name(user))),
             _ => sql.push_str(&format!("CREATE USER IF NOT EXISTS {account} ACCOUNT LOCK;\n")),
         }
