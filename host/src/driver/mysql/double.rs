@@ -1,7 +1,6 @@
 //! The double of a server for a drill: accounts, of which an image makes few and a dump none.
 
 use super::Mysql;
-use super::fence::is_the_servers;
 use super::grants::texts;
 use super::session::{Flavour, Session, name, quoted};
 use crate::context::{Site, StepContext};
@@ -17,7 +16,8 @@ comes_up as_root --execute='SELECT 1'
 as_root"#;
 
 impl Mysql {
-    /// Gives a double of the server the live one's accounts: our own with its password and rights, the others locked.
+    /// Gives a double of the server the live one's accounts: our own with its password and rights, the others locked,
+    /// with what they may do everywhere.
     pub async fn furnish_double(&self, cx: &StepContext, double: &Container) -> Result<(), VerbError> {
         let server = self.granted()?;
         let live = cx.reading_at(Site::Live);
@@ -43,11 +43,19 @@ async fn accounts(session: &mut Session, password: Option<&str>) -> Result<Strin
     let mut sql = String::new();
     for row in texts(session.rows("SELECT User, Host FROM mysql.user ORDER BY 1, 2").await?) {
         let [user, host] = &row[..] else { continue };
-        let account = format!("{}@{}", quoted(user), quoted(host));
-        match (session.flavour, host.as_str()) {
-            _ if is_the_servers(user) || user == "PUBLIC" || account == own => {}
-            (Flavour::MariaDb, "") => sql.push_str(&format!("CREATE ROLE IF NOT EXISTS {};\n", name(user))),
-            _ => sql.push_str(&format!("CREATE USER IF NOT EXISTS {account} ACCOUNT LOCK;\n")),
+        let is_role = session.flavour == Flavour::MariaDb && host.is_empty();
+        let account = if is_role { name(user) } else { format!("{}@{}", quoted(user), quoted(host)) };
+        if user == "PUBLIC" || account == own {
+            continue;
+        }
+        sql.push_str(&match is_role {
+            true => format!("CREATE ROLE IF NOT EXISTS {account};\n"),
+            false => format!("CREATE USER IF NOT EXISTS {account} ACCOUNT LOCK;\n"),
+        });
+        // A definer's rights count where its objects are made; those on the database come with the backup.
+        let grants = session.list(&format!("SHOW GRANTS FOR {account}")).await?;
+        for grant in grants.iter().filter(|grant| is_ours_there(grant) && grant.contains(" ON *.* TO ")) {
+            sql.push_str(&format!("{grant};\n"));
         }
     }
     let password = password.map(|password| format!(" IDENTIFIED BY {}", quoted(password))).unwrap_or_default();

@@ -132,7 +132,7 @@ async fn to_lock(session: &mut Session, database: &str) -> Result<BTreeSet<Strin
     Ok(names.filter(|account| *account != session.account && may(account)).collect())
 }
 
-pub fn is_the_servers(user: &str) -> bool {
+fn is_the_servers(user: &str) -> bool {
     user.starts_with("mysql.") || ["mariadb.sys", "debian-sys-maint"].contains(&user)
 }
 
