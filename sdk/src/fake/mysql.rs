@@ -2,7 +2,7 @@
 
 use super::copies::Copies;
 use super::{FakeHost, State};
-use crate::Result;
+use crate::{Error, Result};
 
 const DATABASE: &str = "the database";
 
