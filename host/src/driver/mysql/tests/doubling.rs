@@ -1,5 +1,6 @@
 //! A drill in a double of the server.
 
+use super::super::session::Flavour;
 use super::super::*;
 use super::bench::Bench;
 
