@@ -83,9 +83,9 @@ pub mod raw {
     }
 }
 
+pub use imports::upgraded::plugin::{checkout, compose, http, images, postgres, process, run, services, types};
 #[cfg(target_arch = "wasm32")]
 pub use imports::upgraded::plugin::{control, files, mysql, sqlite, trees};
-pub use imports::upgraded::plugin::{checkout, compose, http, images, postgres, process, run, services, types};
 pub use raw::datastore::exports::upgraded::plugin::datastore;
 pub use raw::meta::exports::upgraded::plugin::meta;
 pub use raw::platform::exports::upgraded::plugin::platform;

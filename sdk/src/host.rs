@@ -6,8 +6,8 @@
 #[cfg(not(target_arch = "wasm32"))]
 use crate::fake::State;
 use crate::{
-    Command, Container, Declared, Error, Exit, Image, Level, MajorVersions, OneOff, Registered, Request, Response, Result,
-    Service, ServiceRef, Tracked, Watch,
+    Command, Container, Declared, Error, Exit, Image, Level, MajorVersions, OneOff, Registered, Request, Response,
+    Result, Service, ServiceRef, Tracked, Watch,
 };
 
 /// What stands behind a host: nothing in a component, a script in a test.

@@ -185,7 +185,11 @@ impl Hands for RealHands {
                 }
                 None => None,
             };
-            kept.extend(project.put_back(cx, &file.path, &file.afters, old.as_ref().map(|(bytes, owned)| (&**bytes, *owned))).await?);
+            kept.extend(
+                project
+                    .put_back(cx, &file.path, &file.afters, old.as_ref().map(|(bytes, owned)| (&**bytes, *owned)))
+                    .await?,
+            );
         }
         for path in &kept {
             cx.activity.line(

@@ -225,7 +225,10 @@ async fn plan_edit(
     let (before, after) = (old.as_deref().map(text).unwrap_or_default(), new.as_deref().map(text).unwrap_or_default());
     let diff = TextDiff::from_lines(&before, &after)
         .unified_diff()
-        .header(&format!("{} (now)", edit.path), &format!("{} ({})", edit.path, if new.is_some() { "new" } else { "removed" }))
+        .header(
+            &format!("{} (now)", edit.path),
+            &format!("{} ({})", edit.path, if new.is_some() { "new" } else { "removed" }),
+        )
         .to_string();
     Ok(Some(PlannedEdit {
         platform: platform.to_owned(),

@@ -6,7 +6,7 @@ use upgraded::activity::Level;
 use upgraded::api::*;
 use upgraded::config::{Approve, Drill, Settings};
 use upgraded::model::{Hop, Release, Requirement, Undo};
-use upgraded::plan::{Estimates, Kind, PLAN_SCHEMA, Plan, PlannedEdit, PlannedPolicy};
+use upgraded::plan::{Estimates, Kind, PLAN_SCHEMA, Plan, PlannedEdit, PlannedPolicy, Replacement};
 
 /// On the day of the tests, UTC.
 pub fn at(time: &str) -> Timestamp {

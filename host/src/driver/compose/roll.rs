@@ -92,7 +92,8 @@ impl Compose {
             let wanted = new.len() < replicas && old.len() + new.len() <= replicas;
             if wanted || new.iter().any(|container| container.state == State::Created) {
                 let scale = format!("{}={}", name.name, (replicas + 1).max(old.len() + new.len()));
-                self.up(cx, &declaration.name, &["--no-recreate", "--scale", &scale], std::slice::from_ref(&name.name)).await?;
+                self.up(cx, &declaration.name, &["--no-recreate", "--scale", &scale], std::slice::from_ref(&name.name))
+                    .await?;
             }
             let is_new = |container: &Container| !old.iter().any(|old| old.id == container.id);
             if let Err(error) = self.wait_for(cx, declaration, name, 1, is_new, idle).await {

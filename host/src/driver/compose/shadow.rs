@@ -71,7 +71,8 @@ impl Shadow {
 
     /// From then on the shadow is one file, of which every path is the project's own.
     async fn mirror(
-        &mut self, compose: &Compose, edited: &BTreeMap<String, Option<Vec<u8>>>, files: &[PathBuf], env_files: &[PathBuf],
+        &mut self, compose: &Compose, edited: &BTreeMap<String, Option<Vec<u8>>>, files: &[PathBuf],
+        env_files: &[PathBuf],
     ) -> Result<(), VerbError> {
         let folders: BTreeSet<&Path> = edited.keys().flat_map(|path| Path::new(path).ancestors().skip(1)).collect();
         for folder in folders {

@@ -87,7 +87,8 @@ fn describe(archive: &Path, commands: &Path, address: &str, tag: &str) -> Result
     write!(commands, "commit refs/tags/{tag}\ncommitter upgraded <> 0 +0000\ndata 0\n").map_err(wrong)?;
     let mut reader = open(archive).map_err(wrong)?;
     let mut start = [0; 512];
-    let is_archive = filled(&mut reader, &mut start).map_err(wrong)? == start.len() && start[257..].starts_with(b"ustar");
+    let is_archive =
+        filled(&mut reader, &mut start).map_err(wrong)? == start.len() && start[257..].starts_with(b"ustar");
     match is_archive {
         true => describe_archive(archive, &mut commands).map_err(wrong)?,
         false => {
@@ -137,14 +138,15 @@ fn tracked<R: Read>(entry: &Entry<'_, R>) -> io::Result<Option<(PathBuf, &'stati
         EntryType::Directory | EntryType::XGlobalHeader => return Ok(None),
         other => {
             let path = entry.path()?.display().to_string();
-            return Err(io::Error::other(format!("`{path}` is {other:?}, and a release holds files and symbolic links")));
+            return Err(io::Error::other(format!(
+                "`{path}` is {other:?}, and a release holds files and symbolic links"
+            )));
         }
     };
     let named = entry.path()?;
     let path: PathBuf = named.components().filter(|part| *part != Component::CurDir).collect();
-    let is_beneath = |part: Component<'_>| {
-        matches!(part, Component::Normal(name) if !name.eq_ignore_ascii_case(".git"))
-    };
+    let is_beneath =
+        |part: Component<'_>| matches!(part, Component::Normal(name) if !name.eq_ignore_ascii_case(".git"));
     match path != Path::new("") && path.components().all(is_beneath) {
         true => Ok(Some((path, mode))),
         false => Err(io::Error::other(format!("`{}` leads out of the release, or into `.git`", named.display()))),

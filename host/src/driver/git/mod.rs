@@ -5,10 +5,10 @@
 //! next attempt begins anew. Folders that the operator made have no mark and are whole.
 
 mod archive;
-mod program;
-mod revisions;
 #[cfg(test)]
 mod archive_tests;
+mod program;
+mod revisions;
 #[cfg(test)]
 mod tests;
 
