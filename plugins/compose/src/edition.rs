@@ -41,18 +41,17 @@ pub fn edits(edition: &Edition, host: &PlatformHost, hop: &Hop) -> Result<Vec<Ed
         let before = old.read(host, path)?;
         let after = new.read(host, path)?;
         match (there, before, after) {
-            (Some(there), _, Some(after)) if there == after && !new.is_program(path) => {}
+            // The host sees whether it may be run already.
+            (Some(there), _, Some(after)) if there == after => {
+                edits.extend(new.is_program(path).then(|| new.edit(path, after)));
+            }
             (Some(there), Some(before), _) if there != before => changed.push(difference(path, &before, &there)),
             (Some(_), None, Some(_)) => {
                 changed.push(format!("`{path}` is new in {}, and another file of this name is there", hop.target))
             }
             // What the operator never took over is not the operator's wish.
             (None, Some(_), _) => {}
-            (_, _, Some(after)) => {
-                let why = format!("the vendor's edition {}", hop.target);
-                let change = if new.is_program(path) { Change::Program(after) } else { Change::Content(after) };
-                edits.push(Edit { path: path.clone(), change, why });
-            }
+            (_, _, Some(after)) => edits.push(new.edit(path, after)),
             (Some(_), _, None) => {
                 let why = format!("no part of the vendor's edition {} any more", hop.target);
                 edits.push(Edit { path: path.clone(), change: Change::Remove, why });
@@ -74,13 +73,14 @@ pub fn edits(edition: &Edition, host: &PlatformHost, hop: &Hop) -> Result<Vec<Ed
 /// The edition's files, by their paths in the platform's `directory`.
 struct Release<'e> {
     edition: &'e Edition,
+    version: &'e str,
     commit: String,
     /// Whether it may be run.
     files: BTreeMap<String, bool>,
 }
 
 impl<'e> Release<'e> {
-    fn of(edition: &'e Edition, host: &PlatformHost, version: &str) -> Result<Self> {
+    fn of(edition: &'e Edition, host: &PlatformHost, version: &'e str) -> Result<Self> {
         let about = |error: Error| error.about(format!("the vendor's edition {version}"));
         let commit = host.checkout().fetch(&edition.tag.replace("{version}", version)).map_err(about)?;
         let all = host.checkout().files(&commit, &edition.under).map_err(about)?;
@@ -90,7 +90,12 @@ impl<'e> Release<'e> {
         }
         let beneath = |it: Tracked| Some((it.path.strip_prefix(&edition.prefix())?.to_owned(), it.executable));
         let files = all.into_iter().filter_map(beneath).filter(|(path, _)| !edition.is_own(path)).collect();
-        Ok(Self { edition, commit, files })
+        Ok(Self { edition, version, commit, files })
+    }
+
+    fn edit(&self, path: &str, bytes: Vec<u8>) -> Edit {
+        let change = if self.is_program(path) { Change::Program(bytes) } else { Change::Content(bytes) };
+        Edit { path: path.into(), change, why: format!("the vendor's edition {}", self.version) }
     }
 
     fn is_program(&self, path: &str) -> bool {

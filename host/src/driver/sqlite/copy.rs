@@ -74,7 +74,8 @@ fn run(
         pulse.progress(done, u64::try_from(progress.pagecount).ok(), "pages", "copying the database");
         match step {
             StepResult::Done => return Ok(true),
-            _ if !held && progress.remaining > least => return Ok(false),
+            // Begun anew within one step, as much remains as after the first.
+            _ if !held && progress.remaining >= least => return Ok(false),
             _ => least = progress.remaining,
         }
     }
