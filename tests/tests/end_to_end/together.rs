@@ -39,7 +39,9 @@ fn as_many_runs_at_once_as_the_settings_say() {
     let (mut most, mut waited) = (0, BTreeSet::new());
     loop {
         let now = all(&daemon);
-        let running = now.iter().filter(|one| kind(one) == "running").count();
+        // One that commits may have ended before the next in the list was looked at.
+        let goes_on = |one: &&Value| kind(one) == "running" && one["state"]["phase"] != "commit";
+        let running = now.iter().filter(goes_on).count();
         most = most.max(running);
         assert!(running <= 2, "{now:#?}");
         waited.extend(now.iter().filter(|one| one["state"]["reason"] == "slot").map(|one| one["name"].to_string()));

@@ -18,7 +18,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// What an image does when it is started.
 #[derive(Clone)]
 pub enum Image {
-    Server(Arc<dyn Fn(&Environment, &Request) -> Response + Send + Sync>),
+    Server(Program),
     /// For jobs: the exit code.
     Task(Arc<dyn Fn(&Environment) -> i32 + Send + Sync>),
     /// A program. As a server it listens on `$PORT` of 127.0.0.1.
