@@ -190,7 +190,7 @@ async fn a_private_registry_is_entered_with_what_a_helper_says() {
         assert!(enters(login, registry).await, "`docker login` without a helper");
     }
     // A helper that knows nobody leaves it to what the file has.
-    let other = format!(r#"{{"credsStore":"known","auths":{{"r.example.org":{{"auth":"dTpw"}}}}}}"#);
+    let other = r#"{"credsStore":"known","auths":{"r.example.org":{"auth":"dTpw"}}}"#.to_owned();
     assert_eq!(login(other, "r.example.org").await.unwrap().unwrap().username.as_deref(), Some("u"));
     assert!(login(r#"{"credsStore":"known"}"#.into(), "r.example.org").await.unwrap().is_none());
     for (helper, words) in [
