@@ -27,11 +27,6 @@ pub fn copy(from: &Path, to: &Path, pulse: &Pulse) -> Result<(), VerbError> {
 fn back_up(from: &Path, to: &Path, pulse: &Pulse) -> Result<(), VerbError> {
     let source = reader(from, pulse)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut target = Connection::open_with_flags(to, flags).of(to)?;
-    // Half a copy is never looked at.
-    target
-        .execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE")
-        .of(to)?;
     let mode: String = patiently(from, pulse, || source.query_row("PRAGMA journal_mode", [], |row| row.get(0)))?;
     // In a log, others write on while a reader keeps its moment. Without one a reader would hold them up.
     let mut held = mode.eq_ignore_ascii_case("wal");
@@ -40,8 +35,14 @@ fn back_up(from: &Path, to: &Path, pulse: &Pulse) -> Result<(), VerbError> {
             held = true;
             begin_reading(&source, from, pulse)?;
         }
-        let done = run(&source, &mut target, from, held, pulse)?;
-        if done {
+        // Half a copy is never looked at, and can't be taken back without a journal.
+        File::options().write(true).truncate(true).open(to).at("emptying", to)?;
+        let mut target = Connection::open_with_flags(to, flags).of(to)?;
+        target
+            .execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE")
+            .of(to)?;
+        if run(&source, &mut target, from, held, pulse)? {
+            target.close().map_err(|(_, error)| error).of(to)?;
             break;
         }
         pulse.activity().line(
@@ -49,7 +50,6 @@ fn back_up(from: &Path, to: &Path, pulse: &Pulse) -> Result<(), VerbError> {
             format!("`{}` was written to while it was copied: beginning anew", from.display()),
         );
     }
-    target.close().map_err(|(_, error)| error).of(to)?;
     // A log's reader of the copy would make companions that hold nothing.
     for companion in super::connect::COMPANIONS {
         remove(&crate::driver::beside::ending(to, companion))?;

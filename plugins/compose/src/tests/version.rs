@@ -107,7 +107,7 @@ fn the_vendors_files_follow_the_release() {
     fake.file("start.sh", "exec web\n");
     assert_eq!(edits(&fake, settings.clone()).unwrap(), ["start.sh as a program"], "what is so already is left");
     let with_key = json!({ "edition": { "under": "docker" }, "version-key": "V" });
-    assert_eq!(edits(&fake, with_key).unwrap(), [".env V = 1.4.0"]);
+    assert_eq!(edits(&fake, with_key).unwrap(), ["start.sh as a program", ".env V = 1.4.0"]);
     let missing = json!({ "edition": { "under": "helm" } });
     let error = edits(&fake, missing).unwrap_err();
     assert_eq!(error.text(), "the vendor's edition 1.3.0 has no files in `helm`");
