@@ -52,7 +52,7 @@ const FRONT: &str = "services:
 ";
 
 /// See [`Shop::with_front`].
-const WITH_A_BAD_FRONT: &str = "1.3.0";
+const WITH_A_BAD_FRONT: &str = "1.1.1";
 
 /// The project beside the shop's own.
 pub struct Front {
@@ -182,7 +182,8 @@ impl Shop {
     fn deployment_with(&self, front: &Front) -> String {
         let own = self.deployment().replace("services = [\"web\"]", "services = [\"web\", \"front/front\"]");
         let own = own.replace("{ wave = [\"web\"] }]", "{ wave = [\"web\"] }, { wave = [\"front/front\"] }]");
-        let acts = own.lines().find(|line| line.starts_with("acts = ")).expect("the good release's acts").to_owned();
+        let acts = own.lines().find(|line| line.starts_with("acts = ")).expect("the good release's acts");
+        let acts = acts.replace("COLUMN author", "COLUMN editor");
         let release = format!("[[settings.releases]]\nversion = \"{WITH_A_BAD_FRONT}\"\n{acts}\n\n[platform]\n");
         let platform = format!(
             "[platforms.front]\nplugin = \"compose\"\ndirectory = \"{}\"\nengine = \"unix://{}\"\n\
@@ -193,7 +194,33 @@ impl Shop {
         own.replace("[platform]\n", &release).replace("[datastores.main]\n", &platform)
     }
 
-    fn sql(&self, sql: &str) -> String {
+    /// From now on the database's image goes with the product's version: `majors` names the one of each release.
+    pub fn with_majors(&self, majors: &[(&str, &str)]) {
+        for (release, image) in majors {
+            let name = format!("{}/shop/db:{release}", self.registry());
+            self.engine().succeed(&["tag", &self.engine().base(image), &name]);
+            self.engine().succeed(&["push", "--quiet", &name]);
+        }
+        let text = std::fs::read_to_string(self.file("compose.yaml")).expect("the project's file");
+        write(&self.file("compose.yaml"), &text.replace("${POSTGRES}", "${REGISTRY}/shop/db:${VERSION}"));
+        self.compose(&["up", "--detach", "--wait", "--quiet-pull"]);
+        self.sql("CREATE ROLE reader LOGIN PASSWORD 'of-the-reader'; GRANT SELECT ON notes TO reader");
+    }
+
+    /// The server's major version, as somebody sees it whose password is the old server's.
+    pub fn major(&self) -> String {
+        let ask = "PGPASSWORD=of-the-reader psql -XqAt -h 127.0.0.1 -U reader -c \
+                   \"SELECT current_setting('server_version_num')::int / 10000, count(*) > 0 FROM notes\" shop";
+        self.compose(&["exec", "-T", "db", "sh", "-c", ask]).trim().to_owned()
+    }
+
+    /// Where the engine keeps the database's files.
+    pub fn database_folder(&self) -> PathBuf {
+        let volume = format!("{}_db", self.project.name());
+        self.engine().succeed(&["volume", "inspect", "--format", "{{.Mountpoint}}", &volume]).trim().into()
+    }
+
+    pub fn sql(&self, sql: &str) -> String {
         self.compose(&["exec", "-T", "db", "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-U", "shop", "-c", sql, "shop"])
     }
 

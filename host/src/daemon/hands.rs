@@ -43,6 +43,10 @@ impl RealHands {
         project.map(|project| Some((hook, project))).ok_or_else(|| failure("missing", &missing()))
     }
 
+    fn known_databases(&self, binding: &Binding) -> Vec<String> {
+        super::servers::known_databases(&self.ready.deployment, &binding.name)
+    }
+
     fn drivers(&self, role: Role, binding: &str) -> Result<&Arc<Drivers>, Failure> {
         let drivers = self.ready.drivers.get(&(role, binding.to_owned()));
         drivers.ok_or_else(|| failure("missing", &format!("there is no {role} `{binding}`")))
@@ -139,6 +143,24 @@ impl Hands for RealHands {
             return Ok(Doubled { site: cx.site.clone(), why: None });
         }
         Ok(self.drivers(cx.binding.role, &cx.binding.name)?.drill_double(cx).await?)
+    }
+
+    async fn renew_server(&self, cx: &StepContext) -> Result<bool, Failure> {
+        Ok(self
+            .drivers(cx.binding.role, &cx.binding.name)?
+            .renew_server(cx, &self.known_databases(&cx.binding))
+            .await?)
+    }
+
+    async fn put_server_back(&self, cx: &StepContext) -> Result<(), Failure> {
+        Ok(self
+            .drivers(cx.binding.role, &cx.binding.name)?
+            .put_server_back(cx, &self.known_databases(&cx.binding))
+            .await?)
+    }
+
+    async fn let_go_of_server(&self, cx: &StepContext, datastore: &str, kept: bool) -> Result<(), Failure> {
+        Ok(self.drivers(Role::Datastore, datastore)?.let_go_of_server(cx, kept).await?)
     }
 
     async fn clear_drill(&self, cx: &StepContext) -> Result<(), Failure> {

@@ -18,6 +18,7 @@ mod releases;
 mod requirements;
 mod retention;
 mod rolling;
+mod servers;
 mod views;
 
 use crate::api::{Server, ServerOptions};

@@ -5,6 +5,7 @@ use super::host::Host;
 use super::looks::{Ready, failure};
 use super::requirements;
 use super::rolling;
+use super::servers::Servers;
 use crate::activity::Activity;
 use crate::config::{Approve, Deployment};
 use crate::driver::project::{Project, is_dotenv};
@@ -100,6 +101,7 @@ impl Host {
             file: text.to_owned(),
             bindings: planned_bindings(ready),
             edits: Vec::new(),
+            carries: Vec::new(),
             policy: planned_policy(&ready.deployment, &hops),
             hops,
             findings: Vec::new(),
@@ -111,7 +113,11 @@ impl Host {
         ready.clear_overlay();
         let mut findings = findings.map_err(refused)?;
         match edits {
-            Ok(edits) => plan.edits = edits,
+            Ok((edits, servers)) => {
+                plan.edits = edits;
+                findings.extend(self.carried(ready, &plan, &servers, activity).await);
+                plan.carries = servers.carried().map(str::to_owned).collect();
+            }
             Err(failure) => findings.push(Finding::blocker("host", "edits", failure.message)),
         }
         if plan.policy.rehearse
@@ -174,9 +180,15 @@ impl Host {
     }
 
     /// The product's, then the platforms', each seeing the former's. They stay laid over the files.
-    async fn edits(&self, ready: &Ready, plan: &Plan, activity: &Activity) -> Result<Vec<Vec<PlannedEdit>>, Failure> {
-        let Some((main, _)) = ready.bound.platforms.first() else { return Ok(vec![Vec::new(); plan.hops.len()]) };
+    async fn edits(
+        &self, ready: &Ready, plan: &Plan, activity: &Activity,
+    ) -> Result<(Vec<Vec<PlannedEdit>>, Servers), Failure> {
+        let mut servers = Servers::default();
+        let Some((main, _)) = ready.bound.platforms.first() else {
+            return Ok((vec![Vec::new(); plan.hops.len()], servers));
+        };
         ready.clear_overlay();
+        servers.look(ready, activity).await?;
         let mut all = Vec::new();
         for hop in &plan.hops {
             let mut planned = Vec::new();
@@ -190,9 +202,12 @@ impl Host {
                     planned.extend(plan_edit(ready, &binding.name, edit, activity).await?);
                 }
             }
+            if !planned.is_empty() {
+                servers.look_again(ready, hop, activity).await?;
+            }
             all.push(planned);
         }
-        Ok(all)
+        Ok((all, servers))
     }
 }
 
@@ -273,6 +288,7 @@ pub fn blockers(findings: &[Finding]) -> Option<String> {
 /// A rollback by hand: the way back of a committed run, as a plan of its own.
 pub async fn rollback(ready: &Ready, of: &Plan, way: WayBack, text: &str) -> Result<Plan, Failure> {
     let named = |role| ready.bound.bindings().into_iter().filter(move |b| b.role == role);
+    super::servers::can_go_back(of)?;
     for datastore in named(Role::Datastore) {
         if !of.rolls() && !way.backups.contains_key(&datastore.name) {
             let message = format!("run {} holds no backup of `{}`", way.of, datastore.name);
@@ -290,6 +306,7 @@ pub async fn rollback(ready: &Ready, of: &Plan, way: WayBack, text: &str) -> Res
         bindings: planned_bindings(ready),
         hops: of.hops.clone(),
         edits: vec![Vec::new(); of.hops.len()],
+        carries: of.carries.clone(),
         policy: PlannedPolicy { approval_needed: false, windows: Vec::new(), ..of.policy.clone() },
         findings: Vec::new(),
         estimates: Estimates::default(),

@@ -45,7 +45,7 @@ fn is_of(step: &str, phase: Phase) -> bool {
     rest == phase.name() || rest.strip_prefix(phase.name()).is_some_and(|rest| rest.starts_with('-'))
 }
 
-const PHASES: [Phase; 29] = [
+const PHASES: [Phase; 31] = [
     Phase::Stage,
     Phase::BackupAhead,
     Phase::BackupFinal,
@@ -62,6 +62,8 @@ const PHASES: [Phase; 29] = [
     Phase::UnfenceBack,
     Phase::Unfence,
     Phase::Edits,
+    Phase::CarryBack,
+    Phase::Carry,
     Phase::Apply,
     Phase::VerifyWave,
     Phase::VerifyBack,
@@ -112,6 +114,8 @@ fn title(phase: Phase, step: &str) -> String {
         Phase::Seal => of("make sure that nobody wrote to"),
         Phase::Unfence | Phase::UnfenceBack => of("lift the fence of"),
         Phase::Edits => "put the edited files in place".into(),
+        Phase::Carry => format!("{}, where it is of another version", of("carry into the new server the data of")),
+        Phase::CarryBack => of("put back the old server of"),
         Phase::Apply => of("apply on"),
         Phase::VerifyWave => of("verify the services of"),
         Phase::Verify => as_client("verify the new version"),

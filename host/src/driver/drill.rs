@@ -88,7 +88,7 @@ impl Drivers {
         Ok(double.id)
     }
 
-    fn database_server(&self) -> Option<&Server> {
+    pub(super) fn database_server(&self) -> Option<&Server> {
         self.mysql.bound_server().or(self.postgres.bound_server())
     }
 }

@@ -13,6 +13,7 @@ pub mod postgres;
 pub mod process;
 pub mod project;
 pub mod release;
+mod renew;
 pub mod server;
 pub mod services;
 pub mod sqlite;

@@ -20,8 +20,15 @@ pub async fn ahead(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Fail
     Ok(saved)
 }
 
-/// Behind the fence.
-pub async fn live(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
+/// Of the frozen copy, where there is one already.
+pub async fn last(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
+    match run.progress.frozen(&cx.binding.name) {
+        true => late(run, cx).await,
+        false => live(run, cx).await,
+    }
+}
+
+async fn live(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
     let backup = run.datastore(cx)?.backup(cx, None).await?;
     checked(run, cx, backup).await
 }

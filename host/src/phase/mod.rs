@@ -3,6 +3,7 @@
 
 mod back;
 mod backup;
+mod carry;
 mod downtime;
 mod drill;
 pub mod hands;
@@ -62,7 +63,7 @@ pub async fn perform(
     match step.phase {
         Phase::Stage => hops::stage(run, step, &cx).await,
         Phase::BackupAhead => backup::ahead(run, &cx).await,
-        Phase::BackupFinal => backup::live(run, &cx).await,
+        Phase::BackupFinal => backup::last(run, &cx).await,
         Phase::Drill | Phase::DrillFinal => drill::drill(run, step, cx).await,
         Phase::Rehearse => rehearse::rehearse(run, &cx).await,
         Phase::Recheck => {
@@ -75,12 +76,14 @@ pub async fn perform(
         Phase::Seal => downtime::seal(run, &cx).await,
         Phase::Unfence | Phase::UnfenceBack => downtime::unfence(run, &cx).await,
         Phase::Edits => hops::edits(run, step, &cx).await,
+        Phase::Carry => carry::carry(run, &cx).await,
         Phase::Apply => hops::apply(run, step, &cx).await,
         Phase::VerifyWave | Phase::Verify => hops::verify(run, step, &cx).await,
         Phase::Admit | Phase::AdmitBack => downtime::admit(run, &cx).await,
         Phase::BackupLate => backup::late(run, &cx).await,
         // The outcome's record is the commit; what stands before it has all been done.
-        Phase::Commit => Ok(Value::Null),
+        Phase::Commit => carry::let_go(run, &cx).await,
+        Phase::CarryBack => carry::back(run, &cx).await,
         Phase::Restore => back::restore(run, &cx).await,
         Phase::CompareBack => back::compare(run, &cx).await,
         Phase::FilesBack => back::files(run, &cx).await,

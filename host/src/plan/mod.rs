@@ -33,6 +33,10 @@ pub struct Plan {
     pub hops: Vec<Hop>,
     /// Of each hop, in the order in which they are put in place.
     pub edits: Vec<Vec<PlannedEdit>>,
+    /// Datastores whose server the first hop's edits make another image of: their data is carried into the new one where
+    /// that doesn't read the old one's.
+    #[serde(default)]
+    pub carries: Vec<String>,
     pub policy: PlannedPolicy,
     /// Warnings and notes; a plan with a blocker never becomes a run.
     pub findings: Vec<Finding>,

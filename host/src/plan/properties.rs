@@ -19,6 +19,7 @@ struct Shape {
     window: bool,
     by_hand: bool,
     rolls: bool,
+    carries: bool,
 }
 
 prop_compose! {
@@ -27,9 +28,9 @@ prop_compose! {
         stores in 0..3usize,
         drill in prop::sample::select(vec![Drill::Ahead, Drill::Final, Drill::Off]),
         (approval, window) in (any::<bool>(), any::<bool>()),
-        (by_hand, rolls) in (prop::bool::weighted(0.2), prop::bool::weighted(0.2)),
+        (by_hand, rolls, carries) in (prop::bool::weighted(0.2), prop::bool::weighted(0.2), prop::bool::weighted(0.2)),
     ) -> Shape {
-        Shape { hops, stores, drill, approval, window, by_hand, rolls }
+        Shape { hops, stores, drill, approval, window, by_hand, rolls, carries }
     }
 }
 
@@ -96,6 +97,10 @@ fn plan(shape: &Shape) -> Plan {
         file: String::new(),
         bindings,
         hops: hops.collect(),
+        carries: ["main"][..usize::from(shape.carries && !shape.rolls && shape.stores > 0)]
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect(),
         edits: shape.hops.iter().map(|(_, _, edited)| edited.then(|| edit.clone()).into_iter().collect()).collect(),
         policy: PlannedPolicy {
             rehearse: false,
@@ -317,6 +322,13 @@ proptest! {
             if step.phase.stretch() == Stretch::Downtime && step.phase > Phase::Unfence {
                 let sealed = |s: &&Step| s.phase == Phase::Seal && !succeeded(progress, &s.id);
                 assert!(!progress.forward.iter().any(|s| sealed(&s)), "`{}` before the copy is known to be good", step.id);
+            }
+            if step.phase == Phase::Carry {
+                assert!(progress.data_held(), "a server goes whose data is not held");
+            }
+            if step.phase == Phase::Restore && progress.started_any(Phase::Carry) && upgrade {
+                let back = |s: &Step| s.phase == Phase::CarryBack && !succeeded(progress, &s.id);
+                assert!(!progress.back().iter().any(back), "data goes back into the new server");
             }
             if plan.rolls() {
                 let shuts = |phase: Phase| matches!(phase, Phase::Fence | Phase::FenceBack | Phase::Restore);

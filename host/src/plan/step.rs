@@ -26,6 +26,8 @@ pub enum Phase {
     Seal,
     Unfence,
     Edits,
+    /// A server of another version takes the place of the old one, with its data.
+    Carry,
     Apply,
     VerifyWave,
     Verify,
@@ -33,6 +35,8 @@ pub enum Phase {
     BackupLate,
     Commit,
     Halt,
+    /// The old server takes its place again, with its own data.
+    CarryBack,
     FenceBack,
     Restore,
     UnfenceBack,
@@ -61,6 +65,7 @@ impl Phase {
             Self::Seal => "seal",
             Self::Unfence => "unfence",
             Self::Edits => "edits",
+            Self::Carry => "carry",
             Self::Apply => "apply",
             Self::VerifyWave => "verify-wave",
             Self::Verify => "verify",
@@ -68,6 +73,7 @@ impl Phase {
             Self::BackupLate => "backup-late",
             Self::Commit => "commit",
             Self::Halt => "halt",
+            Self::CarryBack => "carry-back",
             Self::FenceBack => "fence-back",
             Self::Restore => "restore",
             Self::UnfenceBack => "unfence-back",
@@ -91,7 +97,9 @@ impl Phase {
             | Self::DrillFinal
             | Self::Seal
             | Self::Unfence
+            | Self::Carry
             | Self::BackupLate
+            | Self::CarryBack
             | Self::FenceBack
             | Self::Restore
             | Self::UnfenceBack
@@ -254,6 +262,10 @@ impl Plan {
         whole
     }
 
+    pub fn carries(&self, datastore: &str) -> bool {
+        self.carries.iter().any(|carried| carried == datastore)
+    }
+
     /// Users write all the time: there is no instant of which the data could be kept, and every way back leaves it as it
     /// is.
     pub fn rolls(&self) -> bool {
@@ -320,6 +332,9 @@ impl Plan {
             if self.edits.get(number).is_some_and(|edits| !edits.is_empty()) {
                 steps.push(Step::new(Phase::Edits, None).in_hop(number));
             }
+            if number == 0 {
+                steps.extend(self.carries.iter().map(|d| Step::of(Phase::Carry, d).in_hop(number)));
+            }
             for (act_number, act) in hop.acts.iter().enumerate() {
                 let Some(platform) = act.platform() else { continue };
                 steps.push(Step::of(Phase::Apply, platform).in_hop(number).of_act(act_number));
@@ -343,8 +358,11 @@ impl Plan {
     fn rollback(&self) -> Vec<Step> {
         let mut steps = vec![Step::new(Phase::Recheck, None)];
         steps.extend(match self.rolls() {
-            true => self.back(&Rung::CodeOnly, 0, Stage { fenced: false, edited: true }),
-            false => self.back(&Rung::RestoreData, 0, Stage::ALL),
+            true => self.back(&Rung::CodeOnly, 0, Stage { fenced: false, edited: true, carried: false }),
+            false => {
+                let carried = !self.carries.is_empty();
+                self.back(&Rung::RestoreData, 0, Stage { fenced: true, edited: true, carried })
+            }
         });
         steps.push(Step::new(Phase::Commit, None));
         steps
@@ -355,6 +373,12 @@ impl Plan {
         let (platforms, datastores) = (self.platforms(), self.datastores());
         let mut steps: Vec<Step> = Vec::new();
         steps.extend(platforms.iter().rev().map(|p| Step::of(Phase::Halt, p)));
+        let files_back = || stage.edited.then(|| Step::new(Phase::FilesBack, None));
+        if stage.carried {
+            // The old files name the old server.
+            steps.extend(files_back());
+            steps.extend(self.carries.iter().rev().map(|d| Step::of(Phase::CarryBack, d)));
+        }
         if *rung == Rung::RestoreData {
             steps.extend(datastores.iter().map(|d| Step::of(Phase::FenceBack, d)));
             steps.extend(datastores.iter().rev().map(|d| Step::of(Phase::Restore, d)));
@@ -365,8 +389,8 @@ impl Plan {
         if *rung == Rung::RestoreData {
             steps.extend(datastores.iter().map(|d| Step::of(Phase::CompareBack, d)));
         }
-        if stage.edited {
-            steps.push(Step::new(Phase::FilesBack, None));
+        if !stage.carried {
+            steps.extend(files_back());
         }
         steps.extend(platforms.iter().map(|p| Step::of(Phase::Revert, p)));
         if let Rung::Rebuild(once) = rung {
@@ -386,10 +410,8 @@ pub struct Stage {
     pub fenced: bool,
     /// Files were replaced, or may have been.
     pub edited: bool,
-}
-
-impl Stage {
-    pub const ALL: Self = Self { fenced: true, edited: true };
+    /// A server was replaced, or may have been.
+    pub carried: bool,
 }
 
 fn extend_unique(list: &mut Vec<ServiceRef>, more: &[ServiceRef]) {

@@ -3,7 +3,8 @@
 //!
 //! Rows count by their text, in any order. Objects count by names, types, owners and grants; not by the text of their
 //! definitions, which PostgreSQL itself writes differently after a restore. What belongs to an extension is the
-//! extension's, and what a materialized view holds is recomputed by a restore.
+//! extension's, its version too, and what a materialized view holds is recomputed by a restore. A manifest is the same on
+//! each side of a major version: the right to MAINTAIN (17) and constraints that say NOT NULL (18) don't count.
 
 use crate::properties::Properties;
 use crate::quote;
@@ -131,7 +132,7 @@ const LARGE_OBJECTS: &str = "SELECT 'large-objects', count(*), \
 const OBJECTS: &[(&str, &str)] = &[
     (
         "extensions",
-        "SELECT concat_ws(' ', e.extname, e.extversion, n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace",
+        "SELECT concat_ws(' ', e.extname, n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace",
     ),
     (
         "schemas",
@@ -160,7 +161,7 @@ const OBJECTS: &[(&str, &str)] = &[
         "constraints",
         "SELECT concat_ws(' ', n.nspname, c.relname, t.typname, k.conname, k.contype, k.convalidated, k.condeferrable) \
       FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace LEFT JOIN pg_class c ON c.oid = k.conrelid \
-      LEFT JOIN pg_type t ON t.oid = k.contypid WHERE {own:pg_constraint,k.oid} AND (k.conrelid = 0 OR {mine:pg_class,k.conrelid}) \
+      LEFT JOIN pg_type t ON t.oid = k.contypid WHERE k.contype <> 'n' AND {own:pg_constraint,k.oid} AND (k.conrelid = 0 OR {mine:pg_class,k.conrelid}) \
       AND (k.contypid = 0 OR {mine:pg_type,k.contypid})",
     ),
     (
@@ -268,7 +269,7 @@ fn expand(sql: &str) -> String {
             ("acl", [acl, kind, owner]) => format!(
                 "(SELECT string_agg(concat_ws('=', x.grantee::regrole, x.privilege_type, x.is_grantable), ',' \
                  ORDER BY x.grantee::regrole::text COLLATE \"C\", x.privilege_type, x.is_grantable) \
-                 FROM aclexplode(coalesce({acl}, acldefault('{kind}', {owner}))) x)"
+                 FROM aclexplode(coalesce({acl}, acldefault('{kind}', {owner}))) x WHERE x.privilege_type <> 'MAINTAIN')"
             ),
             _ => String::new(),
         });

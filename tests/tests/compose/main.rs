@@ -2,6 +2,7 @@
 //! `examples/tessallite/README.md` says which test stands for which of its steps.
 
 mod back;
+mod carry;
 mod drill;
 mod engines;
 mod hook;

@@ -17,7 +17,7 @@ fn two_platforms_go_up_together_and_come_back_together() {
     assert_eq!(settings(), before.replace("VERSION=1.0.0", "VERSION=1.1.0"));
     let data = shop.data();
 
-    let run = run_to(&mut daemon, "1.3.0", "rolled-back");
+    let run = run_to(&mut daemon, "1.1.1", "rolled-back");
     let (step, said) = failure(&run);
     assert_eq!(step, "h0-apply-front-3");
     assert!(said.contains("no configuration"), "{said}");

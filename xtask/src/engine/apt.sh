@@ -46,6 +46,7 @@ mirror() {
 packages_of() { # KIND of a base image
   case $1 in
     postgres) echo postgresql-15 postgresql-client-15 ;;
+    postgres17) echo postgresql-17 postgresql-client-17 ;;
     mariadb) echo mariadb-server mariadb-client mariadb-backup ;;
     mysql) echo mysql-server ;;
     nginx) echo nginx ;;

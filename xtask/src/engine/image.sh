@@ -21,19 +21,20 @@ rm -f "$R"/usr/bin/{aria,myisam}* \
 # What is there stays, which it says of each.
 chroot "$R" /usr/bin/busybox --install -s /usr/bin 2>/dev/null || true
 [ -L "$R/usr/bin/wc" ] || [ -e "$R/usr/bin/wc" ] || { echo "busybox has no programs" >&2; exit 1; }
-if [ "$kind" = postgres ]; then # busybox's own can't change the user
+case $kind in postgres*) # busybox's own can't change the user
   rm -f "$R/usr/bin/setpriv"
   cp "$KEEP/base/usr/bin/setpriv" "$R/usr/bin/"
-  (cd "$KEEP/base" && find . -name 'libcap-ng.so*' | tar -c -T -) | tar -x -C "$R/usr" --transform 's,^\./usr/,./,'
-fi
+  (cd "$KEEP/base" && find . -name 'libcap-ng.so*' | tar -c -T -) | tar -x -C "$R/usr" --transform 's,^\./usr/,./,' ;;
+esac
 
 printf '%s\n' root:x:0:0:root:/root:/bin/sh nobody:x:65534:65534::/:/bin/sh www-data:x:33:33::/:/bin/sh \
   postgres:x:999:999::/var/lib/postgresql:/bin/sh mysql:x:998:998::/var/lib/mysql:/bin/sh > "$R/etc/passwd"
 printf '%s\n' root:x:0: nogroup:x:65534: www-data:x:33: postgres:x:999: mysql:x:998: > "$R/etc/group"
 
-set -- --change 'ENV PATH=/usr/lib/postgresql/15/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+postgres=$(cd "$R" && ls -d usr/lib/postgresql/*/bin 2>/dev/null) || true
+set -- --change "ENV PATH=${postgres:+/$postgres:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 case $kind in
-  postgres) set -- "$@" --change 'CMD ["postgres"]' --change 'VOLUME /var/lib/postgresql/data' --change 'EXPOSE 5432' ;;
+  postgres*) set -- "$@" --change 'CMD ["postgres"]' --change 'VOLUME /var/lib/postgresql/data' --change 'EXPOSE 5432' ;;
   mariadb) set -- "$@" --change 'CMD ["mariadbd"]' --change 'VOLUME /var/lib/mysql' --change 'EXPOSE 3306' ;;
   mysql) set -- "$@" --change 'CMD ["mysqld"]' --change 'VOLUME /var/lib/mysql' --change 'EXPOSE 3306' ;;
   nginx)

@@ -33,7 +33,7 @@ impl Mysql {
             server: Some(double.id.clone()),
         });
         let way = self.work(&there).await?.way;
-        server.tell_double(&double.id, &format!("{SHELL}\n{CLIENT}"), &sql, password).await?;
+        server.tell(&double.id, &format!("{SHELL}\n{CLIENT}"), &sql, password).await?;
         Session::connect(&way).await.map(drop)
     }
 }

@@ -165,6 +165,12 @@ impl Mysql {
         .await
     }
 
+    /// As the server sees it.
+    pub async fn data_folder(&self, cx: &StepContext) -> Result<PathBuf, VerbError> {
+        self.reading(cx, |work| async move { Ok(PathBuf::from(work.session().await?.text("SELECT @@datadir").await?)) })
+            .await
+    }
+
     /// Waits for connections that are being given up.
     pub async fn close(&self) {
         self.tasks.close();

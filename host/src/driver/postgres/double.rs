@@ -9,9 +9,11 @@ use crate::driver::engine::Container;
 use crate::driver::server::double::SHELL;
 use crate::model::VerbError;
 
-/// As the image's own superuser.
-const PSQL: &str = r#"user="$(said POSTGRES_USER)"; PGPASSWORD="$(said POSTGRES_PASSWORD)"; export PGPASSWORD
-as_admin() { psql -XqAtw -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$PORT" -U "${user:-postgres}" -d postgres "$@"; }
+/// The image's own superuser.
+pub const ADMINISTRATOR: &str = r#"user="$(said POSTGRES_USER)"; user="${user:-postgres}"; PGPASSWORD="$(said POSTGRES_PASSWORD)"; export PGPASSWORD"#;
+/// As the same. What an error quotes of a statement could be a password.
+pub const PSQL: &str = r#"user="$(said POSTGRES_USER)"; PGPASSWORD="$(said POSTGRES_PASSWORD)"; export PGPASSWORD
+as_admin() { psql -XqAtw -v ON_ERROR_STOP=1 -v VERBOSITY=terse -h 127.0.0.1 -p "$PORT" -U "${user:-postgres}" -d postgres "$@"; }
 comes_up as_admin -c 'SELECT 1'
 as_admin"#;
 
@@ -51,7 +53,7 @@ impl Postgres {
             server: Some(double.id.clone()),
         });
         let script = format!("PORT={}\n{SHELL}\n{PSQL}", server.config.port);
-        server.tell_double(&double.id, &script, &sql, password).await?;
+        server.tell(&double.id, &script, &sql, password).await?;
         let found = first(self.connect(&there, None).await?.raw(LIBRARIES).await?);
         match (libraries, found) {
             (Some(live), Some(found)) if live != found => Err(VerbError::Invalid(format!(

@@ -3,6 +3,7 @@
 //! Everything that is started here carries the step's mark: a connection as `application_name`, a process in its
 //! environment too. It decides nothing about fences, copies and restores: the plugin `postgres` writes that SQL.
 
+pub mod accounts;
 mod archive;
 mod connect;
 mod double;

@@ -10,6 +10,13 @@ use crate::model::VerbError;
 use std::path::{Path, PathBuf};
 
 impl Postgres {
+    /// As the server sees it.
+    pub async fn data_folder(&self, cx: &StepContext) -> Result<PathBuf, VerbError> {
+        let rows = self.connect(cx, None).await?.raw("SHOW data_directory").await?;
+        let folder = rows.into_iter().next().and_then(|row| row.into_iter().next().flatten());
+        folder.map(PathBuf::from).ok_or_else(|| VerbError::other("data", "the server does not say where its data is"))
+    }
+
     /// None where no server is granted, or it has no such database.
     pub async fn place(&self, cx: &StepContext) -> Result<Option<Place>, VerbError> {
         let Some(server) = self.server.as_ref().map(|server| &server.config) else { return Ok(None) };

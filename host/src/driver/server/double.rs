@@ -47,8 +47,8 @@ impl Server {
         }
     }
 
-    /// Hands the double's own shell a script, and what it reads; `secret` stands in no error.
-    pub async fn tell_double(
+    /// Hands the shell of a new server's container a script, and what it reads; `secret` stands in no error.
+    pub async fn tell(
         &self, container: &str, script: &str, input: &str, secret: Option<&str>,
     ) -> Result<(), VerbError> {
         let project = self.client().ok_or_else(|| VerbError::Invalid("the server runs in no container".into()))?;
@@ -67,7 +67,19 @@ impl Server {
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         let said =
             secret.filter(|secret| !secret.is_empty()).map_or(said.clone(), |secret| said.replace(secret, "***"));
-        Err(VerbError::other("double", format!("the double does not take the live server's accounts: {said}")))
+        Err(VerbError::other("double", format!("the new server does not take the old one's accounts: {said}")))
+    }
+
+    /// What a script says in the shell of the server's container.
+    pub async fn ask(&self, container: &str, script: &str) -> Result<String, VerbError> {
+        let project = self.client().ok_or_else(|| VerbError::Invalid("the server runs in no container".into()))?;
+        let output = project.client(&["exec", container, "sh", "-c", script]).output().await;
+        let output = output.map_err(|error| VerbError::other("io", format!("`docker exec` can't be run: {error}")))?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(VerbError::other("accounts", format!("the server's accounts can't be read: {said}")))
     }
 
     fn double(&self, step: &str) -> Result<(&Arc<Compose>, &str, Double), VerbError> {
@@ -78,15 +90,16 @@ impl Server {
     }
 
     /// While an image sets its server up, that listens to nobody but the image.
-    async fn answers(&self, cx: &StepContext, project: &Compose, id: &str) -> Result<Container, VerbError> {
+    pub async fn answers(&self, cx: &StepContext, project: &Compose, id: &str) -> Result<Container, VerbError> {
         let mut heard = String::new();
         loop {
             let container = project.engine().container(id).await?;
-            let container = container.ok_or_else(|| VerbError::NotFound("the double's container is gone".into()))?;
+            let container =
+                container.ok_or_else(|| VerbError::NotFound("the new server's container is gone".into()))?;
             let said = project.engine().tail(id, LINES).await;
             if matches!(container.state, State::Exited | State::Restarting) {
                 let code = container.exit_code;
-                return Err(VerbError::other("double", format!("the double ended with {code}:\n{said}")));
+                return Err(VerbError::other("double", format!("the new server ended with {code}:\n{said}")));
             }
             if said != heard {
                 heard = said;

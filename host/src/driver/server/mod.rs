@@ -128,5 +128,6 @@ pub fn check_transport(server: &ServerConfig) -> Result<(), VerbError> {
 pub fn on_the_machine(container: &Container, path: &Path) -> Option<PathBuf> {
     let around = container.mounts.iter().filter(|mount| path.starts_with(&mount.target));
     let nearest = around.max_by_key(|mount| mount.target.components().count())?;
-    Some(nearest.source.join(path.strip_prefix(&nearest.target).ok()?))
+    // Without the slash that joining nothing leaves.
+    Some(nearest.source.join(path.strip_prefix(&nearest.target).ok()?).components().collect())
 }

@@ -212,8 +212,8 @@ impl Services {
             "control.stop" => Status::Stopped,
             _ => return Verdict::Unknown,
         };
-        let own = self.own.as_ref().and_then(|own| self.orchestrators.get(own));
-        if let Some(orchestrator) = own {
+        let platform = effect.handle.split_once('/').map(|(platform, _)| platform);
+        if let Some(orchestrator) = platform.and_then(|platform| self.orchestrators.get(platform)) {
             let names: Vec<&str> =
                 effect.handle.split(',').filter_map(|name| name.split_once('/')).map(|(_, name)| name).collect();
             return match orchestrator.fence_control(&effect.step, &names, wanted == Status::Running).await {

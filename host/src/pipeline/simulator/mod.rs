@@ -36,6 +36,8 @@ struct Story {
     drill: Drill,
     rehearse: bool,
     rolls: bool,
+    /// The server of each store is another after the first hop.
+    carries: bool,
     expected: Expected,
 }
 
@@ -59,6 +61,7 @@ fn story() -> Story {
         drill: Drill::Ahead,
         rehearse: false,
         rolls: false,
+        carries: false,
         expected: Expected::Committed,
     }
 }
@@ -85,6 +88,9 @@ fn stories() -> Vec<Story> {
         Story { undo: vec![rebuild.clone()], strict_schema: false, ..back(WrongOnVerify) },
         Story { undo: vec![rebuild], ..back(RebuildFails) },
         back(NeverStarts),
+        Story { carries: true, hops: 2, ..story() },
+        Story { carries: true, ..back(WrongOnVerify) },
+        Story { carries: true, undo: vec![Undo::CodeOnly], strict_schema: false, ..back(NeverStarts) },
         Story { repeatable: false, ..back(NeverStarts) },
         rolling(Story { hops: 2, drill: Drill::Off, ..story() }),
         rolling(back(WrongOnVerify)),
@@ -147,6 +153,7 @@ fn plan(story: &Story) -> Plan {
         file: String::new(),
         bindings,
         hops: (0..story.hops).map(hop).collect(),
+        carries: story.stores.iter().filter(|_| story.carries).map(|name| (*name).to_owned()).collect(),
         edits: (0..story.hops).map(|number| vec![edit(number)]).collect(),
         policy: PlannedPolicy {
             approve: Approve::Never,
@@ -271,6 +278,9 @@ fn judge(story: &Story, world: &World, outcome: Option<Outcome>, cut: bool, cont
     assert!(world.gate, "users are in: {context}");
     assert!(world.fenced.is_empty(), "no fence is left: {context}");
     assert_eq!(world.file, format!("setting of version {version}"), "{context}");
+    let server = if committed && story.carries { 2 } else { 1 };
+    assert!(world.servers.values().all(|now| *now == server), "{:?} instead of {server}: {context}", world.servers);
+    assert!(world.beside.is_empty(), "nothing of a server is left: {context}");
     assert_eq!(world.left_drills, 0, "no drill is left: {context}");
     for data in world.data.values() {
         assert!(!data.half, "whole: {context}");

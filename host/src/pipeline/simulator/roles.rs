@@ -1,6 +1,6 @@
 //! The simulator's plugins and hands: every change goes through the same effect wrapper as the real drivers'.
 
-use super::world::{Behaviour, World};
+use super::world::{Behaviour, Data, World};
 use crate::activity::Activity;
 use crate::context::{Site, StepContext};
 use crate::driver::Doubled;
@@ -231,7 +231,8 @@ impl Datastore for Sim {
                     world.copies.insert(("drill".into(), name.clone()), data);
                 }
                 Site::Live => {
-                    assert_eq!(world.fenced.get(&cx.binding.name), Some(&true), "a restore is fenced");
+                    let fresh = world.beside.contains_key(&cx.binding.name);
+                    assert!(fresh || world.fenced.get(&cx.binding.name) == Some(&true), "a restore is fenced");
                     assert_eq!(world.running, None, "nothing runs on data that is restored");
                     world.data.insert(cx.binding.name.clone(), data);
                 }
@@ -289,6 +290,38 @@ impl Hands for Sim {
         world.left_drills = 0;
         world.copies.retain(|(name, _), _| name != "drill");
         Ok(())
+    }
+    async fn renew_server(&self, cx: &StepContext) -> Result<bool, Failure> {
+        let name = &cx.binding.name;
+        let renew = |world: &mut World| {
+            assert_eq!(world.running, None, "nothing runs on data that is carried");
+            let empty = Data { schema: 0, rows: Vec::new(), half: false };
+            let old = world.data.insert(name.clone(), empty).expect("the store is there");
+            world.beside.entry(name.clone()).or_insert(old);
+            world.servers.insert(name.clone(), 2);
+            Ok(())
+        };
+        self.change(cx, "sim.renew", true, renew).await?;
+        Ok(true)
+    }
+    async fn put_server_back(&self, cx: &StepContext) -> Result<(), Failure> {
+        let name = &cx.binding.name;
+        let back = |world: &mut World| {
+            assert_eq!(world.running, None, "nothing runs on data that is carried");
+            if let Some(old) = world.beside.remove(name) {
+                world.data.insert(name.clone(), old);
+            }
+            world.servers.insert(name.clone(), 1);
+            Ok(())
+        };
+        Ok(self.change(cx, "sim.put-server-back", true, back).await?)
+    }
+    async fn let_go_of_server(&self, cx: &StepContext, datastore: &str, _: bool) -> Result<(), Failure> {
+        let let_go = |world: &mut World| {
+            world.beside.remove(datastore);
+            Ok(())
+        };
+        Ok(self.change(cx, "sim.let-go", true, let_go).await?)
     }
     async fn put_edits(
         &self, cx: &StepContext, edits: &[PlannedEdit], key: &(dyn for<'a> Fn(usize) -> String + Sync),

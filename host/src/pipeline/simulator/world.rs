@@ -31,6 +31,10 @@ pub struct World {
     /// How often the migration to a version ran to its end, for the check that none ran twice.
     pub migrations: BTreeMap<u32, u32>,
     pub left_drills: u32,
+    /// The version of each store's server.
+    pub servers: BTreeMap<String, u32>,
+    /// The data of the server that was replaced.
+    pub beside: BTreeMap<String, Data>,
     /// Users are never shut out.
     pub serves_on: bool,
 }
@@ -67,6 +71,8 @@ impl World {
             writes: 100,
             migrations: BTreeMap::new(),
             left_drills: 0,
+            servers: stores.iter().map(|name| (name.to_string(), 1)).collect(),
+            beside: BTreeMap::new(),
             serves_on: false,
         }
     }

@@ -47,10 +47,12 @@ impl Progress {
             == Some(true)
     }
 
-    /// Of the two final backups that the plan lists, the one that the freeze has made needless.
+    /// Of the two final backups that the plan lists, the one that the freeze has made needless. A frozen copy goes with the
+    /// server that holds it.
     pub fn skips(&self, step: &Step) -> bool {
         let Some(datastore) = step.binding.as_deref() else { return false };
-        let before_edits = !self.frozen(datastore) || self.plan.policy.drill == crate::config::Drill::Final;
+        let early = self.plan.policy.drill == crate::config::Drill::Final || self.plan.carries(datastore);
+        let before_edits = early || !self.frozen(datastore);
         match step.phase {
             Phase::BackupFinal => !before_edits,
             Phase::BackupLate => before_edits,
@@ -138,7 +140,11 @@ impl Progress {
     pub fn back(&self) -> Vec<Step> {
         let rungs = self.rungs();
         let number = self.rung.min(rungs.len() - 1);
-        let stage = Stage { fenced: self.started_any(Phase::Fence), edited: self.started_any(Phase::Edits) };
+        let stage = Stage {
+            fenced: self.started_any(Phase::Fence),
+            edited: self.started_any(Phase::Edits),
+            carried: self.started_any(Phase::Carry),
+        };
         let mut steps = self.plan.back(&rungs[number], number, stage);
         if rungs[number] == Rung::RestoreData && !self.data_held() {
             steps.retain(|step| !matches!(step.phase, Phase::FenceBack | Phase::Restore | Phase::CompareBack));

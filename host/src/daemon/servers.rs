@@ -1,0 +1,129 @@
+//! Which database servers a path replaces by another image, and whether their data can be carried.
+
+use super::host::Host;
+use super::looks::{Ready, failure};
+use crate::activity::Activity;
+use crate::config::{Deployment, MYSQL_PLUGIN};
+use crate::model::{Failure, Finding, Hop, Role};
+use crate::plan::Plan;
+use std::collections::BTreeMap;
+
+/// The images of the servers that are services of a Compose project, hop by hop.
+#[derive(Debug, Default)]
+pub struct Servers {
+    /// By datastore, as the files have it so far.
+    images: BTreeMap<String, String>,
+    /// The datastore, the hop and the new image of each that was replaced.
+    replaced: Vec<(String, Hop, String)>,
+}
+
+impl Servers {
+    pub async fn look(&mut self, ready: &Ready, activity: &Activity) -> Result<(), Failure> {
+        self.images = images(ready, activity).await?;
+        Ok(())
+    }
+
+    /// With the edits of one more hop laid over the files.
+    pub async fn look_again(&mut self, ready: &Ready, hop: &Hop, activity: &Activity) -> Result<(), Failure> {
+        if self.images.is_empty() {
+            return Ok(());
+        }
+        let now = images(ready, activity).await?;
+        let replaced = now.iter().filter(|(datastore, image)| self.images.get(*datastore) != Some(*image));
+        self.replaced.extend(replaced.map(|(datastore, image)| (datastore.clone(), hop.clone(), image.clone())));
+        self.images = now;
+        Ok(())
+    }
+
+    /// By the first hop: the others' data is not that of the quiesce any more.
+    pub fn carried(&self) -> impl Iterator<Item = &str> {
+        self.replaced.iter().map(|(datastore, ..)| datastore.as_str())
+    }
+}
+
+async fn images(ready: &Ready, activity: &Activity) -> Result<BTreeMap<String, String>, Failure> {
+    let mut images = BTreeMap::new();
+    for (binding, _) in &ready.bound.platforms {
+        let on_it = ready.deployment.datastores.iter().filter_map(|datastore| {
+            let service = datastore.grants.server.as_ref()?.service.as_ref()?;
+            (service.platform == binding.name).then_some((&datastore.binding.name, &service.name))
+        });
+        let on_it: Vec<_> = on_it.collect();
+        let drivers = ready.drivers.get(&(Role::Platform, binding.name.clone()));
+        let Some(project) = drivers.and_then(|drivers| drivers.compose.as_ref()).filter(|_| !on_it.is_empty()) else {
+            continue;
+        };
+        let declared = project.declared(&ready.context(binding, activity), true).await?;
+        for (datastore, service) in on_it {
+            let image =
+                declared.iter().find(|declared| declared.name == *service).and_then(|found| found.image.clone());
+            images.extend(image.map(|image| (datastore.clone(), image)));
+        }
+    }
+    Ok(images)
+}
+
+impl Host {
+    /// What stands against carrying, or may.
+    pub async fn carried(&self, ready: &Ready, plan: &Plan, servers: &Servers, activity: &Activity) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for (datastore, hop, image) in &servers.replaced {
+            let id = format!("server-{datastore}");
+            if plan.hops.first().is_none_or(|first| first.target != hop.target) {
+                let message = format!("the hop to {} makes the server of `{datastore}` `{image}`", hop.target);
+                let hint = format!("only a path's first hop can: `version = \"{}\"` goes there first", hop.source);
+                findings.push(Finding::blocker("host", &id, message).hint(hint));
+                continue;
+            }
+            if plan.rolls() {
+                let message = format!("the server of `{datastore}` becomes `{image}` while users write to it");
+                findings.push(Finding::blocker("host", &id, message));
+                continue;
+            }
+            let Some((binding, _)) = ready.bound.datastore(datastore) else { continue };
+            let Some(drivers) = ready.drivers.get(&(binding.role, binding.name.clone())) else { continue };
+            let known = known_databases(&ready.deployment, datastore);
+            if let Err(error) = drivers.renewable(&ready.context(binding, activity), &known).await {
+                let message = format!(
+                    "the server of `{datastore}` becomes `{image}`; if that is another major version, its data could not \
+                     be carried over: {error}"
+                );
+                findings.push(Finding::warning("host", &id, message));
+            }
+        }
+        findings
+    }
+}
+
+/// Of the datastore's server: those that belong to a datastore, and those that may be lost.
+pub fn known_databases(deployment: &Deployment, datastore: &str) -> Vec<String> {
+    let server = |name: &str| {
+        let found = deployment.datastores.iter().find(|config| config.binding.name == name);
+        found.and_then(|config| config.grants.server.as_ref())
+    };
+    let service = server(datastore).and_then(|server| server.service.clone());
+    let servers = deployment.datastores.iter().filter_map(|config| config.grants.server.as_ref());
+    let bound = servers.filter(|server| server.service == service).map(|server| server.database.clone());
+    let disposable = deployment.policy.disposable.iter().filter_map(|entry| entry.strip_prefix("database:"));
+    bound.chain(disposable.map(str::to_owned)).collect()
+}
+
+/// A server of MySQL or MariaDB starts from its data, which an older one does not read.
+pub fn can_go_back(of: &Plan) -> Result<(), Failure> {
+    let is_mysql = |datastore: &&String| {
+        let mut bindings = of.bindings.iter().map(|planned| &planned.binding);
+        bindings.any(|binding| {
+            binding.name == **datastore && binding.role == Role::Datastore && binding.plugin == MYSQL_PLUGIN
+        })
+    };
+    match of.carries.iter().find(is_mysql) {
+        None => Ok(()),
+        Some(datastore) => Err(failure(
+            "server",
+            &format!(
+                "the run replaced the server of `{datastore}`, and the old one does not read the new one's data: start a \
+                 fresh one of the old image by hand, and restore the run's backup into it"
+            ),
+        )),
+    }
+}

@@ -1,0 +1,56 @@
+//! A release that brings another major version of PostgreSQL, for which the published way is another image's tag.
+
+use scratch_docker::Engine;
+use std::path::PathBuf;
+use upgraded_tests::{Daemon, Shop, kind, last_run, outcome};
+
+/// Back twice and up once: cancelled, by a daemon that was killed while the new server was made; and by hand, after users
+/// were let in.
+#[test]
+fn a_new_major_version_of_postgresql_gets_the_data_and_gives_it_back() {
+    let shop = Shop::on(Engine::shared());
+    shop.with_majors(&[("1.0.0", "postgres:15"), ("1.1.0", "postgres:17")]);
+    let data = shop.data();
+    let daemon = Daemon::start(&shop).settled();
+    shop.edit_version("1.1.0");
+    while beside(&shop).is_empty() {
+        let now = daemon.now();
+        assert!(now["last_run"]["outcome"].is_null() && kind(&now) != "error", "{now:#}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    daemon.kill();
+    let mut daemon = Daemon::start(&shop);
+    daemon.wait("the run goes on", |now| kind(now) == "running");
+    daemon.told(&["cancel", &shop.name]);
+    let now = daemon.end_of_run_to("1.1.0");
+    assert_eq!(outcome(&now), "rolled-back", "{now:#}");
+    shop.is_whole("1.0.0");
+    assert_eq!((shop.data(), shop.major()), (data.clone(), "15|t".into()));
+    assert_eq!(beside(&shop), Vec::<PathBuf>::new());
+
+    daemon.told(&["retry", &shop.name]);
+    let now = daemon.end_of_run_after(last_run(&now));
+    assert_eq!(outcome(&now), "committed", "{now:#}\n{}", shop.log());
+    shop.is_whole("1.1.0");
+    assert_eq!(shop.major(), "17|t");
+    assert_eq!(shop.sql("SELECT text, author FROM notes"), "the first|nobody\n");
+    assert_eq!(beside(&shop), Vec::<PathBuf>::new(), "the old data is gone with the commit");
+
+    shop.sql("INSERT INTO notes VALUES ('written since')");
+    let before = last_run(&daemon.now());
+    daemon.told(&["rollback", &shop.name, "--yes"]);
+    let now = daemon.end_of_run_after(before);
+    assert_eq!(outcome(&now), "rolled-back", "{now:#}\n{}", shop.log());
+    shop.is_whole("1.0.0");
+    assert_eq!((shop.data(), shop.major()), (data, "15|t".into()));
+    let [kept] = &beside(&shop)[..] else { panic!("what was written since is kept: {:?}", beside(&shop)) };
+    assert!(std::fs::read_to_string(kept.join("PG_VERSION")).is_ok_and(|major| major.trim() == "17"));
+}
+
+/// What stands beside the database's folder.
+fn beside(shop: &Shop) -> Vec<PathBuf> {
+    let folder = shop.database_folder();
+    let entries = std::fs::read_dir(folder.parent().expect("a volume has a folder")).expect("the volume's folder");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths.filter(|path| path.to_string_lossy().contains(".upgraded-r")).collect()
+}
