@@ -25,6 +25,14 @@ pub struct Chart {
     pub file: PathBuf,
 }
 
+/// On the record of a revision that we make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    pub step: String,
+    /// As [`crate::Revision::held`] says.
+    pub held: Option<String>,
+}
+
 /// The program, bound to one release.
 #[derive(Debug, Clone)]
 pub struct Helm {
@@ -84,6 +92,11 @@ impl Helm {
         argv
     }
 
+    /// `Chart.yaml` of an archive.
+    pub fn show(&self, chart: &Path) -> Vec<String> {
+        self.argv(&["show", "chart", &chart.display().to_string()])
+    }
+
     /// What an upgrade would do, as JSON; nothing is changed.
     pub fn dry_run(&self, chart: &Path, values: &[PathBuf]) -> Vec<String> {
         let chart = chart.display().to_string();
@@ -92,14 +105,18 @@ impl Helm {
         argv
     }
 
-    /// `step`: what the revision's record is marked with. Hooks of charts that hold run, those of others have run.
-    pub fn upgrade(&self, chart: &Path, values: &[PathBuf], step: &str, held: bool, hooks: bool, force: bool) -> Vec<String> {
+    /// `mark`: what the revision's record is marked with.
+    pub fn upgrade(&self, chart: &Path, values: &[PathBuf], mark: &Mark, hooks: bool, force: bool) -> Vec<String> {
         let chart = chart.display().to_string();
         let mut argv = self.bound(&["upgrade", &self.target.release, &chart]);
         argv.extend(values.iter().flat_map(|file| ["--values".into(), file.display().to_string()]));
-        let (held_label, told) =
-            if held { ("true", format!("upgraded: {step}, what was stopped is held")) } else { ("null", format!("upgraded: {step}")) };
-        argv.extend(["--labels".into(), format!("{STEP}={step},{HELD}={held_label}"), "--description".into(), told]);
+        let Mark { step, held } = mark;
+        let told = match held {
+            Some(_) => format!("upgraded: {step}, with what was stopped held at zero"),
+            None => format!("upgraded: {step}"),
+        };
+        let held = held.as_deref().unwrap_or("null");
+        argv.extend(["--labels".into(), format!("{STEP}={step},{HELD}={held}"), "--description".into(), told]);
         argv.extend(["--timeout".into(), TIMEOUT.into(), "--reset-values".into()]);
         if !hooks {
             argv.push("--no-hooks".into());
@@ -140,9 +157,9 @@ mod tests {
     fn an_upgrade_is_bound_and_marked() {
         let target = Target { kubeconfig: Some("/k".into()), context: Some("c".into()), namespace: "n".into(), release: "r".into() };
         let helm = Helm { program: "helm".into(), target };
-        let argv = helm.upgrade(Path::new("/c.tgz"), &["/v.yaml".into()], "r1-h0", true, true, false).join(" ");
+        let argv = helm.upgrade(Path::new("/c.tgz"), &["/v.yaml".into()], &Mark { step: "r1-h0".into(), held: Some("back.2".into()) }, true, false).join(" ");
         assert!(argv.starts_with("helm upgrade r /c.tgz --namespace n --kubeconfig /k --kube-context c --values /v.yaml"), "{argv}");
-        let step = "--labels upgraded.dev/step=r1-h0,upgraded.dev/held=true";
+        let step = "--labels upgraded.dev/step=r1-h0,upgraded.dev/held=back.2";
         assert!(argv.contains(step) && !argv.contains("--no-hooks"), "{argv}");
     }
 

@@ -19,7 +19,7 @@ mod workload;
 pub use cluster::{Cluster, Target};
 pub use error::{Error, Result};
 pub use forward::Forward;
-pub use helm::{Chart, Helm, Source, major_minor};
+pub use helm::{Chart, Helm, Mark, Source, major_minor};
 pub use release::{Hook, Revision};
 pub use rights::{Right, needed};
 pub use stands::Standing;
@@ -32,5 +32,5 @@ pub const REPLICAS: &str = "upgraded.dev/replicas";
 pub const SUSPENDED: &str = "upgraded.dev/suspended";
 /// On the record of a revision: the step that made it.
 pub const STEP: &str = "upgraded.dev/step";
-/// On the record of a revision that holds something at zero.
+/// On the record of a revision that holds something at zero: what the release is to become then.
 pub const HELD: &str = "upgraded.dev/held";

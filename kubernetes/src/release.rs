@@ -30,8 +30,8 @@ pub struct Revision {
     pub hooks: Vec<Hook>,
     /// The step of ours that made it.
     pub step: Option<String>,
-    /// It holds something at zero.
-    pub held: bool,
+    /// It holds something at zero; what the release is to become when nothing is held any more.
+    pub held: Option<String>,
     record: Value,
     secret: String,
     /// Applied by server-side apply.
@@ -123,7 +123,7 @@ fn read(secret: &Value) -> Result<Revision> {
         manifest: text(&record["manifest"]),
         hooks: hooks.collect(),
         step: labels[STEP].as_str().map(str::to_owned),
-        held: labels[HELD] == "true",
+        held: labels[HELD].as_str().map(str::to_owned),
         server_side: record["apply_method"] == "ssa",
         secret: name.to_owned(),
         record,
@@ -162,10 +162,10 @@ mod tests {
             "hooks": [{ "name": "evose-init", "kind": "Job", "events": ["pre-upgrade"], "manifest": "kind: Job" }],
         });
         let data = STANDARD.encode(encode(&record).unwrap());
-        let labels = json!({ STEP: "r1-h0-apply-main-0", HELD: "true" });
+        let labels = json!({ STEP: "r1-h0-apply-main-0", HELD: "back.2" });
         let secret = json!({ "metadata": { "name": "sh.helm.release.v1.evose.v3", "labels": labels }, "data": { "release": data } });
         let revision = read(&secret).unwrap();
-        assert_eq!((revision.number, revision.is_pending(), revision.held), (3, true, true));
+        assert_eq!((revision.number, revision.is_pending(), revision.held.as_deref()), (3, true, Some("back.2")));
         assert_eq!(revision.step.as_deref(), Some("r1-h0-apply-main-0"));
         assert_eq!((revision.chart_version.as_str(), revision.server_side), ("1.4.0", true));
         assert_eq!(revision.hooks[0].events, ["pre-upgrade"]);

@@ -2,6 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
+use crate::manifest::object_resource;
 use crate::{REPLICAS, SUSPENDED};
 use serde_json::{Value, json};
 use std::fmt;
@@ -203,6 +204,25 @@ impl Cluster {
             }),
         };
         self.patched(workload, &patch).await
+    }
+
+    /// Ends a Job with its pods.
+    pub async fn end_job(&self, name: &str) -> Result<()> {
+        self.delete(&self.path(Kind::Job.group(), Kind::Job.resource()), name).await
+    }
+
+    /// Whether the object that a document describes is there, in the release's namespace or in none.
+    pub async fn has(&self, document: &Value) -> Result<bool> {
+        let Some((_, resource, namespaced)) = object_resource(document) else { return Ok(true) };
+        let namespace = document["metadata"]["namespace"].as_str();
+        if namespace.is_some_and(|namespace| namespace != self.namespace()) {
+            return Ok(true);
+        }
+        let version = document["apiVersion"].as_str().unwrap_or_default();
+        let group = if version.contains('/') { format!("apis/{version}") } else { format!("api/{version}") };
+        let path = if namespaced { self.path(&group, &resource) } else { format!("/{group}/{resource}") };
+        let name = document["metadata"]["name"].as_str().unwrap_or_default();
+        Ok(self.get(&path, name).await?.is_some())
     }
 
     async fn patched(&self, workload: &Workload, patch: &Value) -> Result<()> {
