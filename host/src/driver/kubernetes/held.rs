@@ -140,9 +140,26 @@ impl Kubernetes {
             )));
         }
         let why = format!("its `helm` is gone; found by {}", cx.step);
-        let work = async { cluster.unlock(&newest, &why).await.map_err(verb_error) };
+        let work = async {
+            cx.activity.watch(self.idle, self.hooks_end(cx, cluster)).await?;
+            cluster.unlock(&newest, &why).await.map_err(verb_error)
+        };
         cx.effects.perform("helm.unlock", &newest.number, &newest.number.to_string(), true, work).await?;
         cluster.newest().await.map_err(verb_error)
+    }
+
+    /// A hook goes on without its `helm`, and would be begun anew while it is half done.
+    async fn hooks_end(&self, cx: &StepContext, cluster: &Cluster) -> Result<(), VerbError> {
+        let mut heard = BTreeMap::new();
+        loop {
+            let workloads = cluster.workloads().await.map_err(verb_error)?;
+            let runs = |w: &&Workload| w.hook && w.object["status"]["active"].as_u64().unwrap_or(0) > 0;
+            if !workloads.iter().any(|workload| runs(&workload)) {
+                return Ok(());
+            }
+            hear(cx, cluster, &workloads, &mut heard).await;
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     /// Helm 4 applies on the server and would stop at a number of replicas that we set.
@@ -178,21 +195,12 @@ impl Kubernetes {
 
     /// What hooks say goes into the step's log; it is a sign of life.
     async fn listen(&self, cx: &StepContext) -> Infallible {
-        let mut heard: BTreeMap<String, usize> = BTreeMap::new();
+        let mut heard = BTreeMap::new();
         loop {
             tokio::time::sleep(POLL).await;
             let Ok(cluster) = self.cluster().await else { continue };
             let Ok(workloads) = cluster.workloads().await else { continue };
-            for hook in workloads.iter().filter(|w| w.hook && w.kind == Kind::Job) {
-                let Ok(Some(pod)) = cluster.newest_pod(hook).await else { continue };
-                let text = cluster.tail(&pod, LINES).await;
-                let lines: Vec<&str> = text.lines().collect();
-                let seen = heard.entry(pod).or_default();
-                for line in lines.iter().skip(*seen) {
-                    cx.activity.line(Level::Info, format!("{}: {line}", hook.name));
-                }
-                *seen = lines.len().max(*seen);
-            }
+            hear(cx, cluster, &workloads, &mut heard).await;
         }
     }
 
@@ -206,6 +214,20 @@ impl Kubernetes {
             }
         }
         said.join("\n")
+    }
+}
+
+/// Lines of the logs of hooks that are new since `heard`, which counts them by pod.
+async fn hear(cx: &StepContext, cluster: &Cluster, workloads: &[Workload], heard: &mut BTreeMap<String, usize>) {
+    for hook in workloads.iter().filter(|workload| workload.hook && workload.kind == Kind::Job) {
+        let Ok(Some(pod)) = cluster.newest_pod(hook).await else { continue };
+        let text = cluster.tail(&pod, LINES).await;
+        let lines: Vec<&str> = text.lines().collect();
+        let seen = heard.entry(pod).or_default();
+        for line in lines.iter().skip(*seen) {
+            cx.activity.line(Level::Info, format!("{}: {line}", hook.name));
+        }
+        *seen = lines.len().max(*seen);
     }
 }
 
