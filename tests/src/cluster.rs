@@ -17,6 +17,31 @@ use std::process::{Child, Command, Stdio};
 const KNOWLEDGE: &str = "the-knowledge-nobody-knows";
 const DEPLOYMENT: &str = include_str!("../../examples/evose/deployment-helm.toml");
 const RBAC: &str = include_str!("../../examples/evose/rbac.yaml");
+/// Somebody else's release in the same namespace.
+const NEIGHBOUR: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: neighbour-api}
+spec:
+  selector: {matchLabels: {app: neighbour}}
+  template:
+    metadata: {labels: {app: neighbour}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers: [{name: api, image: BUSYBOX, command: [sleep, infinity]}]
+---
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: neighbour-nightly}
+spec:
+  schedule: 0 3 * * *
+  jobTemplate:
+    spec:
+      template:
+        spec:
+          restartPolicy: Never
+          containers: [{name: nightly, image: BUSYBOX, command: [sleep, '1']}]
+";
 /// Node ports from 30000 on are the cluster's to give.
 const PORTS: u32 = 31000;
 
@@ -64,7 +89,7 @@ impl Cluster {
     }
 }
 
-/// Of this many the tests' namespaces are told apart.
+/// `evose`, whose release is called so.
 pub struct EvoseRelease {
     machine: Machine,
     pub cluster: Cluster,
@@ -163,11 +188,11 @@ impl EvoseRelease {
         let chart = self.charts.join(format!("evose-{FIRST}.tgz")).display().to_string();
         let wait = ["--wait", "--timeout", "5m"];
         cluster.helm(&[&["install", "evose", &chart, "--namespace", namespace, "--values", &values][..], &wait].concat());
-        // Somebody else's, of the same chart.
-        let beside = ["--set", "api.nodePort=,gateway.nodePort=,files.hostPath="];
-        let other = ["install", "neighbour", &chart, "--namespace", namespace, "--values", &values, "--no-hooks"];
-        let replicas = ["--set", "existingSecret=evose"];
-        cluster.helm(&[&other[..], &beside, &replicas].concat());
+        let neighbour = self.path("neighbour");
+        fs::create_dir_all(neighbour.join("templates")).expect("the folder of a chart");
+        write(&neighbour.join("Chart.yaml"), "apiVersion: v2\nname: neighbour\nversion: 1.0.0\n");
+        write(&neighbour.join("templates/all.yaml"), &NEIGHBOUR.replace("BUSYBOX", &Engine::shared().base("busybox:1")));
+        cluster.helm(&["install", "neighbour", &neighbour.display().to_string(), "--namespace", namespace]);
     }
 
     /// A kubeconfig of a service account of the namespace.
@@ -219,8 +244,8 @@ impl EvoseRelease {
 
     /// Everything of the release beside ours, as the cluster counts its changes.
     pub fn neighbour(&self) -> String {
-        let path = "jsonpath={range .items[?(@.metadata.annotations.meta\\.helm\\.sh/release-name==\"neighbour\")]}{.kind} {.metadata.name} {.metadata.uid} {.metadata.generation} {.spec.replicas}{\"\\n\"}{end}";
-        self.cluster.kubectl(&["--namespace", &self.namespace, "get", "deployments,statefulsets,services,configmaps", "--output", path])
+        let path = "jsonpath={range .items[?(@.metadata.annotations.meta\\.helm\\.sh/release-name==\"neighbour\")]}{.kind} {.metadata.name} {.metadata.uid} {.metadata.generation} {.spec.replicas} {.spec.suspend}{\"\\n\"}{end}";
+        self.cluster.kubectl(&["--namespace", &self.namespace, "get", "deployments,cronjobs", "--output", path])
     }
 
     pub fn values(&self) -> String {

@@ -40,7 +40,7 @@ impl Reading<'_, '_> {
         })
     }
 
-    fn object_name(&mut self, table: &mut Table, key: &str, help: &str) -> Option<String> {
+    fn object_name(&mut self, table: &mut Table, key: &'static str, help: &str) -> Option<String> {
         let item = table.require(key, help, self.report)?;
         let text = item.text(self.report)?;
         let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();

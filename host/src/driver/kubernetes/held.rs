@@ -87,19 +87,42 @@ impl Kubernetes {
         self.changeable(cx, "helm.settle")?;
         let newest = self.unlocked(cx).await?;
         let all = self.cluster().await?.revisions().await.map_err(verb_error)?;
-        let Some(goal) = goal(&all) else { return Ok(()) };
-        let force = self.must_force(&newest).await?;
-        let argv = match goal.split_once('.') {
+        if let Some(goal) = goal(&all) {
+            let argv = self.settled(cx, goal, self.must_force(&newest).await?)?;
+            self.job(cx, "helm.settle", argv, 0).await?;
+        }
+        self.clocks_go_on(cx).await
+    }
+
+    fn settled(&self, cx: &StepContext, goal: &str, force: bool) -> Result<Vec<String>, VerbError> {
+        match goal.split_once('.') {
             Some(("up", digest)) => {
                 let mark = Mark { step: label(&cx.step), held: None };
-                self.helm().upgrade(&self.chart_of(digest)?, &self.values(None)?, &mark, false, force)
+                Ok(self.helm().upgrade(&self.chart_of(digest)?, &self.values(None)?, &mark, false, force))
             }
             Some(("back", number)) if number.parse::<u32>().is_ok() => {
-                self.helm().rollback(number.parse().unwrap_or_default(), force)
+                Ok(self.helm().rollback(number.parse().unwrap_or_default(), force))
             }
-            _ => return Err(VerbError::other("release", format!("the record's mark `{goal}` says nothing"))),
+            _ => Err(VerbError::other("release", format!("the record's mark `{goal}` says nothing"))),
+        }
+    }
+
+    /// A field that two have set stays when one of them takes it away: Helm's own word is not enough.
+    async fn clocks_go_on(&self, cx: &StepContext) -> Result<(), VerbError> {
+        let cluster = self.cluster().await?;
+        let workloads = cluster.workloads().await.map_err(verb_error)?;
+        let clocks: Vec<&Workload> = workloads.iter().filter(|w| w.kind == Kind::CronJob && w.is_held()).collect();
+        if clocks.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = clocks.iter().map(|clock| clock.name.as_str()).collect();
+        let work = async {
+            for clock in &clocks {
+                cluster.release_hold(clock).await.map_err(verb_error)?;
+            }
+            Ok(())
         };
-        self.job(cx, "helm.settle", argv, 0).await
+        cx.effects.perform("helm.resume", &names, &names.join(","), true, work).await
     }
 
     /// Makes a revision of these documents, as a chart of its own that renders to nothing else.
