@@ -45,7 +45,8 @@ impl Cluster {
             })?,
             Some(file) => {
                 let wrong = |why: String| Error::Invalid(format!("the kubeconfig `{}` {why}", file.display()));
-                let read = Kubeconfig::read_from(file).map_err(|error| wrong(format!("can't be read: {}", told(&error))))?;
+                let read =
+                    Kubeconfig::read_from(file).map_err(|error| wrong(format!("can't be read: {}", told(&error))))?;
                 if let Some(context) = &target.context
                     && !read.contexts.iter().any(|known| known.name == *context)
                 {

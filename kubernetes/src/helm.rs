@@ -155,10 +155,26 @@ mod tests {
 
     #[test]
     fn an_upgrade_is_bound_and_marked() {
-        let target = Target { kubeconfig: Some("/k".into()), context: Some("c".into()), namespace: "n".into(), release: "r".into() };
+        let target = Target {
+            kubeconfig: Some("/k".into()),
+            context: Some("c".into()),
+            namespace: "n".into(),
+            release: "r".into(),
+        };
         let helm = Helm { program: "helm".into(), target };
-        let argv = helm.upgrade(Path::new("/c.tgz"), &["/v.yaml".into()], &Mark { step: "r1-h0".into(), held: Some("back.2".into()) }, true, false).join(" ");
-        assert!(argv.starts_with("helm upgrade r /c.tgz --namespace n --kubeconfig /k --kube-context c --values /v.yaml"), "{argv}");
+        let argv = helm
+            .upgrade(
+                Path::new("/c.tgz"),
+                &["/v.yaml".into()],
+                &Mark { step: "r1-h0".into(), held: Some("back.2".into()) },
+                true,
+                false,
+            )
+            .join(" ");
+        assert!(
+            argv.starts_with("helm upgrade r /c.tgz --namespace n --kubeconfig /k --kube-context c --values /v.yaml"),
+            "{argv}"
+        );
         let step = "--labels upgraded.dev/step=r1-h0,upgraded.dev/held=back.2";
         assert!(argv.contains(step) && !argv.contains("--no-hooks"), "{argv}");
     }

@@ -198,7 +198,10 @@ mod tests {
         let [api, worker, nightly] = &documents[..] else { panic!("{documents:?}") };
         assert_eq!((&api["spec"]["replicas"], &api["metadata"]["annotations"][REPLICAS]), (&json!(0), &json!("2")));
         assert_eq!(worker["spec"], json!({}), "its number is an autoscaler's");
-        assert_eq!((&nightly["spec"]["suspend"], &nightly["metadata"]["annotations"][SUSPENDED]), (&json!(true), &json!("true")));
+        assert_eq!(
+            (&nightly["spec"]["suspend"], &nightly["metadata"]["annotations"][SUSPENDED]),
+            (&json!(true), &json!("true"))
+        );
         let mut fresh = read(MANIFEST).unwrap();
         hold(&mut fresh, &All(None));
         assert_eq!(fresh[1]["metadata"]["annotations"][REPLICAS], "1");
@@ -206,7 +209,8 @@ mod tests {
 
     #[test]
     fn a_diff_shows_no_secret() {
-        let secret = |value: &str| vec![json!({ "kind": "Secret", "metadata": { "name": "s" }, "data": { "password": value } })];
+        let secret =
+            |value: &str| vec![json!({ "kind": "Secret", "metadata": { "name": "s" }, "data": { "password": value } })];
         let text = diff(&secret("b2xk"), &secret("bmV3"));
         assert!(text.contains("Secret/s") && text.contains("***"), "{text}");
         assert!(!text.contains("b2xk") && !text.contains("bmV3"), "{text}");

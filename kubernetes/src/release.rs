@@ -69,12 +69,15 @@ impl Cluster {
             Some(newest) => Ok(newest),
             None => {
                 let all = self.list(&self.path("api/v1", SECRETS), Some("owner=helm")).await?;
-                let mut names: Vec<&str> = all.iter().filter_map(|s| s["metadata"]["labels"]["name"].as_str()).collect();
+                let mut names: Vec<&str> =
+                    all.iter().filter_map(|s| s["metadata"]["labels"]["name"].as_str()).collect();
                 names.sort_unstable();
                 names.dedup();
                 let known = match names.as_slice() {
                     [] => "it has none".to_owned(),
-                    names => format!("it has {}", names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")),
+                    names => {
+                        format!("it has {}", names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", "))
+                    }
                 };
                 Err(Error::NotFound(format!(
                     "the namespace `{}` has no release `{}`; {known}",
@@ -100,7 +103,8 @@ impl Cluster {
 
 fn read(secret: &Value) -> Result<Revision> {
     let name = secret["metadata"]["name"].as_str().unwrap_or_default();
-    let wrong = |why: String| Error::other("release", format!("the record `{name}` of the release can't be read: {why}"));
+    let wrong =
+        |why: String| Error::other("release", format!("the record `{name}` of the release can't be read: {why}"));
     let data = secret["data"]["release"].as_str().ok_or_else(|| wrong("it has no `release`".into()))?;
     let data = STANDARD.decode(data).map_err(|error| wrong(error.to_string()))?;
     let record = decode(&data).map_err(wrong)?;
@@ -135,7 +139,9 @@ fn decode(data: &[u8]) -> std::result::Result<Value, String> {
     let packed = STANDARD.decode(data).map_err(|error| error.to_string())?;
     let mut text = Vec::new();
     match packed.starts_with(&[0x1f, 0x8b]) {
-        true => GzDecoder::new(&packed[..]).take(RECORD_BYTES).read_to_end(&mut text).map_err(|error| error.to_string())?,
+        true => {
+            GzDecoder::new(&packed[..]).take(RECORD_BYTES).read_to_end(&mut text).map_err(|error| error.to_string())?
+        }
         false => packed.as_slice().read_to_end(&mut text).map_err(|error| error.to_string())?,
     };
     serde_json::from_slice(&text).map_err(|error| error.to_string())

@@ -9,7 +9,10 @@ pub enum Standing {
     /// Not yet; what it waits for.
     Coming(String),
     /// It won't by itself; with the pod that says so, where one does.
-    Broken { why: String, pod: Option<String> },
+    Broken {
+        why: String,
+        pod: Option<String>,
+    },
 }
 
 /// A container that was started again so often since will not stand.
@@ -34,7 +37,9 @@ impl Workload {
                 let updated = if newest { number("replicas") } else { number("updatedReplicas") };
                 (number("replicas"), updated, number("readyReplicas"))
             }
-            Kind::DaemonSet => (number("currentNumberScheduled"), number("updatedNumberScheduled"), number("numberAvailable")),
+            Kind::DaemonSet => {
+                (number("currentNumberScheduled"), number("updatedNumberScheduled"), number("numberAvailable"))
+            }
             Kind::Job => (number("succeeded"), number("succeeded"), number("succeeded")),
             Kind::CronJob => return Standing::Stands,
         };
@@ -52,7 +57,9 @@ impl Workload {
         let is = |kind: &str, status: &str| conditions.iter().find(move |c| c["type"] == kind && c["status"] == status);
         let said = |condition: &Value| condition["message"].as_str().unwrap_or_default().to_owned();
         match self.kind {
-            Kind::Job => is("Failed", "True").map(|c| Standing::Broken { why: format!("failed: {}", said(c)), pod: None }),
+            Kind::Job => {
+                is("Failed", "True").map(|c| Standing::Broken { why: format!("failed: {}", said(c)), pod: None })
+            }
             Kind::Deployment => {
                 let refused = is("ReplicaFailure", "True");
                 refused.map(|c| Standing::Broken { why: format!("its pods are refused: {}", said(c)), pod: None })
@@ -92,7 +99,8 @@ fn broken_pod(pod: &Value) -> Option<Standing> {
     let unscheduled = status["conditions"].as_array().into_iter().flatten();
     let unscheduled = unscheduled.filter(|c| c["type"] == "PodScheduled" && c["status"] == "False");
     // A volume that is still being made is no reason to give up.
-    let mut lasting = unscheduled.filter_map(|c| c["message"].as_str()).filter(|why| !why.contains("PersistentVolumeClaim"));
+    let mut lasting =
+        unscheduled.filter_map(|c| c["message"].as_str()).filter(|why| !why.contains("PersistentVolumeClaim"));
     lasting.next().and_then(|why| broken(format!("no node takes it: {why}")))
 }
 

@@ -44,7 +44,9 @@ impl Cluster {
 
     /// Where we may not look, or it lies on no node, nothing is said.
     async fn place_of(&self, claim: &str) -> Result<Option<PathBuf>> {
-        let Some(claim) = self.get(&self.path("api/v1", "persistentvolumeclaims"), claim).await? else { return Ok(None) };
+        let Some(claim) = self.get(&self.path("api/v1", "persistentvolumeclaims"), claim).await? else {
+            return Ok(None);
+        };
         let Some(volume) = claim["spec"]["volumeName"].as_str() else { return Ok(None) };
         let volume = self.get("/api/v1/persistentvolumes", volume).await.ok().flatten().unwrap_or_default();
         let path = volume["spec"]["hostPath"]["path"].as_str().or(volume["spec"]["local"]["path"].as_str());

@@ -197,7 +197,9 @@ impl Cluster {
             return Ok(());
         }
         let patch = match workload.kind {
-            Kind::CronJob => json!({ "metadata": { "annotations": { SUSPENDED: null } }, "spec": { "suspend": false } }),
+            Kind::CronJob => {
+                json!({ "metadata": { "annotations": { SUSPENDED: null } }, "spec": { "suspend": false } })
+            }
             _ => json!({
                 "metadata": { "annotations": { REPLICAS: null } },
                 "spec": { "replicas": workload.kept().unwrap_or(1) },

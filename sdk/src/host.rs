@@ -6,8 +6,8 @@
 #[cfg(not(target_arch = "wasm32"))]
 use crate::fake::State;
 use crate::{
-    Chart, Command, Container, Declared, Error, Exit, Image, Level, MajorVersions, OneOff, Outlook, Registered, Request,
-    Response, Result, Revision, Service, ServiceRef, Tracked, Watch, Workload,
+    Chart, Command, Container, Declared, Error, Exit, Image, Level, MajorVersions, OneOff, Outlook, Registered,
+    Request, Response, Result, Revision, Service, ServiceRef, Tracked, Watch, Workload,
 };
 
 /// What stands behind a host: nothing in a component, a script in a test.

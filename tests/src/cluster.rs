@@ -1,9 +1,9 @@
 //! A [`Machine`] whose product is a release in a namespace of its own, on the real cluster of the tests: `evose`, installed
 //! by the real `helm` out of a repository of charts, with its data in pods.
 
+use crate::Machine;
 use crate::composed::done;
 use crate::machine::{succeed, write};
-use crate::Machine;
 use scratch_docker::products::evose::{self, ADMIN, FIRST, ROOT};
 use scratch_docker::products::{free_port, with_places, write_secret};
 use scratch_docker::{Engine, Shelf};
@@ -122,7 +122,15 @@ impl EvoseRelease {
         fs::create_dir(&charts).expect("a folder of charts");
         let servers = vec![
             server(Command::new(&machine.programs.evose).args(["releases", "--listen", &listen])),
-            server(Command::new("python3").args(["-m", "http.server", "--bind", "127.0.0.1", "--directory", &folder, &served])),
+            server(Command::new("python3").args([
+                "-m",
+                "http.server",
+                "--bind",
+                "127.0.0.1",
+                "--directory",
+                &folder,
+                &served,
+            ])),
         ];
         let node = cluster.node();
         let (api, gateway) = node_ports(machine.number);
@@ -140,7 +148,10 @@ impl EvoseRelease {
             ("/opt/evose", release.home().display().to_string()),
             ("/etc/upgraded/secrets", release.path("etc").display().to_string()),
             ("/etc/upgraded/kubeconfig", release.account("upgraded").display().to_string()),
-            ("namespace = \"evose\"", format!("namespace = \"{}\"\nhelm = \"{}\"", release.namespace, release.cluster.helm.display())),
+            (
+                "namespace = \"evose\"",
+                format!("namespace = \"{}\"\nhelm = \"{}\"", release.namespace, release.cluster.helm.display()),
+            ),
             ("window = [\"Sat 02:00-06:00 Europe/Berlin\"]\napprove = \"breaking\"\n", policy.to_owned()),
         ];
         write(&release.deployment_file(), &with_places(DEPLOYMENT, &places));
@@ -153,7 +164,16 @@ impl EvoseRelease {
         done(evose::publish(&self.shelf, version));
         let folder = self.charts.display().to_string();
         let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/evose/chart").display().to_string();
-        self.cluster.helm(&["package", &chart, "--version", version, "--app-version", version, "--destination", &folder]);
+        self.cluster.helm(&[
+            "package",
+            &chart,
+            "--version",
+            version,
+            "--app-version",
+            version,
+            "--destination",
+            &folder,
+        ]);
         self.cluster.helm(&["repo", "index", &folder]);
     }
 
@@ -187,11 +207,15 @@ impl EvoseRelease {
         let values = home.join("values.yaml").display().to_string();
         let chart = self.charts.join(format!("evose-{FIRST}.tgz")).display().to_string();
         let wait = ["--wait", "--timeout", "5m"];
-        cluster.helm(&[&["install", "evose", &chart, "--namespace", namespace, "--values", &values][..], &wait].concat());
+        cluster
+            .helm(&[&["install", "evose", &chart, "--namespace", namespace, "--values", &values][..], &wait].concat());
         let neighbour = self.path("neighbour");
         fs::create_dir_all(neighbour.join("templates")).expect("the folder of a chart");
         write(&neighbour.join("Chart.yaml"), "apiVersion: v2\nname: neighbour\nversion: 1.0.0\n");
-        write(&neighbour.join("templates/all.yaml"), &NEIGHBOUR.replace("BUSYBOX", &Engine::shared().base("busybox:1")));
+        write(
+            &neighbour.join("templates/all.yaml"),
+            &NEIGHBOUR.replace("BUSYBOX", &Engine::shared().base("busybox:1")),
+        );
         cluster.helm(&["install", "neighbour", &neighbour.display().to_string(), "--namespace", namespace]);
     }
 
@@ -210,11 +234,21 @@ impl EvoseRelease {
     fn post(&self, path: &str, body: &str) {
         let curl = |more: &[&str]| {
             let mut curl = Command::new("curl");
-            curl.args(["--silent", "--show-error", "--fail", "--max-time", "20", "--retry", "20", "--retry-all-errors"]);
+            curl.args([
+                "--silent",
+                "--show-error",
+                "--fail",
+                "--max-time",
+                "20",
+                "--retry",
+                "20",
+                "--retry-all-errors",
+            ]);
             succeed(curl.args(["--retry-delay", "1", "--header", "content-type: application/json"]).args(more))
         };
         let login = format!("{{\"user\":\"admin\",\"password\":\"{ADMIN}\"}}");
-        let session: Value = serde_json::from_str(&curl(&["--data", &login, &format!("{}/api/login", self.gateway)])).expect("a session");
+        let session: Value = serde_json::from_str(&curl(&["--data", &login, &format!("{}/api/login", self.gateway)]))
+            .expect("a session");
         let token = format!("authorization: Bearer {}", session["token"].as_str().expect("a token"));
         curl(&["--header", &token, "--data", body, &format!("{}{path}", self.gateway)]);
     }
@@ -230,7 +264,14 @@ impl EvoseRelease {
         );
         let mysql = inside("evose-mysql-0", &dump);
         let postgres = inside("evose-postgres-0", "pg_dump --username=postgres evose_kb | grep -v restrict");
-        let files = succeed(Command::new("find").arg(self.home().join("data/files")).args(["-type", "f", "-exec", "sha256sum", "{}", "+"]));
+        let files = succeed(Command::new("find").arg(self.home().join("data/files")).args([
+            "-type",
+            "f",
+            "-exec",
+            "sha256sum",
+            "{}",
+            "+",
+        ]));
         format!("{mysql}\n{postgres}\n{files}")
     }
 
@@ -238,7 +279,14 @@ impl EvoseRelease {
     pub fn revisions(&self) -> Vec<String> {
         let text = self.cluster.helm(&["history", "evose", "--namespace", &self.namespace, "--output", "json"]);
         let all: Value = serde_json::from_str(&text).expect("a history");
-        let line = |r: &Value| format!("{} {} {}", r["revision"], r["status"].as_str().unwrap_or_default(), r["chart"].as_str().unwrap_or_default());
+        let line = |r: &Value| {
+            format!(
+                "{} {} {}",
+                r["revision"],
+                r["status"].as_str().unwrap_or_default(),
+                r["chart"].as_str().unwrap_or_default()
+            )
+        };
         all.as_array().expect("revisions").iter().map(line).collect()
     }
 
@@ -265,7 +313,12 @@ impl EvoseRelease {
             assert!(line.trim_end().ends_with(" 1"), "`{line}` is held or not back\n{}", self.log());
         }
         let newest = self.revisions().pop().expect("a revision");
-        assert!(newest.contains(" deployed ") && newest.ends_with(&format!("evose-{version}")), "{:#?}\n{}", self.revisions(), self.log());
+        assert!(
+            newest.contains(" deployed ") && newest.ends_with(&format!("evose-{version}")),
+            "{:#?}\n{}",
+            self.revisions(),
+            self.log()
+        );
         let says = format!("tag: \"{version}\"   # this one runs");
         assert!(self.values().contains(&says), "{}", self.values());
         self.nothing_is_left();

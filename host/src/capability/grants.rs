@@ -62,9 +62,8 @@ impl Granted {
             platform,
             directory: grants().any(|grants| grants.directory.is_some()),
             repository: grants().any(|grants| grants.repository.is_some()),
-            services: grants().any(|grants| {
-                !grants.services.is_empty() || grants.engine.is_some() || grants.kubernetes.is_some()
-            }),
+            services: grants()
+                .any(|grants| !grants.services.is_empty() || grants.engine.is_some() || grants.kubernetes.is_some()),
             engine: grants().any(|grants| grants.engine.is_some() && grants.directory.is_some()),
             cluster: grants().any(|grants| grants.kubernetes.is_some()),
             commands: grants().flat_map(|grants| grants.commands.keys().cloned()).collect(),

@@ -14,7 +14,8 @@ fn release(drivers: &Drivers) -> Result<&Kubernetes, VerbError> {
 impl Host for Guest {
     async fn history(&mut self) -> Result<Vec<Revision>, Error> {
         let granted = self.granted.cluster("helm.history");
-        let all = self.verb(granted, |cx, drivers| Box::pin(async move { release(drivers)?.history(cx).await })).await?;
+        let all =
+            self.verb(granted, |cx, drivers| Box::pin(async move { release(drivers)?.history(cx).await })).await?;
         let revision = |revision: kubernetes::Revision| Revision {
             number: revision.number,
             status: revision.status,
@@ -66,8 +67,10 @@ impl Host for Guest {
 
     async fn back(&mut self, revision: u32, hold: Vec<String>) -> Result<(), Error> {
         let granted = self.granted.cluster("helm.back");
-        self.verb(granted, move |cx, drivers| Box::pin(async move { release(drivers)?.back(cx, revision, &hold).await }))
-            .await
+        self.verb(granted, move |cx, drivers| {
+            Box::pin(async move { release(drivers)?.back(cx, revision, &hold).await })
+        })
+        .await
     }
 
     async fn settle(&mut self) -> Result<(), Error> {

@@ -174,7 +174,8 @@ fn held(named: &HopServices) -> Vec<String> {
 /// Every workload that runs on its own, but for the gate's.
 fn behind(call: &Call<Settings>, host: &PlatformHost, named: &HopServices) -> Result<Vec<ServiceRef>> {
     let runs = |workload: &Workload| !workload.hook && !matches!(workload.kind.as_str(), "Job" | "CronJob");
-    let is_gate = |name: &str| named.gate.iter().any(|gate| name == gate.name || name.ends_with(&format!("-{}", gate.name)));
+    let is_gate =
+        |name: &str| named.gate.iter().any(|gate| name == gate.name || name.ends_with(&format!("-{}", gate.name)));
     let workloads = host.helm().workloads()?.into_iter().filter(runs);
     let names = workloads.map(|workload| workload.name).filter(|name| !is_gate(name));
     Ok(names.map(|name| ServiceRef::new(&call.binding, name)).collect())

@@ -58,17 +58,25 @@ fn status(host: &PlatformHost) -> Result<Vec<Finding>> {
     let Some(newest) = host.helm().history()?.pop() else { return Ok(Vec::new()) };
     let number = newest.number;
     if newest.status.starts_with("pending-") {
-        let message = format!("revision {number} of the release is `{}`: somebody's `helm` is at work, or was ended", newest.status);
-        let hint = format!("wait for it; if nobody's is, `helm rollback` to revision {} ends that", number.saturating_sub(1));
+        let message = format!(
+            "revision {number} of the release is `{}`: somebody's `helm` is at work, or was ended",
+            newest.status
+        );
+        let hint =
+            format!("wait for it; if nobody's is, `helm rollback` to revision {} ends that", number.saturating_sub(1));
         return Ok(vec![Finding::blocker("pending", message).hint(hint)]);
     }
     if newest.status != "deployed" {
-        let message = format!("revision {number} of the release is `{}`, and would be what a way back leads to", newest.status);
+        let message =
+            format!("revision {number} of the release is `{}`, and would be what a way back leads to", newest.status);
         return Ok(vec![Finding::blocker("status", message).hint("`helm rollback` to the last one that was deployed")]);
     }
     if newest.held {
-        let message = format!("revision {number} of the release holds workloads at zero, left by an upgrade that was abandoned");
-        return Ok(vec![Finding::blocker("held", message).hint("`helm upgrade` with the chart and the values makes it whole")]);
+        let message =
+            format!("revision {number} of the release holds workloads at zero, left by an upgrade that was abandoned");
+        return Ok(vec![
+            Finding::blocker("held", message).hint("`helm upgrade` with the chart and the values makes it whole"),
+        ]);
     }
     Ok(Vec::new())
 }
@@ -83,8 +91,10 @@ fn named_services(call: &Call<Settings>, hop: &Hop, now: &[Workload], then: &[Wo
         if fits(bare) {
             continue;
         }
-        let finding =
-            Finding::blocker(format!("service-{}", service.name), format!("the release has no workload `{}`", service.name));
+        let finding = Finding::blocker(
+            format!("service-{}", service.name),
+            format!("the release has no workload `{}`", service.name),
+        );
         findings.push(match nearest(&service.name, known.iter().copied()) {
             Some(near) => finding.hint(format!("the nearest is `{near}`")),
             None => finding.hint("`kubectl get deployments,statefulsets,jobs` lists those that there are"),
@@ -92,7 +102,8 @@ fn named_services(call: &Call<Settings>, hop: &Hop, now: &[Workload], then: &[Wo
     }
     if first_act(call, hop).is_none() {
         let message = "no wave of the hop has a workload of the release, and its upgrade is part of the first that has";
-        findings.push(Finding::blocker("no-wave", message).hint("ask the vendor for a plugin that knows this platform"));
+        findings
+            .push(Finding::blocker("no-wave", message).hint("ask the vendor for a plugin that knows this platform"));
     }
     findings
 }
@@ -101,9 +112,9 @@ fn named_services(call: &Call<Settings>, hop: &Hop, now: &[Workload], then: &[Wo
 fn unheld(call: &Call<Settings>, hop: &Hop, then: &[Workload]) -> Vec<Finding> {
     let named = HopServices::of(&call.binding, hop);
     let stopped: Vec<ServiceRef> = named.gate.iter().cloned().chain(named.stopped_for_the_change()).collect();
-    let daemons = then.iter().filter(|workload| {
-        workload.kind == "DaemonSet" && stopped.iter().any(|service| service.name == workload.name)
-    });
+    let daemons = then
+        .iter()
+        .filter(|workload| workload.kind == "DaemonSet" && stopped.iter().any(|service| service.name == workload.name));
     let blocker = |workload: &Workload| {
         let message = format!("the DaemonSet `{}` has to be stopped, and can't be scaled to zero", workload.name);
         Finding::blocker(format!("daemon-{}", workload.name), message).hint("a Deployment would be right")

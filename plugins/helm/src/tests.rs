@@ -65,7 +65,7 @@ fn the_first_wave_upgrades_with_what_was_stopped_held_and_admission_settles() {
     assert!(!fake.running().contains(&"gateway".to_owned()), "the gate is still shut");
     assert_eq!(ids(&Helm::verify(&call, &host, &hop, None).unwrap()), [""; 0]);
     Helm::admit(&call, &host, &hop).unwrap();
-    assert_eq!(fake.revisions(), ["1.3.0 superseded", "1.4.0 superseded", "1.4.0 deployed"]);
+    assert_eq!(fake.revisions(), ["1.3.0 superseded", "1.4.0 superseded held", "1.4.0 deployed"]);
     assert!(fake.running().contains(&"gateway".to_owned()));
 }
 

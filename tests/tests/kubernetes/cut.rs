@@ -17,7 +17,11 @@ fn a_release_that_a_cut_left_pending_is_unlocked_and_comes() {
     }
     daemon.kill();
     evose.end_processes();
-    assert!(evose.revisions().last().is_some_and(|newest| newest.contains("pending-upgrade")), "{:#?}", evose.revisions());
+    assert!(
+        evose.revisions().last().is_some_and(|newest| newest.contains("pending-upgrade")),
+        "{:#?}",
+        evose.revisions()
+    );
     let mut daemon = Daemon::start(&evose);
     let now = daemon.end_of_run_to("1.9.0");
     assert_eq!(outcome(&now), "committed", "{now:#}\n{}", evose.log());

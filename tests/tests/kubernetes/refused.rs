@@ -23,7 +23,16 @@ fn what_cannot_come_is_refused_untouched() {
     refused("1.4.0", &["schema", "replicas"]);
     fs::write(&values, &text).expect("the values");
     let role = "[{\"op\":\"replace\",\"path\":\"/rules/8/verbs\",\"value\":[\"get\",\"list\",\"watch\"]}]";
-    evose.cluster.kubectl(&["--namespace", &evose.namespace, "patch", "role", "upgraded", "--type=json", "--patch", role]);
+    evose.cluster.kubectl(&[
+        "--namespace",
+        &evose.namespace,
+        "patch",
+        "role",
+        "upgraded",
+        "--type=json",
+        "--patch",
+        role,
+    ]);
     evose.publish("1.9.0");
     refused("1.9.0", &["resources: [\"deployments\"], verbs: [\"patch\"]"]);
     assert_eq!((evose.revisions(), evose.data()), (revisions, data));

@@ -54,7 +54,10 @@ pub fn run(action: &Action) -> Result<()> {
             let path = folder()?.join("bin").display().to_string();
             let variables = environment()?.into_iter().map(|(name, value)| format!("{name}='{value}'"));
             let kubeconfig = kubeconfig()?.display().to_string();
-            println!("export {} KUBECONFIG='{kubeconfig}' PATH='{path}':\"$PATH\"", variables.collect::<Vec<_>>().join(" "));
+            println!(
+                "export {} KUBECONFIG='{kubeconfig}' PATH='{path}':\"$PATH\"",
+                variables.collect::<Vec<_>>().join(" ")
+            );
             Ok(())
         }
     }
@@ -148,6 +151,7 @@ fn folder() -> Result<PathBuf> {
     if let Some(folder) = std::env::var_os("UPGRADED_KUBERNETES_DIR").filter(|folder| !folder.is_empty()) {
         return Ok(folder.into());
     }
-    let home = std::env::var_os("HOME").context("`HOME` is not set: `UPGRADED_KUBERNETES_DIR` names a folder instead")?;
+    let home =
+        std::env::var_os("HOME").context("`HOME` is not set: `UPGRADED_KUBERNETES_DIR` names a folder instead")?;
     Ok(PathBuf::from(home).join(".cache/upgraded/kubernetes"))
 }

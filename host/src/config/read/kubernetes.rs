@@ -49,13 +49,18 @@ impl Reading<'_, '_> {
             return Some(text.to_owned());
         }
         let message = format!("`{}` can't be the name of something in a cluster", item.path);
-        self.report.add_with_help(item.span.clone(), message, "lower-case letters, digits and `-` between them, 53 at most");
+        self.report.add_with_help(
+            item.span.clone(),
+            message,
+            "lower-case letters, digits and `-` between them, 53 at most",
+        );
         None
     }
 
     fn chart_repository(&mut self, item: &Item) -> Option<String> {
         let text = item.text(self.report)?;
-        let url = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()) && url.password().is_none());
+        let url =
+            Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()) && url.password().is_none());
         if url.is_some() {
             return Some(text.to_owned());
         }

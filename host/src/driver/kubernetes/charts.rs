@@ -69,9 +69,7 @@ impl Kubernetes {
     }
 
     /// What an upgrade would make, hooks too.
-    pub(super) async fn rendered(
-        &self, chart: &Path, values: &[PathBuf],
-    ) -> Result<Vec<serde_json::Value>, VerbError> {
+    pub(super) async fn rendered(&self, chart: &Path, values: &[PathBuf]) -> Result<Vec<serde_json::Value>, VerbError> {
         let said = self.ask(&self.helm().dry_run(chart, values), "helm upgrade --dry-run=server").await?;
         let release: serde_json::Value = serde_json::from_str(&said)
             .map_err(|error| VerbError::other("helm", format!("the dry run answers in no JSON: {error}")))?;
@@ -106,9 +104,9 @@ impl Kubernetes {
     pub(super) fn chart_of(&self, digest: &str) -> Result<PathBuf, VerbError> {
         let short = short(digest);
         let names = fs::read_dir(self.charts()).into_iter().flatten().flatten();
-        let found = names.map(|entry| entry.path()).find(|path| {
-            path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(short))
-        });
+        let found = names
+            .map(|entry| entry.path())
+            .find(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(short)));
         found.ok_or_else(|| VerbError::NotFound(format!("the chart `{digest}` was not brought here, or is gone")))
     }
 
@@ -157,7 +155,9 @@ impl Kubernetes {
                 Ok(found) if found.is_file() => {
                     fs::copy(&path, into.join("chart.tgz")).map_err(io_error("copy the chart"))?;
                 }
-                Ok(_) => drop(self.ask(&self.helm().pull(&source, version, &into, &self.directory), "helm package").await?),
+                Ok(_) => {
+                    drop(self.ask(&self.helm().pull(&source, version, &into, &self.directory), "helm package").await?)
+                }
             }
         } else {
             let pulled = self.ask(&self.helm().pull(&source, version, &into, &self.directory), "helm pull").await;
