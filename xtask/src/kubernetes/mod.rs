@@ -44,7 +44,10 @@ pub fn run(action: &Action) -> Result<()> {
     match action {
         Action::Up => {
             let began = Instant::now();
-            engine::run(&engine::Action::Up)?;
+            // One that is up may be in use, and is not made anew under whoever uses it.
+            if !engine::is_up()? {
+                engine::run(&engine::Action::Up)?;
+            }
             up()?;
             eprintln!("Kubernetes is ready after {:.1} s", began.elapsed().as_secs_f64());
             Ok(())
