@@ -206,9 +206,15 @@ impl EvoseRelease {
         cluster.kubectl(&arguments);
         let values = home.join("values.yaml").display().to_string();
         let chart = self.charts.join(format!("evose-{FIRST}.tgz")).display().to_string();
-        let wait = ["--wait", "--timeout", "5m"];
-        cluster
-            .helm(&[&["install", "evose", &chart, "--namespace", namespace, "--values", &values][..], &wait].concat());
+        // The hook that migrates comes after what it is waited for by: `--wait` would wait for ever.
+        cluster.helm(&["install", "evose", &chart, "--namespace", namespace, "--values", &values, "--timeout", "8m"]);
+        // What crashed until then would wait a while before it tries again.
+        let crashed = ["delete", "pods", "--selector", "app.kubernetes.io/name in (api,worker)", "--wait=false"];
+        cluster.kubectl(&[&["--namespace", namespace][..], &crashed].concat());
+        for name in ["api", "worker", "gateway"] {
+            let deployment = format!("deployment/evose-{name}");
+            cluster.kubectl(&["--namespace", namespace, "rollout", "status", &deployment, "--timeout", "5m"]);
+        }
         let neighbour = self.path("neighbour");
         fs::create_dir_all(neighbour.join("templates")).expect("the folder of a chart");
         write(&neighbour.join("Chart.yaml"), "apiVersion: v2\nname: neighbour\nversion: 1.0.0\n");
