@@ -6,8 +6,8 @@
 #[cfg(not(target_arch = "wasm32"))]
 use crate::fake::State;
 use crate::{
-    Command, Container, Declared, Error, Exit, Image, Level, MajorVersions, OneOff, Registered, Request, Response,
-    Result, Service, ServiceRef, Tracked, Watch,
+    Chart, Command, Container, Declared, Error, Exit, Image, Level, MajorVersions, OneOff, Outlook, Registered,
+    Request, Response, Result, Revision, Service, ServiceRef, Tracked, Watch, Workload,
 };
 
 /// What stands behind a host: nothing in a component, a script in a test.
@@ -83,7 +83,7 @@ hosts! {
     /// What a product may ask for.
     ProductHost: files Files, services Services, checkout Checkout, process Process, http Http;
     /// What a platform may ask for.
-    PlatformHost: files Files, services Services, control Control, images Images, compose Compose, checkout Checkout, process Process, http Http;
+    PlatformHost: files Files, services Services, control Control, images Images, compose Compose, helm Helm, checkout Checkout, process Process, http Http;
     /// What a datastore may ask for.
     DatastoreHost: services Services, trees Trees, sqlite Sqlite, postgres Postgres, mysql Mysql, http Http;
 }
@@ -154,6 +154,26 @@ interfaces! {
         resources() -> Vec<String>;
         /// Removes containers of services that the files no longer have, and those of the project's resources.
         remove(resources: &[String]) -> ();
+    }
+    /// One release of Helm; `control` holds its workloads at zero and lets them go.
+    Helm in helm {
+        /// Oldest first.
+        history() -> Vec<Revision>;
+        workloads() -> Vec<Workload>;
+        /// Rules that the account needs and doesn't have.
+        missing_rights() -> Vec<String>;
+        /// What an upgrade would do, with the edits of the plan.
+        look_ahead(version: &str) -> Outlook;
+        /// Brings the chart here and keeps it.
+        pull(version: &str) -> Chart;
+        /// What `hold` names comes at zero until it is started.
+        upgrade(digest: &str, hold: &[String], idle_ms: u64) -> ();
+        /// To what a revision was, with what `hold` names at zero.
+        back(revision: u32, hold: &[String]) -> ();
+        /// The release's record becomes what it would be had nothing been held.
+        settle() -> ();
+        /// Empty, or what isn't as the newest revision says.
+        drift() -> Vec<String>;
     }
     /// Commands that the operator named.
     Process in process {

@@ -23,6 +23,7 @@ mod words;
 pub use bindings::checkout::Tracked;
 pub use bindings::compose::{Container, ContainerState, Declared, Mount, OneOff};
 pub use bindings::datastore::{BackupRef, Origin};
+pub use bindings::helm::{Chart, Outlook, Revision, Workload};
 pub use bindings::http::{Request, Response, SecretHeader};
 pub use bindings::images::{Image, Registered};
 pub use bindings::meta::Need;
@@ -37,7 +38,7 @@ pub use bindings::types::{
 pub use call::{Call, NoSettings, Paths, Secret};
 pub use hop_services::HopServices;
 pub use host::{
-    Checkout, Compose, Control, DatastoreHost, Files, Http, Images, Mysql, PlatformHost, Postgres, Process,
+    Checkout, Compose, Control, DatastoreHost, Files, Helm, Http, Images, Mysql, PlatformHost, Postgres, Process,
     ProductHost, Services, Session, Sqlite, Trees,
 };
 pub use nearest::nearest;

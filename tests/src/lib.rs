@@ -1,12 +1,15 @@
 //! What the end-to-end tests are told with: a machine in a folder ([`Machine`]) with one of the example products on it
-//! ([`Site`], [`Graph`], [`Stack`], [`Evose`], [`Infrahub`], [`Replicas`], [`Shop`]), the real daemon ([`Daemon`]), and what a user
-//! ([`visits`]) and an operator see of both. Nothing here knows the daemon's code: it edits files, asks the socket, calls
-//! `upgradectl`, and reads what lies on the disk. Everything that goes wrong is a panic that names it.
+//! ([`Site`], [`Graph`], [`Stack`], [`Evose`], [`EvoseRelease`], [`Infrahub`], [`Replicas`], [`Shop`]), the real daemon
+//! ([`Daemon`]), and what a user ([`visits`]) and an operator see of both. Nothing here knows the daemon's code: it edits
+//! files, asks the socket, calls `upgradectl`, and reads what lies on the disk. Everything that goes wrong is a panic that
+//! names it.
 
+mod cluster;
 mod composed;
 mod cut;
 mod daemon;
 mod evose;
+mod evose_release;
 mod graph;
 mod hold;
 mod infrahub;
@@ -23,10 +26,12 @@ mod stack;
 mod tinker;
 mod visitor;
 
+pub use cluster::Cluster;
 pub use composed::Composed;
 pub use cut::Cut;
 pub use daemon::Daemon;
 pub use evose::Evose;
+pub use evose_release::EvoseRelease;
 pub use graph::{Graph, Install, Role};
 pub use hold::Hold;
 pub use infrahub::Infrahub;

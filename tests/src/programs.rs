@@ -38,6 +38,7 @@ impl Programs {
             "generic",
             "source",
             "compose",
+            "helm",
             "sqlite",
             "files",
             "postgres",

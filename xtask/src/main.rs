@@ -8,6 +8,7 @@ mod engine;
 mod http;
 mod imports;
 mod interrupt;
+mod kubernetes;
 mod setup;
 mod stages;
 mod test;
@@ -28,6 +29,11 @@ enum Task {
     Engine {
         #[command(subcommand)]
         action: engine::Action,
+    },
+    /// The Kubernetes of the tests, of its own folder: $UPGRADED_KUBERNETES_DIR, else ~/.cache/upgraded/kubernetes
+    Kubernetes {
+        #[command(subcommand)]
+        action: kubernetes::Action,
     },
     /// Formatting, lints, licences, direction of imports, wording
     Check,
@@ -67,7 +73,7 @@ enum Task {
     },
     /// Set up, build and check everything, then run all tests
     Test {
-        /// Run only tests whose name contains this, and skip the checks
+        /// Run only tests whose name contains this, and skip the checks; `kubernetes`: those on a real cluster
         filter: Option<String>,
     },
 }
@@ -82,6 +88,7 @@ fn main() -> ExitCode {
         Task::Components => components::run(),
         Task::Setup => setup::run(),
         Task::Engine { action } => engine::run(&action),
+        Task::Kubernetes { action } => kubernetes::run(&action),
         Task::Check => check::run(),
         Task::Demo { what: Some(Demo::Compose), stay, .. } => demo::run_compose(stay),
         Task::Demo { what: None, stay, generic } => demo::run(stay, generic),

@@ -4,11 +4,14 @@ use crate::engine::Lease;
 use crate::interrupt::Interrupt;
 use crate::stages::Stages;
 use crate::workspace::{Workspace, cargo};
-use crate::{check, components, setup};
+use crate::{check, components, kubernetes, setup};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+
+/// The tests on a real cluster are a program of their own, and no other needs one.
+const KUBERNETES: &str = "kubernetes";
 
 pub fn run(filter: Option<&str>) -> Result<()> {
     let mut workspace = Workspace::read()?;
@@ -26,10 +29,16 @@ pub fn run(filter: Option<&str>) -> Result<()> {
         workspace = Workspace::read()?;
         // Tests that need no engine run without one too.
         stages.run("engine", || engine.begin().map(drop));
+        if filter.is_none_or(|filter| filter == KUBERNETES) {
+            stages.run("kubernetes", kubernetes::begin);
+        }
         stages.run("tests", || {
             tally = run_tests(&workspace, filter, &engine)?;
             tally.verdict()
         });
+        if kubernetes::is_ours() {
+            stages.run("kubernetes down", kubernetes::end);
+        }
         if engine.is_ours() {
             stages.run("engine down", || engine.end());
         }
@@ -56,14 +65,18 @@ fn build(workspace: &Workspace) -> Result<()> {
 fn run_tests(workspace: &Workspace, filter: Option<&str>, engine: &Lease) -> Result<Tally> {
     let mut test = cargo();
     test.current_dir(&workspace.root).args(["test", "--no-fail-fast"]);
-    test.args(workspace.native_selection()).args(check::features(workspace)).args(filter);
+    test.args(workspace.native_selection()).args(check::features(workspace));
+    match filter {
+        Some(KUBERNETES) => test.args(["--test", KUBERNETES]),
+        filter => test.args(filter),
+    };
     test.env("UPGRADED_COMPONENTS", workspace.components_folder());
     // What takes long in the end-to-end tests is waiting.
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     test.env("RUST_TEST_THREADS", (2 * cores).to_string());
     // A snapshot that changed is a failure, not a file to look at later.
     test.env("INSTA_UPDATE", "no");
-    test.envs(engine.environment().unwrap_or_default());
+    test.envs(engine.environment().unwrap_or_default()).envs(kubernetes::environment().unwrap_or_default());
     count(&mut test, engine)
 }
 

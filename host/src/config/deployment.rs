@@ -67,6 +67,8 @@ pub struct Grants {
     pub engine: Option<EngineConfig>,
     /// `[….compose]`: which of the folder's Compose files, where it isn't what `docker compose` would take.
     pub compose: ComposeConfig,
+    /// `kubernetes`: the release whose workloads are the platform's services.
+    pub kubernetes: Option<KubernetesConfig>,
     /// `http`: origins, for example `http://127.0.0.1:8080`.
     pub http: Vec<String>,
     /// `hook`: what is done inside a service's container around the copy of `paths`.
@@ -135,6 +137,27 @@ pub struct ComposeConfig {
     pub profiles: Vec<String>,
     /// The project's name.
     pub project: Option<String>,
+}
+
+/// One release of Helm, where it runs, and where its charts come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KubernetesConfig {
+    /// None: the service account of the pod that the daemon runs in.
+    pub kubeconfig: Option<PathBuf>,
+    /// None: the kubeconfig's current one.
+    pub context: Option<String>,
+    pub namespace: String,
+    pub release: String,
+    /// A name in `repository`, `oci://…`, or a path, absolute or beneath the platform's `directory`, in which `{version}`
+    /// stands for the version.
+    pub chart: String,
+    pub repository: Option<String>,
+    /// The registry or repository speaks HTTP without TLS.
+    pub plain_http: bool,
+    /// Beneath the platform's `directory`; later ones win.
+    pub values: Vec<PathBuf>,
+    /// The program; found in the path where none is named.
+    pub helm: PathBuf,
 }
 
 /// Commands by which a service that goes on running lets its data be copied. Each may be run again.

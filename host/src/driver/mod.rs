@@ -8,6 +8,7 @@ pub mod durable;
 pub mod engine;
 pub mod git;
 pub mod http;
+pub mod kubernetes;
 pub mod mysql;
 pub mod postgres;
 pub mod process;
@@ -32,6 +33,7 @@ use engine::Engine;
 use engine::images::Images;
 use git::Checkout;
 use http::Http;
+use kubernetes::Kubernetes;
 use mysql::Mysql;
 use postgres::Postgres;
 use process::Processes;
@@ -81,6 +83,8 @@ pub struct Drivers {
     pub services: Services,
     /// Of the binding's platform, where it has a container engine.
     pub compose: Option<Arc<Compose>>,
+    /// Of the binding's platform, where it has a release of Helm.
+    pub kubernetes: Option<Arc<Kubernetes>>,
     pub images: Images,
     pub process: Arc<Processes>,
     pub git: Checkout,
@@ -117,14 +121,17 @@ impl Drivers {
         let project = Arc::new(Project::new(directory));
         let projects = projects(deployment, &project, &processes, environment);
         let compose = platform.and_then(|platform| projects.get(&platform.binding.name)).cloned();
+        let releases = releases(deployment, &project, &processes, machine);
+        let kubernetes = platform.and_then(|platform| releases.get(&platform.binding.name)).cloned();
         let server = |plugin: fn(&str) -> bool| {
             let server = grants.server.clone().filter(|_| plugin(&binding.binding.plugin));
-            server.map(|server| Server::of(server, &projects))
+            server.map(|server| Server::of(server, &projects, &releases))
         };
         let engine = compose.as_ref().map(|compose| compose.engine().clone());
         Self {
-            services: Services::new(deployment, own, orchestrators(&projects), machine.clone()),
+            services: Services::new(deployment, own, orchestrators(&projects, &releases), machine.clone()),
             compose,
+            kubernetes,
             images: Images::new(engine, &deployment.name, idle),
             project,
             git: Checkout::new(&deployment.name, layout, repository, processes.clone(), idle),
@@ -153,6 +160,10 @@ impl Drivers {
                 Some(compose) => compose.fence_and_probe(effect).await,
                 None => Verdict::Unknown,
             },
+            Some("helm") => match &self.kubernetes {
+                Some(kubernetes) => kubernetes.fence_and_probe(effect).await,
+                None => Verdict::Unknown,
+            },
             Some("images") => self.images.fence_and_probe(effect).await,
             Some("process" | "hook") => self.process.fence_and_probe(effect).await,
             Some("control") => self.services.fence_and_probe(effect).await,
@@ -176,10 +187,38 @@ fn volumes(grants: &Grants, projects: &BTreeMap<String, Arc<Compose>>) -> BTreeM
 }
 
 /// What runs the services of each platform that leaves it to another than the host.
-fn orchestrators(projects: &BTreeMap<String, Arc<Compose>>) -> BTreeMap<String, Arc<dyn Orchestrator>> {
+fn orchestrators(
+    projects: &BTreeMap<String, Arc<Compose>>, releases: &BTreeMap<String, Arc<Kubernetes>>,
+) -> BTreeMap<String, Arc<dyn Orchestrator>> {
     let project =
         |(platform, project): (&String, &Arc<Compose>)| (platform.clone(), project.clone() as Arc<dyn Orchestrator>);
-    projects.iter().map(project).collect()
+    let release =
+        |(platform, release): (&String, &Arc<Kubernetes>)| (platform.clone(), release.clone() as Arc<dyn Orchestrator>);
+    projects.iter().map(project).chain(releases.iter().map(release)).collect()
+}
+
+/// The releases of the deployment's platforms that have one, by platform.
+fn releases(
+    deployment: &Deployment, project: &Arc<Project>, processes: &Arc<Processes>, machine: &Machine,
+) -> BTreeMap<String, Arc<Kubernetes>> {
+    let of = |platform: &BindingConfig| {
+        let (name, grants) = (platform.binding.name.clone(), &platform.grants);
+        let release = Kubernetes::new(kubernetes::Parts {
+            platform: name.clone(),
+            deployment: deployment.name.clone(),
+            config: grants.kubernetes.clone()?,
+            directory: grants.directory.clone().unwrap_or_else(|| PathBuf::from("/")),
+            project: match grants.directory == project.folder {
+                true => project.clone(),
+                false => Arc::new(Project::new(grants.directory.clone())),
+            },
+            processes: processes.clone(),
+            machine: machine.clone(),
+            idle: deployment.policy.idle,
+        });
+        Some((name, Arc::new(release)))
+    };
+    deployment.platforms.iter().filter_map(of).collect()
 }
 
 /// The Compose projects of the deployment's platforms that have an engine, by platform.

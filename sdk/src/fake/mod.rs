@@ -15,6 +15,7 @@ pub mod checkout;
 pub mod compose;
 mod copies;
 mod deployment;
+pub mod helm;
 pub mod http;
 pub mod images;
 pub mod mysql;
@@ -54,6 +55,7 @@ struct Inner {
     files: RefCell<BTreeMap<String, Vec<u8>>>,
     services: RefCell<services::Machine>,
     compose: RefCell<compose::Project>,
+    helm: RefCell<helm::Release>,
     images: RefCell<images::Store>,
     process: RefCell<process::Commands>,
     checkout: RefCell<checkout::Repository>,

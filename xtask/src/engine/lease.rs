@@ -81,7 +81,7 @@ impl Lease {
         if group != 0 {
             let _ = Command::new("kill").args(["-TERM", "--", &format!("-{group}")]).status();
         }
-        if let Err(error) = self.end() {
+        if let Err(error) = crate::kubernetes::end().and_then(|()| self.end()) {
             eprintln!("error: {error:#}");
         }
     }

@@ -89,7 +89,7 @@ fn down(empty: bool) -> Result<()> {
 }
 
 /// Whether engine and registry answer.
-fn is_up() -> Result<bool> {
+pub fn is_up() -> Result<bool> {
     let engine = engine()?;
     Ok(ping(engine.socket()) && ping_registry(engine.registry()))
 }

@@ -1,4 +1,5 @@
-//! What the vendor of Evose ships for `upgraded`: the published upgrade procedure for Docker Compose, as code.
+//! What the vendor of Evose ships for `upgraded`: the published upgrade procedures for Docker Compose and for Kubernetes, as
+//! code.
 
 mod index;
 mod smoke;
@@ -9,6 +10,7 @@ use upgraded_sdk::prelude::*;
 use upgraded_sdk::rules::{Known, Leg, Rules};
 use upgraded_sdk::{Change, IDLE_MS, serde_json};
 
+const HELM: &str = "helm";
 const SETTINGS_FILE: &str = ".env";
 const VERSION: &str = "EVOSE_VERSION";
 /// Since 2.0.0 the one is called the other.
@@ -61,7 +63,11 @@ impl Product for Evose {
         legs.into_iter().map(|leg| hop(call, &releases, leg)).collect()
     }
 
-    fn edits(_: &Call<Settings>, host: &ProductHost, hop: &Hop) -> Result<Vec<Edit>> {
+    fn edits(call: &Call<Settings>, host: &ProductHost, hop: &Hop) -> Result<Vec<Edit>> {
+        // The chart has both names of the secret, and the platform writes the version into the values.
+        if call.bindings.iter().any(|binding| binding.plugin == HELM) {
+            return Ok(Vec::new());
+        }
         let version = Edit::set(SETTINGS_FILE, VERSION, &hop.target, "the images of the release");
         let text = host.files().read_text(SETTINGS_FILE)?;
         let has = |key: &str| text.lines().any(|line| line.split('=').next().is_some_and(|name| name.trim() == key));

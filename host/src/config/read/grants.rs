@@ -43,6 +43,7 @@ impl Reading<'_, '_> {
                 } else {
                     grants.engine = table.take("engine").and_then(|item| self.engine(&item, None));
                 }
+                grants.kubernetes = table.take("kubernetes").and_then(|item| self.kubernetes(&item));
                 self.directory = outer;
             }
             Role::Datastore => {
@@ -321,7 +322,7 @@ impl Reading<'_, '_> {
     }
 }
 
-fn has_parent(path: &Path) -> bool {
+pub(super) fn has_parent(path: &Path) -> bool {
     path.components().any(|component| component == Component::ParentDir)
 }
 

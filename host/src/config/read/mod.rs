@@ -6,6 +6,7 @@
 mod binding;
 mod command;
 mod grants;
+mod kubernetes;
 mod places;
 mod policy;
 mod schema;

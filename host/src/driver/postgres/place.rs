@@ -5,7 +5,7 @@ use super::Postgres;
 use super::session::Rows;
 use crate::config::ServerConfig;
 use crate::context::StepContext;
-use crate::driver::server::{Place, on_the_machine};
+use crate::driver::server::{Place, Server, on_the_machine};
 use crate::model::VerbError;
 use std::path::{Path, PathBuf};
 
@@ -35,6 +35,9 @@ impl Postgres {
                 let folder = folder.and_then(|folder| on_the_machine(&container, &folder));
                 Place { folder, bytes }
             }),
+            None if self.server.as_ref().is_some_and(Server::is_elsewhere) => {
+                place.map(|place| Place { folder: None, ..place })
+            }
             None => place,
         })
     }

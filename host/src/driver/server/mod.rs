@@ -1,6 +1,7 @@
 //! What the drivers of database servers share: where the server is, its own tools, their bytes, names of databases.
 //!
-//! A server is granted by its address, or by the container that it runs in.
+//! A server is granted by its address, or by the container or the workload of a release that it runs in; a workload's pod
+//! is reached through the cluster's API, at an address of this machine.
 
 pub mod child;
 pub mod container;
@@ -13,6 +14,7 @@ use crate::config::ServerConfig;
 use crate::context::Site;
 use crate::driver::compose::{Compose, unreachable_double};
 use crate::driver::engine::{Container, State};
+use crate::driver::kubernetes::Kubernetes;
 use crate::model::VerbError;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -34,6 +36,8 @@ pub struct Server {
     pub config: ServerConfig,
     /// None for a service of a platform that has no engine.
     project: Option<Arc<Compose>>,
+    /// The release whose workload the server is.
+    release: Option<Arc<Kubernetes>>,
 }
 
 /// Where the server is now.
@@ -46,14 +50,17 @@ pub struct Located {
 }
 
 impl Server {
-    pub fn of(config: ServerConfig, projects: &BTreeMap<String, Arc<Compose>>) -> Self {
-        let project = config.service.as_ref().and_then(|service| projects.get(&service.platform)).cloned();
-        Self { config, project }
+    pub fn of(
+        config: ServerConfig, projects: &BTreeMap<String, Arc<Compose>>, releases: &BTreeMap<String, Arc<Kubernetes>>,
+    ) -> Self {
+        let platform = config.service.as_ref().map(|service| service.platform.as_str()).unwrap_or_default();
+        let (project, release) = (projects.get(platform).cloned(), releases.get(platform).cloned());
+        Self { config, project, release }
     }
 
     /// At an address.
     pub fn at(config: ServerConfig) -> Self {
-        Self { config, project: None }
+        Self { config, project: None, release: None }
     }
 
     pub async fn located(&self, site: &Site) -> Result<Located, VerbError> {
@@ -61,8 +68,15 @@ impl Server {
             let (config, inside) = (self.config.clone(), self.config.clone());
             return Ok(Located { config, inside, container: None });
         };
+        if let Some(release) = &self.release {
+            let address = release.forward(&service.name, self.config.port).await?;
+            let config = ServerConfig { host: address.ip().to_string(), port: address.port(), ..self.config.clone() };
+            return Ok(Located { inside: config.clone(), config, container: None });
+        }
         let project = self.project.as_ref().ok_or_else(|| {
-            VerbError::Invalid(format!("the server's service `{service}` is of no platform with an `engine`"))
+            VerbError::Invalid(format!(
+                "the server's service `{service}` is of no platform with an `engine` or a release in `kubernetes`"
+            ))
         })?;
         let container = match site {
             Site::Drill { server: Some(double), .. } => project.double_of(double).await?,
@@ -90,6 +104,11 @@ impl Server {
             }
         };
         Ok(Located { config, inside, container: Some(container) })
+    }
+
+    /// It keeps its data where this machine has no path to.
+    pub fn is_elsewhere(&self) -> bool {
+        self.release.is_some()
     }
 
     /// The engine's client with what it needs, for a tool in a container.

@@ -1,0 +1,288 @@
+//! Upgrades and ways back, with some of the release held at zero; and a release that was left pending.
+
+use super::charts::short;
+use super::errors::{helm_error, verb_error};
+use super::{Kubernetes, POLL, TAIL_LINES};
+use crate::activity::Level;
+use crate::config::CommandConfig;
+use crate::context::StepContext;
+use crate::driver::durable;
+use crate::driver::process::{NamedCommand, io_error};
+use crate::model::{CommandExit, VerbError};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::fs;
+use std::path::{Path, PathBuf};
+use upgraded_kubernetes::{Cluster, Kind, Mark, Revision, Standing, Workload, manifest};
+
+/// Labels are no longer.
+const LABEL_BYTES: usize = 63;
+const DEPLOYED: &str = "deployed";
+/// Of a hook's log, at a look.
+const LINES: i64 = 400;
+
+/// What is held: by name, among what runs now.
+struct Held<'a> {
+    cluster: &'a Cluster,
+    live: &'a [Workload],
+    names: &'a [String],
+}
+
+impl manifest::Holds for Held<'_> {
+    fn holds(&self, kind: Kind, name: &str) -> bool {
+        let prefix = format!("{}-", self.cluster.release());
+        self.names.iter().any(|held| match held.split_once('/') {
+            Some((of, held)) => kind.to_string().eq_ignore_ascii_case(of) && held == name,
+            None => held == name || name.strip_prefix(&prefix) == Some(held),
+        })
+    }
+    fn live(&self, kind: Kind, name: &str) -> Option<u32> {
+        let live = self.live.iter().find(|w| w.kind == kind && w.name == name)?;
+        Some(live.kept().unwrap_or(live.replicas()))
+    }
+}
+
+impl Kubernetes {
+    pub async fn upgrade(
+        &self, cx: &StepContext, digest: &str, hold: &[String], idle_ms: u64,
+    ) -> Result<(), VerbError> {
+        self.changeable(cx, "helm.upgrade")?;
+        let newest = self.unlocked(cx).await?;
+        if is_made_by(&newest, cx) {
+            return Ok(());
+        }
+        let (chart, values) = (self.chart_of(digest)?, self.values(None)?);
+        let force = self.must_force(&newest).await?;
+        if hold.is_empty() {
+            let mark = Mark { step: label(&cx.step), held: None };
+            let argv = self.helm().upgrade(&chart, &values, &mark, true, force);
+            return self.job(cx, "helm.upgrade", argv, idle_ms).await;
+        }
+        let documents = self.rendered(&chart, &values).await?;
+        let mark = Mark { step: label(&cx.step), held: Some(format!("up.{}", short(digest))) };
+        self.held(cx, "helm.upgrade", documents, hold, &mark, (true, force), idle_ms).await
+    }
+
+    pub async fn back(&self, cx: &StepContext, revision: u32, hold: &[String]) -> Result<(), VerbError> {
+        self.changeable(cx, "helm.back")?;
+        let newest = self.unlocked(cx).await?;
+        let untouched = newest.number == revision && newest.status == DEPLOYED;
+        if untouched || is_made_by(&newest, cx) {
+            return Ok(());
+        }
+        let force = self.must_force(&newest).await?;
+        if hold.is_empty() {
+            return self.job(cx, "helm.back", self.helm().rollback(revision, force), 0).await;
+        }
+        let all = self.cluster().await?.revisions().await.map_err(verb_error)?;
+        let target = all.into_iter().find(|known| known.number == revision).ok_or_else(|| {
+            VerbError::NotFound(format!("the release `{}` has no revision {revision} any more", self.config.release))
+        })?;
+        let documents = manifest::read(&target.manifest).map_err(verb_error)?;
+        let mark = Mark { step: label(&cx.step), held: Some(format!("back.{revision}")) };
+        self.held(cx, "helm.back", documents, hold, &mark, (false, force), 0).await
+    }
+
+    pub async fn settle(&self, cx: &StepContext) -> Result<(), VerbError> {
+        self.changeable(cx, "helm.settle")?;
+        let newest = self.unlocked(cx).await?;
+        let all = self.cluster().await?.revisions().await.map_err(verb_error)?;
+        if let Some(goal) = goal(&all) {
+            let argv = self.settled(cx, goal, self.must_force(&newest).await?)?;
+            self.job(cx, "helm.settle", argv, 0).await?;
+        }
+        self.clocks_go_on(cx).await
+    }
+
+    fn settled(&self, cx: &StepContext, goal: &str, force: bool) -> Result<Vec<String>, VerbError> {
+        match goal.split_once('.') {
+            Some(("up", digest)) => {
+                let mark = Mark { step: label(&cx.step), held: None };
+                Ok(self.helm().upgrade(&self.chart_of(digest)?, &self.values(None)?, &mark, false, force))
+            }
+            Some(("back", number)) if number.parse::<u32>().is_ok() => {
+                Ok(self.helm().rollback(number.parse().unwrap_or_default(), force))
+            }
+            _ => Err(VerbError::other("release", format!("the record's mark `{goal}` says nothing"))),
+        }
+    }
+
+    /// A field that two have set stays when one of them takes it away: Helm's own word is not enough.
+    async fn clocks_go_on(&self, cx: &StepContext) -> Result<(), VerbError> {
+        let cluster = self.cluster().await?;
+        let workloads = cluster.workloads().await.map_err(verb_error)?;
+        let clocks: Vec<&Workload> = workloads.iter().filter(|w| w.kind == Kind::CronJob && w.is_held()).collect();
+        if clocks.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = clocks.iter().map(|clock| clock.name.as_str()).collect();
+        let work = async {
+            for clock in &clocks {
+                cluster.release_hold(clock).await.map_err(verb_error)?;
+            }
+            Ok(())
+        };
+        cx.effects.perform("helm.resume", &names, &names.join(","), true, work).await
+    }
+
+    /// Makes a revision of these documents, as a chart of its own that renders to nothing else.
+    #[expect(clippy::too_many_arguments, reason = "two callers, both here")]
+    async fn held(
+        &self, cx: &StepContext, verb: &str, mut documents: Vec<serde_json::Value>, hold: &[String], mark: &Mark,
+        (hooks, force): (bool, bool), idle_ms: u64,
+    ) -> Result<(), VerbError> {
+        let cluster = self.cluster().await?;
+        let live = cluster.workloads().await.map_err(verb_error)?;
+        manifest::hold(&mut documents, &Held { cluster, live: &live, names: hold });
+        let folder = self.scratch(cx, "helm");
+        let _ = fs::remove_dir_all(&folder);
+        write_chart(&folder, &documents, &self.config.release)?;
+        let argv = self.helm().upgrade(&folder, &[], mark, hooks, force);
+        let outcome = self.job(cx, verb, argv, idle_ms).await;
+        let _ = fs::remove_dir_all(&folder);
+        outcome
+    }
+
+    /// The newest revision, once none that this run began and no `helm` works on any more is pending.
+    async fn unlocked(&self, cx: &StepContext) -> Result<Revision, VerbError> {
+        let cluster = self.cluster().await?;
+        let newest = cluster.newest().await.map_err(verb_error)?;
+        if !newest.is_pending() {
+            return Ok(newest);
+        }
+        let all = cluster.revisions().await.map_err(verb_error)?;
+        let of_run = format!("r{}-", cx.run);
+        // `helm rollback` marks nothing: what it follows does.
+        let last = all.iter().rev().take(2);
+        let ours = last.filter_map(|revision| revision.step.as_deref()).any(|step| step.starts_with(&of_run));
+        if !ours {
+            let (release, number, status) = (&self.config.release, newest.number, &newest.status);
+            return Err(VerbError::Conflict(format!(
+                "revision {number} of `{release}` is `{status}`: somebody's `helm` is at work on it, or was ended; \
+                 `helm rollback {release}` would end that"
+            )));
+        }
+        let why = format!("its `helm` is gone; found by {}", cx.step);
+        let work = async {
+            cx.activity.watch(self.idle, self.hooks_end(cx, cluster)).await?;
+            cluster.unlock(&newest, &why).await.map_err(verb_error)
+        };
+        cx.effects.perform("helm.unlock", &newest.number, &newest.number.to_string(), true, work).await?;
+        cluster.newest().await.map_err(verb_error)
+    }
+
+    /// A hook goes on without its `helm`, and would be begun anew while it is half done.
+    async fn hooks_end(&self, cx: &StepContext, cluster: &Cluster) -> Result<(), VerbError> {
+        let mut heard = BTreeMap::new();
+        loop {
+            let workloads = cluster.workloads().await.map_err(verb_error)?;
+            let runs = |w: &&Workload| w.hook && w.object["status"]["active"].as_u64().unwrap_or(0) > 0;
+            if !workloads.iter().any(|workload| runs(&workload)) {
+                return Ok(());
+            }
+            hear(cx, cluster, &workloads, &mut heard).await;
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Helm 4 applies on the server and would stop at a number of replicas that we set.
+    async fn must_force(&self, newest: &Revision) -> Result<bool, VerbError> {
+        let (major, _) = self.check_program().await?;
+        Ok(major >= 4 && newest.server_side)
+    }
+
+    /// Runs `helm` to its end, listening to hooks meanwhile.
+    async fn job(&self, cx: &StepContext, verb: &str, argv: Vec<String>, idle_ms: u64) -> Result<(), VerbError> {
+        let name = argv[1..].iter().take(2).fold("helm".to_owned(), |name, word| format!("{name} {word}"));
+        let config = CommandConfig {
+            argv,
+            directory: Some(PathBuf::from("/")),
+            environment: BTreeMap::new(),
+            user: None,
+            arguments: false,
+            reads_only: false,
+        };
+        let (args, success, progress) = (Vec::new(), None, None);
+        let command = NamedCommand { name: name.clone(), args, repeatable: true, success, progress, idle_ms };
+        let exit: CommandExit = tokio::select! {
+            exit = self.processes.run_own(cx, verb, &config, command) => exit?,
+            never = self.listen(cx) => match never {},
+        };
+        if exit.code == 0 {
+            return Ok(());
+        }
+        let why = self.why_hooks_failed().await;
+        let told = [exit.tail.trim(), why.trim()].join("\n");
+        Err(helm_error(&name, &told))
+    }
+
+    /// What hooks say goes into the step's log; it is a sign of life.
+    async fn listen(&self, cx: &StepContext) -> Infallible {
+        let mut heard = BTreeMap::new();
+        loop {
+            tokio::time::sleep(POLL).await;
+            let Ok(cluster) = self.cluster().await else { continue };
+            let Ok(workloads) = cluster.workloads().await else { continue };
+            hear(cx, cluster, &workloads, &mut heard).await;
+        }
+    }
+
+    async fn why_hooks_failed(&self) -> String {
+        let mut said = Vec::new();
+        let Ok(cluster) = self.cluster().await else { return String::new() };
+        for hook in cluster.workloads().await.unwrap_or_default().iter().filter(|w| w.hook) {
+            let broken = matches!(cluster.standing(hook).await, Ok(Standing::Broken { .. }));
+            if broken && let Ok(Some(pod)) = cluster.newest_pod(hook).await {
+                said.push(format!("the hook `{}`:\n{}", hook.name, cluster.why(&pod, TAIL_LINES).await));
+            }
+        }
+        said.join("\n")
+    }
+}
+
+/// Lines of the logs of hooks that are new since `heard`, which counts them by pod.
+async fn hear(cx: &StepContext, cluster: &Cluster, workloads: &[Workload], heard: &mut BTreeMap<String, usize>) {
+    for hook in workloads.iter().filter(|workload| workload.hook && workload.kind == Kind::Job) {
+        let Ok(Some(pod)) = cluster.newest_pod(hook).await else { continue };
+        let text = cluster.tail(&pod, LINES).await;
+        let lines: Vec<&str> = text.lines().collect();
+        let seen = heard.entry(pod).or_default();
+        for line in lines.iter().skip(*seen) {
+            cx.activity.line(Level::Info, format!("{}: {line}", hook.name));
+        }
+        *seen = lines.len().max(*seen);
+    }
+}
+
+/// What the release is to become, where its newest revision that stands holds something.
+fn goal(all: &[Revision]) -> Option<&str> {
+    for revision in all.iter().rev() {
+        match &revision.held {
+            Some(goal) => return Some(goal),
+            None if revision.status == DEPLOYED => return None,
+            None => {}
+        }
+    }
+    None
+}
+
+fn is_made_by(newest: &Revision, cx: &StepContext) -> bool {
+    newest.status == DEPLOYED && newest.step.as_deref() == Some(label(&cx.step).as_str())
+}
+
+fn label(step: &str) -> String {
+    let cut: String = step.chars().take(LABEL_BYTES).collect();
+    cut.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned()
+}
+
+fn write_chart(folder: &Path, documents: &[serde_json::Value], release: &str) -> Result<(), VerbError> {
+    let failed = io_error("write the chart of what is held");
+    let version = documents.iter().find_map(|d| d["metadata"]["labels"]["app.kubernetes.io/version"].as_str());
+    let files = manifest::chart_of(release, "0.0.0", version.unwrap_or("0.0.0"), documents);
+    for (path, text) in files {
+        let file = folder.join(path);
+        durable::make_folder(file.parent().unwrap_or(folder)).map_err(&failed)?;
+        durable::write(&file, text.as_bytes()).map_err(&failed)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! Behind `helm`, and behind `services` and `control` for a platform that has a release of Helm.
+//!
+//! `helm` upgrades a release as a whole, and would start whatever was stopped for the upgrade. So an upgrade under a shut
+//! gate is made in two revisions. The first is what the real chart renders to, with what is held at zero replicas: the chart's
+//! number is kept in an annotation, from which `control.start` takes it. The second, once users are let in, is the real
+//! chart with the real values; it changes nothing that runs. The way back is the same: the old revision's manifest with
+//! the gate held, then `helm rollback` to that very revision.
+//!
+//! `helm` runs as a job that outlives the daemon. A revision that is left pending by one that is gone is unlocked where its
+//! record carries the mark of the same run.
+
+mod charts;
+mod errors;
+mod held;
+mod look;
+mod orchestrator;
+mod standing;
+
+pub use upgraded_kubernetes::{Chart, Revision};
+
+use super::Machine;
+use super::process::Processes;
+use super::project::Project;
+use crate::config::KubernetesConfig;
+use crate::context::{Site, StepContext};
+use crate::model::*;
+use crate::plan::event::{Effect, Verdict};
+use errors::verb_error;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, OnceCell};
+use upgraded_kubernetes::{Cluster, Forward, Helm, Source, Target, Workload};
+
+const POLL: Duration = Duration::from_millis(300);
+const TAIL_LINES: i64 = 12;
+
+pub struct Kubernetes {
+    /// The binding.
+    platform: String,
+    deployment: String,
+    config: KubernetesConfig,
+    /// Where charts and values lie.
+    directory: PathBuf,
+    project: Arc<Project>,
+    processes: Arc<Processes>,
+    machine: Machine,
+    idle: Duration,
+    cluster: OnceCell<Cluster>,
+    /// By workload and port.
+    forwards: Mutex<BTreeMap<(String, u16), Forward>>,
+}
+
+/// What a [`Kubernetes`] is built with.
+pub struct Parts {
+    pub platform: String,
+    pub deployment: String,
+    pub config: KubernetesConfig,
+    pub directory: PathBuf,
+    pub project: Arc<Project>,
+    pub processes: Arc<Processes>,
+    pub machine: Machine,
+    pub idle: Duration,
+}
+
+/// A workload, as a plugin sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    pub name: String,
+    pub kind: String,
+    pub image: Option<String>,
+    pub hook: bool,
+    pub held: bool,
+}
+
+/// What an upgrade would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outlook {
+    pub chart: Chart,
+    pub workloads: Vec<Shown>,
+    pub diff: String,
+    pub removed_definitions: Vec<String>,
+}
+
+impl Kubernetes {
+    pub fn new(parts: Parts) -> Self {
+        let Parts { platform, deployment, config, directory, project, processes, machine, idle } = parts;
+        let (cluster, forwards) = (OnceCell::new(), Mutex::default());
+        Self { platform, deployment, config, directory, project, processes, machine, idle, cluster, forwards }
+    }
+
+    /// The local end of a way to a workload's port, which stands for as long as these drivers do.
+    pub async fn forward(&self, workload: &str, port: u16) -> Result<SocketAddr, VerbError> {
+        let mut forwards = self.forwards.lock().await;
+        if let Some(forward) = forwards.get(&(workload.to_owned(), port)) {
+            return Ok(forward.address);
+        }
+        let forward = self.cluster().await?.forward(workload, port).await.map_err(verb_error)?;
+        let address = forward.address;
+        forwards.insert((workload.to_owned(), port), forward);
+        Ok(address)
+    }
+
+    pub async fn workloads(&self, cx: &StepContext) -> Result<Vec<Shown>, VerbError> {
+        cx.activity.touch();
+        let live = self.cluster().await?.workloads().await.map_err(verb_error)?;
+        Ok(live.iter().map(shown).collect())
+    }
+
+    pub async fn history(&self, cx: &StepContext) -> Result<Vec<Revision>, VerbError> {
+        cx.activity.touch();
+        let cluster = self.cluster().await?;
+        cluster.newest().await.map_err(verb_error)?;
+        cluster.revisions().await.map_err(verb_error)
+    }
+
+    /// Every verb converges: what still runs is waited for, and the step is taken again from its top.
+    pub async fn fence_and_probe(&self, effect: &Effect) -> Verdict {
+        self.processes.fence_and_probe(effect).await;
+        Verdict::Unknown
+    }
+
+    async fn cluster(&self) -> Result<&Cluster, VerbError> {
+        let connect = async { Cluster::connect(&self.target()).await.map_err(verb_error) };
+        self.cluster.get_or_try_init(|| connect).await
+    }
+
+    fn target(&self) -> Target {
+        Target {
+            kubeconfig: self.config.kubeconfig.clone(),
+            context: self.config.context.clone(),
+            namespace: self.config.namespace.clone(),
+            release: self.config.release.clone(),
+        }
+    }
+
+    fn helm(&self) -> Helm {
+        Helm { program: self.config.helm.clone(), target: self.target() }
+    }
+
+    fn source(&self) -> Source {
+        Source {
+            chart: self.config.chart.clone(),
+            repository: self.config.repository.clone(),
+            plain_http: self.config.plain_http,
+        }
+    }
+
+    /// Of a step alone; whoever makes it removes it.
+    fn scratch(&self, cx: &StepContext, what: &str) -> PathBuf {
+        self.machine.state.join("scratch").join(&cx.deployment).join(format!("{}-{what}", cx.step))
+    }
+
+    fn changeable(&self, cx: &StepContext, verb: &str) -> Result<(), VerbError> {
+        cx.effects.may_change(verb)?;
+        match cx.site {
+            Site::Live => Ok(()),
+            Site::Drill { .. } => {
+                Err(VerbError::Denied(format!("`{verb}` changes the live site, and this is a drill")))
+            }
+        }
+    }
+}
+
+fn shown(workload: &Workload) -> Shown {
+    Shown {
+        name: workload.name.clone(),
+        kind: workload.kind.to_string(),
+        image: workload.image().map(str::to_owned),
+        hook: workload.hook,
+        held: workload.is_held(),
+    }
+}

@@ -1,0 +1,169 @@
+//! A release's workloads as services.
+
+use super::errors::verb_error;
+use super::{Kubernetes, POLL};
+use crate::context::StepContext;
+use crate::driver::process::patterns::{compile, compile_optional, show};
+use crate::driver::services::{OpenFile, Orchestrator, handle};
+use crate::model::*;
+use async_trait::async_trait;
+use futures::StreamExt;
+use std::path::PathBuf;
+use std::time::Duration;
+use upgraded_kubernetes::{Cluster, Kind, Standing, Workload};
+
+#[async_trait]
+impl Orchestrator for Kubernetes {
+    async fn list(&self) -> Result<Vec<ServiceState>, VerbError> {
+        let workloads = self.cluster().await?.workloads().await.map_err(verb_error)?;
+        Ok(workloads.iter().map(|workload| self.state(workload)).collect())
+    }
+
+    async fn wait_healthy(
+        &self, cx: &StepContext, name: &ServiceRef, idle: Duration,
+    ) -> Result<ServiceState, VerbError> {
+        self.stands(cx, name, idle).await
+    }
+
+    async fn follow(&self, cx: &StepContext, watch: &Watch, idle: Duration) -> Result<String, VerbError> {
+        let name = &watch.service;
+        let (success, failure) = (compile(&watch.success)?, compile_optional(Some(&watch.failure))?);
+        let progress = compile_optional(watch.progress.as_deref())?;
+        let cluster = self.cluster().await?;
+        let read = async {
+            loop {
+                let workloads = cluster.workloads().await.map_err(verb_error)?;
+                let workload = match cluster.named(&workloads, &name.name) {
+                    Ok(workload) => workload,
+                    Err(error) => match self.was_a_hook(cluster, &name.name).await? {
+                        true => return Ok("the hook ended well, and was removed as its policy says".to_owned()),
+                        false => return Err(verb_error(error)),
+                    },
+                };
+                let Some(pod) = cluster.newest_pod(workload).await.map_err(verb_error)? else {
+                    tokio::time::sleep(POLL).await;
+                    continue;
+                };
+                // A container that is still being made has no log.
+                if let Ok(mut lines) = cluster.follow(&pod).await {
+                    while let Some(Ok(line)) = lines.next().await {
+                        show(&cx.activity, progress.as_ref(), &line);
+                        if failure.as_ref().is_some_and(|failure| failure.is_match(&line)) {
+                            return Err(VerbError::other("failure-line", format!("`{name}` says: {line}")));
+                        }
+                        if success.is_match(&line) {
+                            return Ok(line);
+                        }
+                    }
+                }
+                match cluster.standing(workload).await.map_err(verb_error)? {
+                    Standing::Broken { why, pod } => return Err(self.broken(cluster, name, workload, &why, pod).await),
+                    Standing::Stands if workload.kind == Kind::Job => {
+                        let why = "ended before its log said success";
+                        return Err(self.broken(cluster, name, workload, why, Some(pod)).await);
+                    }
+                    Standing::Stands | Standing::Coming(_) => tokio::time::sleep(POLL).await,
+                }
+            }
+        };
+        cx.activity.watch(idle, read).await
+    }
+
+    async fn start(&self, cx: &StepContext, names: &[ServiceRef]) -> Result<(), VerbError> {
+        self.changeable(cx, "control.start")?;
+        let work = async {
+            let cluster = self.cluster().await?;
+            let workloads = cluster.workloads().await.map_err(verb_error)?;
+            for name in names {
+                if self.was_a_hook(cluster, &name.name).await? {
+                    continue;
+                }
+                let workload = cluster.named(&workloads, &name.name).map_err(verb_error)?;
+                cluster.release_hold(workload).await.map_err(verb_error)?;
+                cx.activity.touch();
+            }
+            Ok(())
+        };
+        cx.effects.perform("control.start", &names, &handle(names), true, work).await
+    }
+
+    /// An upgrade rolls by itself: what is left is to wait for each.
+    async fn roll(&self, cx: &StepContext, names: &[ServiceRef], idle: Duration) -> Result<(), VerbError> {
+        for name in names {
+            self.start(cx, std::slice::from_ref(name)).await?;
+            self.stands(cx, name, idle).await?;
+        }
+        Ok(())
+    }
+
+    async fn stop(&self, cx: &StepContext, names: &[ServiceRef]) -> Result<(), VerbError> {
+        self.changeable(cx, "control.stop")?;
+        let work = cx.activity.watch(self.idle, async {
+            let cluster = self.cluster().await?;
+            let workloads = cluster.workloads().await.map_err(verb_error)?;
+            let mut stopped = Vec::new();
+            for name in names {
+                // One that the release does not have is stopped.
+                let Ok(workload) = cluster.named(&workloads, &name.name) else { continue };
+                self.hold(cluster, workload).await?;
+                stopped.push(workload);
+                cx.activity.touch();
+            }
+            // Nothing that a clock starts writes meanwhile.
+            for clock in workloads.iter().filter(|workload| workload.kind == Kind::CronJob) {
+                cluster.hold(clock).await.map_err(verb_error)?;
+            }
+            for workload in stopped {
+                while !cluster.pods(workload).await.map_err(verb_error)?.iter().all(has_ended) {
+                    tokio::time::sleep(POLL).await;
+                }
+                cx.activity.touch();
+            }
+            Ok(())
+        });
+        cx.effects.perform("control.stop", &names, &handle(names), true, work).await
+    }
+
+    async fn fence_control(&self, _step: &str, names: &[&str], running: bool) -> bool {
+        // A start may have found a release that is another by now: it is asked for again.
+        if running {
+            return false;
+        }
+        let Ok(cluster) = self.cluster().await else { return false };
+        let Ok(workloads) = cluster.workloads().await else { return false };
+        for name in names {
+            let Ok(workload) = cluster.named(&workloads, name) else { continue };
+            let Ok(pods) = cluster.pods(workload).await else { return false };
+            let held = !workload.kind.scales() || workload.is_held();
+            if !held || !pods.iter().all(has_ended) {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn open_for_writing(&self, apart: &[String]) -> Result<Vec<OpenFile>, VerbError> {
+        let writable = self.cluster().await?.writable(apart).await.map_err(verb_error)?;
+        let file = |volume: upgraded_kubernetes::Writable| OpenFile {
+            path: volume.path.unwrap_or_else(|| PathBuf::from("/").join(volume.claim.as_deref().unwrap_or_default())),
+            volume: volume.claim,
+            service: format!("{}/{}", self.platform, volume.workload),
+        };
+        Ok(writable.into_iter().map(file).collect())
+    }
+}
+
+impl Kubernetes {
+    async fn hold(&self, cluster: &Cluster, workload: &Workload) -> Result<(), VerbError> {
+        if workload.kind == Kind::Job {
+            // One that still runs writes, whoever started it.
+            let active = workload.object["status"]["active"].as_u64().unwrap_or(0) > 0;
+            return if active { cluster.end_job(&workload.name).await.map_err(verb_error) } else { Ok(()) };
+        }
+        cluster.hold(workload).await.map_err(verb_error)
+    }
+}
+
+fn has_ended(pod: &serde_json::Value) -> bool {
+    matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
+}

@@ -1,0 +1,36 @@
+//! What `upgraded` asks of a Kubernetes cluster and of Helm: one release in one namespace. Knows no type of the daemon's;
+//! `host/src/driver/kubernetes` joins the two.
+//!
+//! What a release is, Helm's own records say (secrets in its namespace); what runs of it, the API says. Nothing is changed
+//! here but the number of replicas, a CronJob's suspension, and a record that a gone `helm` left pending.
+
+mod cluster;
+mod error;
+mod forward;
+mod helm;
+pub mod manifest;
+mod pods;
+mod release;
+mod rights;
+mod stands;
+mod volumes;
+mod workload;
+
+pub use cluster::{Cluster, Target};
+pub use error::{Error, Result};
+pub use forward::Forward;
+pub use helm::{Chart, Helm, Mark, Source, major_minor};
+pub use release::{Hook, Revision};
+pub use rights::{Right, needed};
+pub use stands::Standing;
+pub use volumes::Writable;
+pub use workload::{Kind, Workload};
+
+/// On a workload that is held at zero: the number of replicas that it had.
+pub const REPLICAS: &str = "upgraded.dev/replicas";
+/// On a CronJob that we suspended.
+pub const SUSPENDED: &str = "upgraded.dev/suspended";
+/// On the record of a revision: the step that made it.
+pub const STEP: &str = "upgraded.dev/step";
+/// On the record of a revision that holds something at zero: what the release is to become then.
+pub const HELD: &str = "upgraded.dev/held";

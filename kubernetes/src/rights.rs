@@ -1,0 +1,85 @@
+//! What the account that we are may do, and what a release needs of it.
+
+use crate::cluster::Cluster;
+use crate::error::Result;
+use crate::manifest::object_resource;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// One verb on one kind of resource.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Right {
+    pub group: String,
+    pub resource: String,
+    pub verb: String,
+    /// Not within the namespace.
+    pub cluster_wide: bool,
+}
+
+impl Right {
+    fn new(group: &str, resource: &str, verb: &str) -> Self {
+        Self { group: group.into(), resource: resource.into(), verb: verb.into(), cluster_wide: false }
+    }
+}
+
+/// As a rule of a Role.
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { group, resource, verb, .. } = self;
+        write!(f, "{{apiGroups: [\"{group}\"], resources: [\"{resource}\"], verbs: [\"{verb}\"]}}")
+    }
+}
+
+/// What looking at a release, holding it and upgrading it to what the manifests say takes.
+pub fn needed(documents: &[Value], forwards: bool) -> BTreeSet<Right> {
+    let mut all = BTreeSet::new();
+    let mut add = |group: &str, resource: &str, verbs: &[&str]| {
+        all.extend(verbs.iter().map(|verb| Right::new(group, resource, verb)));
+    };
+    add("", "secrets", &["get", "list", "create", "update", "patch", "delete"]);
+    add("", "pods", &["get", "list"]);
+    add("", "pods/log", &["get"]);
+    add("", "events", &["list"]);
+    add("", "persistentvolumeclaims", &["get"]);
+    add("apps", "deployments", &["get", "list", "patch"]);
+    add("apps", "statefulsets", &["get", "list", "patch"]);
+    add("apps", "daemonsets", &["list"]);
+    add("apps", "replicasets", &["list"]);
+    add("batch", "jobs", &["list", "get", "watch"]);
+    add("batch", "cronjobs", &["list", "patch"]);
+    if forwards {
+        add("", "pods/portforward", &["create"]);
+    }
+    for document in documents {
+        let Some((group, resource, namespaced)) = object_resource(document) else { continue };
+        for verb in ["get", "create", "patch", "delete"] {
+            let cluster_wide = !namespaced;
+            all.insert(Right { cluster_wide, ..Right::new(&group, &resource, verb) });
+        }
+    }
+    all
+}
+
+impl Cluster {
+    /// Those of the rights that the account does not have.
+    pub async fn missing(&self, wanted: &BTreeSet<Right>) -> Result<Vec<Right>> {
+        let mut missing = Vec::new();
+        for right in wanted {
+            let (resource, subresource) = right.resource.split_once('/').unwrap_or((&right.resource, ""));
+            let namespace = if right.cluster_wide { "" } else { self.namespace() };
+            let review = json!({
+                "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+                "spec": { "resourceAttributes": {
+                    "namespace": namespace, "group": right.group, "resource": resource,
+                    "subresource": subresource, "verb": right.verb,
+                } },
+            });
+            let answer = self.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review).await?;
+            if answer["status"]["allowed"] != true {
+                missing.push(right.clone());
+            }
+        }
+        Ok(missing)
+    }
+}

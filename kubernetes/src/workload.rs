@@ -1,0 +1,234 @@
+//! What runs of a release: its workloads, and scaling them to nothing and back.
+
+use crate::cluster::Cluster;
+use crate::error::{Error, Result};
+use crate::manifest::object_resource;
+use crate::{REPLICAS, SUSPENDED};
+use serde_json::{Value, json};
+use std::fmt;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Deployment,
+    StatefulSet,
+    DaemonSet,
+    Job,
+    CronJob,
+}
+
+impl Kind {
+    pub const ALL: [Self; 5] = [Self::Deployment, Self::StatefulSet, Self::DaemonSet, Self::Job, Self::CronJob];
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.to_string() == name)
+    }
+    pub(crate) fn group(self) -> &'static str {
+        match self {
+            Self::Deployment | Self::StatefulSet | Self::DaemonSet => "apis/apps/v1",
+            Self::Job | Self::CronJob => "apis/batch/v1",
+        }
+    }
+    pub(crate) fn resource(self) -> &'static str {
+        match self {
+            Self::Deployment => "deployments",
+            Self::StatefulSet => "statefulsets",
+            Self::DaemonSet => "daemonsets",
+            Self::Job => "jobs",
+            Self::CronJob => "cronjobs",
+        }
+    }
+    /// It has a number of replicas.
+    pub fn scales(self) -> bool {
+        matches!(self, Self::Deployment | Self::StatefulSet)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Deployment => "Deployment",
+            Self::StatefulSet => "StatefulSet",
+            Self::DaemonSet => "DaemonSet",
+            Self::Job => "Job",
+            Self::CronJob => "CronJob",
+        })
+    }
+}
+
+/// One workload as the API has it now.
+#[derive(Debug, Clone)]
+pub struct Workload {
+    pub kind: Kind,
+    pub name: String,
+    /// Helm runs it at a point of an upgrade, and waits for its end.
+    pub hook: bool,
+    pub object: Value,
+}
+
+impl Workload {
+    pub fn replicas(&self) -> u32 {
+        let number = match self.kind {
+            Kind::Deployment | Kind::StatefulSet => self.object["spec"]["replicas"].as_u64().unwrap_or(1),
+            Kind::DaemonSet => self.object["status"]["desiredNumberScheduled"].as_u64().unwrap_or(0),
+            Kind::Job => self.object["spec"]["completions"].as_u64().unwrap_or(1),
+            Kind::CronJob => 0,
+        };
+        u32::try_from(number).unwrap_or(u32::MAX)
+    }
+    pub fn ready(&self) -> u32 {
+        let status = &self.object["status"];
+        let number = match self.kind {
+            Kind::Deployment | Kind::StatefulSet => &status["readyReplicas"],
+            Kind::DaemonSet => &status["numberReady"],
+            Kind::Job => &status["succeeded"],
+            Kind::CronJob => return 0,
+        };
+        number.as_u64().and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
+    }
+    /// What `hold` kept; none: it is not held.
+    pub fn kept(&self) -> Option<u32> {
+        self.annotation(REPLICAS)?.parse().ok()
+    }
+    pub fn is_held(&self) -> bool {
+        match self.kind {
+            Kind::CronJob => self.annotation(SUSPENDED).is_some(),
+            _ => self.kept().is_some(),
+        }
+    }
+    /// Of its first container.
+    pub fn image(&self) -> Option<&str> {
+        self.template()["spec"]["containers"][0]["image"].as_str()
+    }
+    pub fn generation(&self) -> u64 {
+        self.object["metadata"]["generation"].as_u64().unwrap_or(0)
+    }
+    pub(crate) fn template(&self) -> &Value {
+        match self.kind {
+            Kind::CronJob => &self.object["spec"]["jobTemplate"]["spec"]["template"],
+            _ => &self.object["spec"]["template"],
+        }
+    }
+    /// Of its pods.
+    pub(crate) fn selector(&self) -> Option<String> {
+        if self.kind == Kind::Job {
+            return Some(format!("job-name={}", self.name));
+        }
+        let labels = self.object["spec"]["selector"]["matchLabels"].as_object()?;
+        let pairs: Vec<String> =
+            labels.iter().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect();
+        (!pairs.is_empty()).then(|| pairs.join(","))
+    }
+    fn annotation(&self, name: &str) -> Option<&str> {
+        self.object["metadata"]["annotations"][name].as_str()
+    }
+}
+
+impl Cluster {
+    /// What Helm made for the release, and the hooks of its newest revision that are still there.
+    pub async fn workloads(&self) -> Result<Vec<Workload>> {
+        let hooks: Vec<(String, String)> = match self.revisions().await?.pop() {
+            Some(newest) => newest.hooks.into_iter().map(|hook| (hook.kind, hook.name)).collect(),
+            None => Vec::new(),
+        };
+        let mut all = Vec::new();
+        for kind in Kind::ALL {
+            for object in self.list(&self.path(kind.group(), kind.resource()), None).await? {
+                let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+                let annotations = &object["metadata"]["annotations"];
+                let own = annotations["meta.helm.sh/release-name"] == self.release();
+                let hook = !own && hooks.iter().any(|(k, n)| *n == name && *k == kind.to_string());
+                if own || hook {
+                    all.push(Workload { kind, name, hook, object });
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// By its name, `kind/name`, or what follows the release's name in it.
+    pub fn named<'w>(&self, workloads: &'w [Workload], wanted: &str) -> Result<&'w Workload> {
+        let (kind, name) = wanted.split_once('/').map_or((None, wanted), |(kind, name)| (Some(kind), name));
+        let of_kind = |w: &&Workload| kind.is_none_or(|kind| w.kind.to_string().eq_ignore_ascii_case(kind));
+        let prefixed = format!("{}-{name}", self.release());
+        for fits in [name, prefixed.as_str()] {
+            let found: Vec<&Workload> = workloads.iter().filter(of_kind).filter(|w| w.name == fits).collect();
+            match found.as_slice() {
+                [] => {}
+                [one] => return Ok(one),
+                [first, ..] => {
+                    let kind = first.kind.to_string().to_lowercase();
+                    return Err(Error::Invalid(format!(
+                        "the release has more than one workload `{fits}`: `{kind}/{fits}` would be right"
+                    )));
+                }
+            }
+        }
+        let known: Vec<String> = workloads.iter().map(|w| format!("`{}`", w.name)).collect();
+        let known = if known.is_empty() { "it has none".into() } else { format!("it has {}", known.join(", ")) };
+        Err(Error::NotFound(format!("the release `{}` has no workload `{wanted}`; {known}", self.release())))
+    }
+
+    /// To zero, with the number kept; a CronJob is suspended. Converges.
+    pub async fn hold(&self, workload: &Workload) -> Result<()> {
+        let patch = match workload.kind {
+            Kind::Deployment | Kind::StatefulSet => {
+                let kept = workload.kept().unwrap_or(workload.replicas()).to_string();
+                json!({ "metadata": { "annotations": { REPLICAS: kept } }, "spec": { "replicas": 0 } })
+            }
+            Kind::CronJob if workload.object["spec"]["suspend"] == true => return Ok(()),
+            Kind::CronJob => {
+                json!({ "metadata": { "annotations": { SUSPENDED: "true" } }, "spec": { "suspend": true } })
+            }
+            // It ends by itself, and is waited for.
+            Kind::Job => return Ok(()),
+            Kind::DaemonSet => {
+                return Err(Error::Invalid(format!(
+                    "the DaemonSet `{}` can't be scaled to zero; a Deployment would be right for what writes or lets users in",
+                    workload.name
+                )));
+            }
+        };
+        self.patched(workload, &patch).await
+    }
+
+    /// Back to the number that was kept. Converges.
+    pub async fn release_hold(&self, workload: &Workload) -> Result<()> {
+        if !workload.is_held() {
+            return Ok(());
+        }
+        let patch = match workload.kind {
+            Kind::CronJob => {
+                json!({ "metadata": { "annotations": { SUSPENDED: null } }, "spec": { "suspend": false } })
+            }
+            _ => json!({
+                "metadata": { "annotations": { REPLICAS: null } },
+                "spec": { "replicas": workload.kept().unwrap_or(1) },
+            }),
+        };
+        self.patched(workload, &patch).await
+    }
+
+    /// Ends a Job with its pods.
+    pub async fn end_job(&self, name: &str) -> Result<()> {
+        self.delete(&self.path(Kind::Job.group(), Kind::Job.resource()), name).await
+    }
+
+    /// Whether the object that a document describes is there, in the release's namespace or in none.
+    pub async fn has(&self, document: &Value) -> Result<bool> {
+        let Some((_, resource, namespaced)) = object_resource(document) else { return Ok(true) };
+        let namespace = document["metadata"]["namespace"].as_str();
+        if namespace.is_some_and(|namespace| namespace != self.namespace()) {
+            return Ok(true);
+        }
+        let version = document["apiVersion"].as_str().unwrap_or_default();
+        let group = if version.contains('/') { format!("apis/{version}") } else { format!("api/{version}") };
+        let path = if namespaced { self.path(&group, &resource) } else { format!("/{group}/{resource}") };
+        let name = document["metadata"]["name"].as_str().unwrap_or_default();
+        Ok(self.get(&path, name).await?.is_some())
+    }
+
+    async fn patched(&self, workload: &Workload, patch: &Value) -> Result<()> {
+        let path = self.path(workload.kind.group(), workload.kind.resource());
+        self.merge(&path, &workload.name, patch).await.map(drop)
+    }
+}

@@ -1,0 +1,187 @@
+//! The `helm` platform: one release of a chart, whose workloads are the services.
+//!
+//! Helm upgrades a release as a whole. The first act that has services here makes that upgrade, with everything that was
+//! stopped for it held at zero; hooks run in it. Each wave then lets its own services go and waits for them. When users are
+//! let in, the release is settled: its record becomes that of the real chart. The way back is Helm's own, to the revision
+//! that stood when the upgrade was staged.
+
+mod pins;
+mod preflight;
+
+use pins::Pins;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use upgraded_sdk::prelude::*;
+use upgraded_sdk::{Act, HopServices, Workload};
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Settings {
+    /// The dotted path in the values that holds the version, for example `image.tag`; none: the chart's own version says it.
+    pub version_key: Option<String>,
+    /// The file in which it stands; the last of `values` where none is named.
+    pub version_file: Option<String>,
+    /// How the version is written there; `{version}` stands for it.
+    #[schemars(regex(pattern = r"\{version\}"))]
+    pub version_text: String,
+    /// The version of the chart that brings a release; `{version}` stands for the release's.
+    pub chart_version: String,
+    /// How long a service may be silent until it stands, in seconds.
+    #[schemars(range(min = 1))]
+    pub idle_seconds: u64,
+    /// Which release the operator grants.
+    pub kubernetes: Granted,
+}
+
+/// What a platform's `kubernetes` says of values.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Granted {
+    pub values: Option<Vec<String>>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            version_key: None,
+            version_file: None,
+            version_text: "{version}".into(),
+            chart_version: "{version}".into(),
+            idle_seconds: 300,
+            kubernetes: Granted::default(),
+        }
+    }
+}
+
+impl Settings {
+    fn idle_ms(&self) -> u64 {
+        self.idle_seconds * 1000
+    }
+    fn chart_of(&self, version: &str) -> String {
+        self.chart_version.replace("{version}", version)
+    }
+    fn file(&self) -> String {
+        let last = || self.kubernetes.values.as_ref().and_then(|values| values.last().cloned());
+        self.version_file.clone().or_else(last).unwrap_or_else(|| "values.yaml".into())
+    }
+}
+
+pub struct Helm;
+
+impl Platform for Helm {
+    type Settings = Settings;
+    const NAME: &'static str = "helm";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+
+    fn components(_: &Call<Settings>, host: &PlatformHost) -> Result<Vec<Component>> {
+        let component = |service: upgraded_sdk::Service| Component {
+            name: service.name.name,
+            version: service.version.unwrap_or_else(|| "none".into()),
+            digest: service.digest,
+        };
+        Ok(host.services().list()?.into_iter().map(component).collect())
+    }
+
+    fn preflight(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<Vec<Finding>> {
+        preflight::look(call, host, hop)
+    }
+
+    fn stage(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<String> {
+        Pins::stage(host, hop, &call.settings.chart_of(&hop.target))?.token()
+    }
+
+    fn edits(call: &Call<Settings>, _: &PlatformHost, hop: &Hop) -> Result<Vec<Edit>> {
+        let Some(key) = &call.settings.version_key else { return Ok(Vec::new()) };
+        let version = call.settings.version_text.replace("{version}", &hop.target);
+        Ok(vec![Edit::set(call.settings.file(), key, version, format!("the version becomes {}", hop.target))])
+    }
+
+    fn quiesce(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<()> {
+        let named = HopServices::of(&call.binding, hop);
+        host.stop(&named.gate)?;
+        host.stop(&named.stopped_for_the_change())
+    }
+
+    fn apply(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, staged: &str, act: u32) -> Result<()> {
+        let pins = Pins::read(staged)?;
+        let named = HopServices::of(&call.binding, hop);
+        let Act::Wave(wave) = hop.numbered(act)? else {
+            let why = "a command of a hop has nowhere to run in a release: a hook of the chart would be right";
+            return Err(Error::invalid(why));
+        };
+        // A rebuild on the way back is an act of a hop that leads to what runs already.
+        if first_act(call, hop) == Some(act) && hop.target == pins.target {
+            host.helm().upgrade(&pins.digest, &held(&named), call.settings.idle_ms())?;
+        }
+        let services = named.own(&wave.services);
+        if services.is_empty() {
+            return Ok(());
+        }
+        host.control().start(&services)?;
+        for watch in wave.follow.iter().filter(|watch| watch.service.platform == call.binding) {
+            let line = host.services().follow(watch)?;
+            host.info(&format!("`{}`: {line}", watch.service.name));
+        }
+        host.services().wait_healthy(&services, call.settings.idle_ms())?;
+        Ok(())
+    }
+
+    fn verify(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, act: Option<u32>) -> Result<Vec<Finding>> {
+        let named = HopServices::of(&call.binding, hop);
+        if let Some(act) = act {
+            return match hop.numbered(act)? {
+                Act::Wave(wave) => host.do_not_stand(&named.own(&wave.services), call.settings.idle_ms()),
+                Act::Command(_) => Ok(Vec::new()),
+            };
+        }
+        let mut findings = host.do_not_stand(&behind(call, host, &named)?, call.settings.idle_ms())?;
+        findings.extend(preflight::drift(host)?);
+        Ok(findings)
+    }
+
+    fn admit(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<()> {
+        host.start(&HopServices::of(&call.binding, hop).gate, call.settings.idle_ms())?;
+        host.helm().settle()
+    }
+
+    fn revert(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, staged: &str) -> Result<()> {
+        let pins = Pins::read(staged)?;
+        let named = HopServices::of(&call.binding, hop);
+        let gate: Vec<String> = named.gate.iter().map(|service| service.name.clone()).collect();
+        host.helm().back(pins.revision, &gate)?;
+        let services = behind(call, host, &named)?;
+        host.control().start(&services)?;
+        host.services().wait_healthy(&services, call.settings.idle_ms())?;
+        Ok(())
+    }
+}
+
+/// The act in which the release is upgraded: the first that has services here.
+fn first_act(call: &Call<Settings>, hop: &Hop) -> Option<u32> {
+    let has_own = |act: &Act| match act {
+        Act::Wave(wave) => wave.services.iter().any(|service| service.platform == call.binding),
+        Act::Command(_) => false,
+    };
+    hop.acts.iter().position(has_own).and_then(|first| u32::try_from(first).ok())
+}
+
+/// By name: what was stopped for the change, and the gate.
+fn held(named: &HopServices) -> Vec<String> {
+    let stopped = named.stopped_for_the_change();
+    named.gate.iter().chain(&stopped).map(|service| service.name.clone()).collect()
+}
+
+/// Every workload that runs on its own, but for the gate's.
+fn behind(call: &Call<Settings>, host: &PlatformHost, named: &HopServices) -> Result<Vec<ServiceRef>> {
+    let runs = |workload: &Workload| !workload.hook && !matches!(workload.kind.as_str(), "Job" | "CronJob");
+    let is_gate =
+        |name: &str| named.gate.iter().any(|gate| name == gate.name || name.ends_with(&format!("-{}", gate.name)));
+    let workloads = host.helm().workloads()?.into_iter().filter(runs);
+    let names = workloads.map(|workload| workload.name).filter(|name| !is_gate(name));
+    Ok(names.map(|name| ServiceRef::new(&call.binding, name)).collect())
+}
+
+#[cfg(test)]
+mod tests;
+
+upgraded_sdk::export!(platform Helm);

@@ -1,0 +1,33 @@
+//! What an upgrade goes to, and what it goes back to: fixed while the old version serves.
+
+use serde::{Deserialize, Serialize};
+use upgraded_sdk::prelude::*;
+use upgraded_sdk::serde_json;
+
+/// The token of a stage.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Pins {
+    pub target: String,
+    /// Of the chart.
+    pub digest: String,
+    /// That stood before.
+    pub revision: u32,
+}
+
+impl Pins {
+    pub fn stage(host: &PlatformHost, hop: &Hop, version: &str) -> Result<Self> {
+        let newest = host.helm().history()?.pop().ok_or_else(|| Error::not_found("the release has no revision"))?;
+        let chart = host.helm().pull(version)?;
+        host.info(&format!("the chart {} {} is {}", chart.name, chart.version, chart.digest));
+        Ok(Self { target: hop.target.clone(), digest: chart.digest, revision: newest.number })
+    }
+
+    pub fn token(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|error| Error::other("token", error.to_string()))
+    }
+
+    pub fn read(token: &str) -> Result<Self> {
+        serde_json::from_str(token)
+            .map_err(|error| Error::invalid(format!("`{token}` is no token of a stage: {error}")))
+    }
+}

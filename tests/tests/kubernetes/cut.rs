@@ -1,0 +1,31 @@
+//! The power goes in the middle of `helm upgrade`: the release is left pending, and nobody is there who works on it.
+
+use std::time::{Duration, Instant};
+use upgraded_tests::{Cluster, Daemon, EvoseRelease, outcome};
+
+#[test]
+fn a_release_that_a_cut_left_pending_is_unlocked_and_comes() {
+    // Its migration takes some seconds.
+    let evose = EvoseRelease::new(Cluster::shared(true), "drill = \"off\"\nidle = \"60s\"\n");
+    evose.publish("1.9.0");
+    let daemon = Daemon::start(&evose).settled();
+    evose.edit_version("1.9.0");
+    let began = Instant::now();
+    while !evose.revisions().last().is_some_and(|newest| newest.contains("pending-upgrade")) {
+        assert!(began.elapsed() < Duration::from_secs(240), "{:#?}\n{}", evose.revisions(), evose.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    daemon.kill();
+    evose.end_processes();
+    assert!(
+        evose.revisions().last().is_some_and(|newest| newest.contains("pending-upgrade")),
+        "{:#?}",
+        evose.revisions()
+    );
+    let mut daemon = Daemon::start(&evose);
+    let now = daemon.end_of_run_to("1.9.0");
+    assert_eq!(outcome(&now), "committed", "{now:#}\n{}", evose.log());
+    evose.is_whole("1.9.0", None);
+    let revisions = evose.revisions();
+    assert!(revisions[1].starts_with("2 failed"), "{revisions:#?}");
+}

@@ -1,0 +1,24 @@
+//! A good release comes, with Helm's own record of it; a bad one goes back with the data. What is beside is not touched.
+
+use crate::run_to;
+use upgraded_tests::{Cluster, Daemon, EvoseRelease};
+
+#[test]
+fn evose_goes_up_and_comes_back_with_its_data() {
+    let evose = EvoseRelease::new(Cluster::shared(false), "drill = \"ahead\"\ndrill-in = \"server\"\nidle = \"60s\"\n");
+    for version in ["1.4.0", "1.5.0"] {
+        evose.publish(version);
+    }
+    let neighbour = evose.neighbour();
+    assert!(neighbour.contains("neighbour-api"), "{neighbour}");
+    let mut daemon = Daemon::start(&evose).settled();
+    run_to(&mut daemon, "1.4.0", "committed");
+    evose.is_whole("1.4.0", None);
+    assert_eq!(evose.revisions(), ["1 superseded evose-1.3.0", "2 superseded evose-0.0.0", "3 deployed evose-1.4.0"]);
+    let data = evose.data();
+    let run = run_to(&mut daemon, "1.5.0", "rolled-back");
+    let why = run["failure"]["message"].as_str().unwrap_or_default();
+    assert!(why.contains("migration failed"), "{why}");
+    evose.is_whole("1.4.0", Some(&data));
+    assert_eq!(evose.neighbour(), neighbour, "a release that isn't ours");
+}
