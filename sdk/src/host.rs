@@ -6,8 +6,8 @@
 #[cfg(not(target_arch = "wasm32"))]
 use crate::fake::State;
 use crate::{
-    Command, Container, Declared, Error, Exit, Image, Level, MajorVersions, OneOff, Registered, Request, Response,
-    Result, Service, ServiceRef, Tracked, Watch,
+    Answer, CloudService, Command, Container, Declared, Error, Exit, Image, Instance, Level, MajorVersions, OneOff, Registered, Request, Response,
+    Result, Service, ServiceRef, Share, Tracked, Watch,
 };
 
 /// What stands behind a host: nothing in a component, a script in a test.
@@ -83,9 +83,9 @@ hosts! {
     /// What a product may ask for.
     ProductHost: files Files, services Services, checkout Checkout, process Process, http Http;
     /// What a platform may ask for.
-    PlatformHost: files Files, services Services, control Control, images Images, compose Compose, checkout Checkout, process Process, http Http;
+    PlatformHost: files Files, services Services, control Control, images Images, compose Compose, cloud_run CloudRun, checkout Checkout, process Process, http Http;
     /// What a datastore may ask for.
-    DatastoreHost: services Services, trees Trees, sqlite Sqlite, postgres Postgres, mysql Mysql, http Http;
+    DatastoreHost: services Services, trees Trees, sqlite Sqlite, postgres Postgres, mysql Mysql, cloud_sql CloudSql, http Http;
 }
 
 macro_rules! interfaces {
@@ -154,6 +154,31 @@ interfaces! {
         resources() -> Vec<String>;
         /// Removes containers of services that the files no longer have, and those of the project's resources.
         remove(resources: &[String]) -> ();
+    }
+    /// Services and jobs of Cloud Run that the operator named in `google`; `control` starts and stops the services.
+    CloudRun in cloud_run {
+        names() -> Vec<String>;
+        look(service: &str) -> CloudService;
+        /// By the digest that its registry has it by.
+        pin(image: &str) -> String;
+        /// Changes nothing.
+        would_take(service: &str, image: &str) -> ();
+        /// A revision without traffic, once it is ready; its name.
+        deploy(service: &str, image: &str) -> String;
+        /// Our tag stays on the revision `tagged` alone.
+        route(service: &str, shares: &[Share], tagged: Option<&str>) -> ();
+        /// At the service's address, or at that of our tag.
+        ask(service: &str, by_tag: bool, path: &str) -> Answer;
+        /// To its end.
+        run_job(job: &str, image: Option<&str>, args: &[String]) -> ();
+    }
+    /// The instance of Cloud SQL that the operator named in `google`.
+    CloudSql in cloud_sql {
+        look() -> Instance;
+        databases() -> Vec<String>;
+        /// The key of the artifact that says which backup it is.
+        save() -> String;
+        put_back(artifact: &str) -> ();
     }
     /// Commands that the operator named.
     Process in process {

@@ -3,6 +3,7 @@
 //! ([`visits`]) and an operator see of both. Nothing here knows the daemon's code: it edits files, asks the socket, calls
 //! `upgradectl`, and reads what lies on the disk. Everything that goes wrong is a panic that names it.
 
+mod cloud;
 mod composed;
 mod cut;
 mod daemon;
@@ -23,6 +24,7 @@ mod stack;
 mod tinker;
 mod visitor;
 
+pub use cloud::{CLOUD_SERVICES, Cloud};
 pub use composed::Composed;
 pub use cut::Cut;
 pub use daemon::Daemon;

@@ -17,6 +17,7 @@ pub struct Granted {
     repository: bool,
     services: bool,
     engine: bool,
+    google: bool,
     commands: BTreeSet<String>,
     paths: BTreeSet<String>,
     http: bool,
@@ -35,6 +36,7 @@ impl Granted {
             repository: false,
             services: false,
             engine: false,
+            google: false,
             commands: BTreeSet::new(),
             paths: BTreeSet::new(),
             http: false,
@@ -60,8 +62,12 @@ impl Granted {
             platform,
             directory: grants().any(|grants| grants.directory.is_some()),
             repository: grants().any(|grants| grants.repository.is_some()),
-            services: grants().any(|grants| !grants.services.is_empty() || grants.engine.is_some()),
+            services: grants().any(|grants| {
+                let region = grants.google.as_ref().is_some_and(|google| !google.services.is_empty());
+                !grants.services.is_empty() || grants.engine.is_some() || region
+            }),
             engine: grants().any(|grants| grants.engine.is_some() && grants.directory.is_some()),
+            google: config.grants.google.is_some(),
             commands: grants().flat_map(|grants| grants.commands.keys().cloned()).collect(),
             paths: config.grants.paths.keys().chain(config.grants.volumes.keys()).cloned().collect(),
             http: !config.grants.http.is_empty(),
@@ -84,6 +90,10 @@ impl Granted {
 
     pub fn engine(&self, verb: &str) -> Result<(), VerbError> {
         self.allow(self.engine, verb, &format!("`engine` and `directory` in `[{}]`", self.platform))
+    }
+
+    pub fn google(&self, verb: &str) -> Result<(), VerbError> {
+        self.allow(self.google, verb, &format!("a table `google` in `[{}]`", self.table))
     }
 
     pub fn command(&self, verb: &str, name: &str) -> Result<(), VerbError> {

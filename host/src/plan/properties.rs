@@ -98,6 +98,7 @@ fn plan(shape: &Shape) -> Plan {
         hops: hops.collect(),
         edits: shape.hops.iter().map(|(_, _, edited)| edited.then(|| edit.clone()).into_iter().collect()).collect(),
         policy: PlannedPolicy {
+            undrilled: Vec::new(),
             rehearse: false,
             approve: Approve::Never,
             approval_needed: shape.approval,

@@ -149,6 +149,7 @@ fn plan(story: &Story) -> Plan {
         hops: (0..story.hops).map(hop).collect(),
         edits: (0..story.hops).map(|number| vec![edit(number)]).collect(),
         policy: PlannedPolicy {
+            undrilled: Vec::new(),
             approve: Approve::Never,
             approval_needed: false,
             windows: vec![],

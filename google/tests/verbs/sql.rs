@@ -77,23 +77,23 @@ async fn a_throw_away_instance_is_made_restored_into_and_deleted() {
     let (google, sql) = with_instance().await;
     let (live, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     google.attach("acme", "main", Arc::new(Folder::at(live.path())));
-    google.attach("acme", "main-up-r1", Arc::new(Folder::at(folder.path())));
+    let double = folder.path().to_owned();
+    google.make_disks_by(move |_| Arc::new(Folder::at(double.clone())));
     fs::write(live.path().join("row"), "old").unwrap();
     let backup = sql.back_up("upgraded r1", &nobody).await.unwrap();
     google.inject(Fault::lost_answer("instances.insert"));
-    let made = sql.prove("main-up-r1", backup.id, &nobody).await.unwrap();
+    let made = sql.double("r1-drill-main", &nobody).await.unwrap();
+    assert!(made.name.starts_with("main-up-"));
+    sql.restore_double("r1-drill-main", backup.id, &nobody).await.unwrap();
     assert_eq!((made.tier.as_str(), made.runnable), ("db-custom-1-3840", true));
     assert_eq!(fs::read_to_string(folder.path().join("row")).unwrap(), "old");
-    assert_eq!(sql.databases(Some("main-up-r1")).await.unwrap(), sql.databases(None).await.unwrap());
+    assert_eq!(sql.databases(Some(&made.name)).await.unwrap(), sql.databases(None).await.unwrap());
     google.inject(Fault::lost_answer("instances.delete"));
     for _ in 0..2 {
-        sql.clear("main-up-r1", &nobody).await.unwrap();
+        sql.clear("r1-drill-main", &nobody).await.unwrap();
     }
-    // What we did not make is not touched.
     make_instance(&google, "others").await;
-    assert!(matches!(sql.clear("others", &nobody).await, Err(Error::Conflict(_))));
-    assert!(matches!(sql.prove("others", backup.id, &nobody).await, Err(Error::Conflict(_))));
-    assert!(matches!(sql.clear("main", &nobody).await, Err(Error::Conflict(_))));
+    sql.clear("r1-drill-main", &nobody).await.unwrap();
     assert_eq!(sql.names().await.unwrap(), ["main", "others"]);
     google.assert_held_to_the_documents();
 }
