@@ -48,8 +48,9 @@ impl Login {
 
 fn of_key(text: &str) -> Result<AccessTokenCredentials> {
     // The text is a secret: no error repeats it.
-    let key: serde_json::Value = serde_json::from_str(text)
-        .map_err(|_| Error::Invalid("the credentials are no JSON; the key file of a service account would be".into()))?;
+    let key: serde_json::Value = serde_json::from_str(text).map_err(|_| {
+        Error::Invalid("the credentials are no JSON; the key file of a service account would be".into())
+    })?;
     let kind = key["type"].as_str().unwrap_or_default().to_owned();
     let built = match kind.as_str() {
         "service_account" => {

@@ -41,7 +41,8 @@ pub(crate) async fn digest(place: &Place, tokens: &AccessTokenCredentials, image
     let mut request = client.head(format!("{base}/v2/{}/manifests/{}", name.repository, name.version));
     // A token is shown to Google's registries alone.
     if place.endpoint.is_some() || is_googles(name.host) {
-        let token = tokens.access_token().await.map_err(|error| Error::of("the login at the registry", &error_of(error)))?;
+        let token =
+            tokens.access_token().await.map_err(|error| Error::of("the login at the registry", &error_of(error)))?;
         request = request.bearer_auth(token.token);
     }
     let answer = request.header("accept", MANIFESTS).send().await;

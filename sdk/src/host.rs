@@ -6,8 +6,8 @@
 #[cfg(not(target_arch = "wasm32"))]
 use crate::fake::State;
 use crate::{
-    Answer, CloudService, Command, Container, Declared, Error, Exit, Image, Instance, Level, MajorVersions, OneOff, Registered, Request, Response,
-    Result, Service, ServiceRef, Share, Tracked, Watch,
+    Answer, CloudService, Command, Container, Declared, Error, Exit, Image, Instance, Level, MajorVersions, OneOff,
+    Registered, Request, Response, Result, Service, ServiceRef, Share, Tracked, Watch,
 };
 
 /// What stands behind a host: nothing in a component, a script in a test.

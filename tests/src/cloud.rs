@@ -57,8 +57,7 @@ impl Cloud {
         let google = Google::start("acme");
         let disk: Arc<dyn Disk> = Arc::new(Database(cluster.clone()));
         google.attach("acme", "tessallite", disk);
-        let mut cloud =
-            Self { machine, google, cluster, gateway: String::new(), frontend: String::new(), releases };
+        let mut cloud = Self { machine, google, cluster, gateway: String::new(), frontend: String::new(), releases };
         cloud.make_instance();
         cloud.publish(version);
         cloud.install(version);
@@ -81,17 +80,14 @@ impl Cloud {
 
     fn install(&mut self, version: &str) {
         let database = format!("postgres://tessallite:{PASSWORD}@127.0.0.1:{}/tessallite", self.cluster.port());
-        let mut variables =
-            vec![("DATABASE_URL".to_owned(), database), ("ADDRESS".to_owned(), "127.0.0.1".to_owned())];
+        let mut variables = vec![("DATABASE_URL".to_owned(), database), ("ADDRESS".to_owned(), "127.0.0.1".to_owned())];
         variables.push(("TICK_MS".into(), "200".into()));
         for service in CLOUD_SERVICES {
             let own: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (&**name, &**value)).collect();
             let image = format!("{REGISTRY}/{service}:{version}");
             let address = self.google.deploy_with(&full(service), &image, &own);
-            variables.push((
-                service.replace('-', "_").to_uppercase(),
-                address.trim_start_matches("http://").to_owned(),
-            ));
+            variables
+                .push((service.replace('-', "_").to_uppercase(), address.trim_start_matches("http://").to_owned()));
             match service {
                 "frontend" => self.frontend = address,
                 "gateway" => self.gateway = address,
@@ -182,7 +178,12 @@ impl Cloud {
         let body = format!("{{\"name\":\"{name}\",\"rows\":[{{\"key\":\"a\",\"amount\":1}}]}}");
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--show-error", "--fail", "--max-time", "20", "--header"]);
-        succeed(curl.args(["content-type: application/json", "--data", &body, &format!("{}/api/models", self.gateway)]));
+        succeed(curl.args([
+            "content-type: application/json",
+            "--data",
+            &body,
+            &format!("{}/api/models", self.gateway),
+        ]));
     }
 
     /// Users are let in by this version, every service is as it was but for its revision, and of runs nothing is left.

@@ -43,7 +43,9 @@ impl CloudRun {
 
     /// Until `edit` has nothing to say; then until nothing is under way. Whatever the answer to a change was, the service
     /// itself says whether it was made. One that somebody edits between look and change is a conflict.
-    pub(super) async fn change(&self, name: &str, fields: &[&str], edit: Edit<'_>, heard: Heard<'_>) -> Result<Service> {
+    pub(super) async fn change(
+        &self, name: &str, fields: &[&str], edit: Edit<'_>, heard: Heard<'_>,
+    ) -> Result<Service> {
         let mut pauses = Pauses::new(heard);
         let mut current = self.settled(name, heard).await?;
         let mut refused: Option<Error> = None;
@@ -79,11 +81,13 @@ impl CloudRun {
             if let (Some(Error::Unavailable(_)), false) = (&refused, current.etag == etag)
                 && edit(&current)?.is_some()
             {
-                let message = format!("`{}` changed {} meanwhile, and that stays", current.last_modifier, self.about(name));
+                let message =
+                    format!("`{}` changed {} meanwhile, and that stays", current.last_modifier, self.about(name));
                 return Err(Error::Conflict(message));
             }
         }
-        Err(refused.unwrap_or_else(|| Error::Unavailable(format!("{} does not become what was asked for", self.about(name)))))
+        Err(refused
+            .unwrap_or_else(|| Error::Unavailable(format!("{} does not become what was asked for", self.about(name)))))
     }
 
     /// Waits for the revision's own word.

@@ -6,7 +6,6 @@ use crate::{Error, Heard, Result};
 use google_cloud_run_v2::model::run_job_request::Overrides;
 use google_cloud_run_v2::model::run_job_request::overrides::ContainerOverride;
 use google_cloud_run_v2::model::{EnvVar, Execution, Job, condition, env_var};
-use google_cloud_wkt::FieldMask;
 
 /// Says whose execution it is.
 const MARK: &str = "UPGRADED_STEP";
@@ -16,7 +15,9 @@ impl CloudRun {
     /// Gives the job this image, runs it with these arguments where it has not been run with the mark yet, and waits for
     /// its end. No arguments: the job's own. An execution with the mark that is there already is this one, however it was
     /// started and however it ended.
-    pub async fn run_job(&self, job: &str, image: Option<&str>, args: &[String], mark: &str, heard: Heard<'_>) -> Result<()> {
+    pub async fn run_job(
+        &self, job: &str, image: Option<&str>, args: &[String], mark: &str, heard: Heard<'_>,
+    ) -> Result<()> {
         let mut pauses = Pauses::new(heard);
         let mut begun = self.marked(job, mark).await?;
         for _ in 0..TRIES {
@@ -28,7 +29,8 @@ impl CloudRun {
             container.args = args.to_vec();
             let overrides = Overrides::new().set_container_overrides([container]);
             let request = self.clients().await?.jobs.run_job().set_name(&current.name).set_etag(&current.etag);
-            let refused = request.set_overrides(overrides).send().await.err().map(|error| Error::of(&about(job), &error));
+            let refused =
+                request.set_overrides(overrides).send().await.err().map(|error| Error::of(&about(job), &error));
             match refused {
                 None => {}
                 Some(error @ (Error::Unavailable(_) | Error::Conflict(_))) => pauses.pause(&error.to_string()).await,
@@ -96,9 +98,15 @@ impl CloudRun {
             }
             container.image = image.into();
             template.template = Some(tasks);
-            let wanted = Job::new().set_name(&name).set_template(template).set_etag(&current.etag);
+            // There is no mask: all that may be set is sent as it was.
+            let mut wanted = Job::new().set_name(&name).set_template(template).set_etag(&current.etag);
+            wanted.labels.clone_from(&current.labels);
+            wanted.annotations.clone_from(&current.annotations);
+            wanted.client.clone_from(&current.client);
+            wanted.client_version.clone_from(&current.client_version);
+            wanted.launch_stage.clone_from(&current.launch_stage);
+            wanted.binary_authorization.clone_from(&current.binary_authorization);
             let update = self.clients().await?.jobs.update_job().set_job(wanted);
-            let update = update.set_update_mask(FieldMask::default().set_paths(["template"]));
             match update.send().await.map_err(|error| Error::of(&about(job), &error)) {
                 Ok(_) => {}
                 Err(error @ (Error::Unavailable(_) | Error::Conflict(_))) => pauses.pause(&error.to_string()).await,

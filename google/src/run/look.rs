@@ -160,7 +160,8 @@ pub(super) fn template_with(
     service: &model::Service, image: &str, name: Option<&str>,
 ) -> Result<model::RevisionTemplate> {
     let mut template = service.template.clone().unwrap_or_default();
-    let at = serves(&template.containers).ok_or_else(|| Error::Invalid(format!("`{}` has no container", service.name)))?;
+    let at =
+        serves(&template.containers).ok_or_else(|| Error::Invalid(format!("`{}` has no container", service.name)))?;
     template.containers[at].image = image.into();
     template.revision = name.unwrap_or_default().into();
     Ok(template)

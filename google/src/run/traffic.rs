@@ -68,7 +68,9 @@ pub(super) fn started(current: &Service) -> Result<Option<Service>> {
     let Some(kept) = annotations.remove(KEPT) else { return Ok(None) };
     let scaling: Option<ServiceScaling> = serde_json::from_str(&kept).map_err(|error| {
         let name = short(&current.name);
-        Error::Conflict(format!("`{name}` was stopped, and its annotation `{KEPT}` does not say how it was scaled: {error}"))
+        Error::Conflict(format!(
+            "`{name}` was stopped, and its annotation `{KEPT}` does not say how it was scaled: {error}"
+        ))
     })?;
     let mut wanted = current.clone().set_annotations(annotations);
     wanted.scaling = scaling;

@@ -214,7 +214,10 @@ impl CloudSql {
             }
             let delete = self.clients().await?.backups.delete().set_project(&self.place.project);
             let delete = delete.set_instance(&self.instance).set_id(backup.id);
-            self.begun(delete.send().await.map(drop), &mut pauses).await?;
+            match self.begun(delete.send().await.map(drop), &mut pauses).await {
+                Ok(()) | Err(Error::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         Err(self.tired("freed of a backup"))
     }

@@ -80,7 +80,9 @@ impl CloudSql {
         let all = answer.items.iter().map(Instance::of);
         let ours = |made: &Instance| {
             let labelled = |key: &str, value: &str| made.labels.get(key).is_some_and(|found| found == value);
-            made.name != self.instance && labelled(LABEL, &self.instance) && step.is_none_or(|step| labelled(STEP, step))
+            made.name != self.instance
+                && labelled(LABEL, &self.instance)
+                && step.is_none_or(|step| labelled(STEP, step))
         };
         Ok(all.filter(ours).collect())
     }

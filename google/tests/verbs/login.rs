@@ -18,10 +18,11 @@ async fn by_key_and_by_the_machine() {
 #[tokio::test]
 async fn a_key_that_is_none_is_not_repeated() {
     let (google, _) = start();
-    for (text, right) in [("hunter2", "no JSON"), ("{\"type\":\"x\",\"k\":\"hunter2\"}", "`service_account`"), (
-        "{\"type\":\"service_account\",\"private_key\":\"hunter2\"}",
-        "not what a key file",
-    )] {
+    for (text, right) in [
+        ("hunter2", "no JSON"),
+        ("{\"type\":\"x\",\"k\":\"hunter2\"}", "`service_account`"),
+        ("{\"type\":\"service_account\",\"private_key\":\"hunter2\"}", "not what a key file"),
+    ] {
         let place = place(&google, Login::Key(text.into()));
         assert!(!format!("{place:?}").contains("hunter2"));
         let error = CloudRun::new(place).names().await.unwrap_err().to_string();

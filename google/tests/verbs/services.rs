@@ -82,11 +82,14 @@ async fn images_that_can_t_be() {
         let failed = run.deploy("web", &format!("web-r{number}"), &image(version), &nobody).await.unwrap_err();
         assert!(matches!(&failed, Error::Failed(text) if text.contains("does not start")), "{failed}");
         assert_eq!(answered(&run, "web").await, (200, "1".into()));
-        let seen = run.service("web").await.unwrap();
-        assert_eq!(seen.why, None, "users are served");
         // Whoever goes back finds it well.
-        run.stop("web", &nobody).await.unwrap();
-        run.route("web", &seen.serving().into_iter().map(|(name, percent)| share(&name, percent)).collect::<Vec<_>>(), None, &nobody).await.unwrap();
+        let seen = run.service("web").await.unwrap();
+        let before: Vec<Share> = seen.serving().iter().map(|(name, percent)| share(name, *percent)).collect();
+        if number % 2 == 0 {
+            run.stop("web", &nobody).await.unwrap();
+        }
+        let back = run.route("web", &before, None, &nobody).await.unwrap();
+        assert_eq!(back.why, None);
         run.start("web", &nobody).await.unwrap();
     }
     let taken = run.deploy("web", &run.service("web").await.unwrap().latest_ready, &image("2"), &nobody).await;
@@ -99,13 +102,17 @@ async fn a_job_runs_once_to_its_end() {
     let (google, place) = start();
     let counted = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
     let count = counted.clone();
-    google.push(&image("migrate"), Image::task(move |environment| {
-        count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        i32::from(environment.arguments != ["up"])
-    }));
+    google.push(
+        &image("migrate"),
+        Image::task(move |environment| {
+            count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            i32::from(environment.arguments != ["up"])
+        }),
+    );
     let body = format!("{{\"template\":{{\"template\":{{\"containers\":[{{\"image\":\"{}\"}}]}}}}}}", image("1"));
     let url = format!("{}/v2/projects/acme/locations/europe-west1/jobs?jobId=migrate", google.url());
-    let request = reqwest::Client::new().post(url).bearer_auth(google.token()).header("content-type", "application/json");
+    let request =
+        reqwest::Client::new().post(url).bearer_auth(google.token()).header("content-type", "application/json");
     assert!(request.body(body).send().await.unwrap().status().is_success());
     let run = CloudRun::new(place);
     google.inject(scratch_google::Fault::lost_answer("jobs.run"));
@@ -126,13 +133,17 @@ async fn others_tags_stay() {
     let target = format!("\"type\":\"TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION\",\"revision\":\"{old}\"");
     let body = format!("{{\"traffic\":[{{{target},\"percent\":100,\"tag\":\"stable\"}}]}}");
     let url = format!("{}/v2/{}?updateMask=traffic", google.url(), full("web"));
-    let request = reqwest::Client::new().patch(url).bearer_auth(google.token()).header("content-type", "application/json");
+    let request =
+        reqwest::Client::new().patch(url).bearer_auth(google.token()).header("content-type", "application/json");
     assert!(request.body(body).send().await.unwrap().status().is_success());
     run.wait("web", &nobody).await.unwrap();
     run.deploy("web", "web-r1-h0", &image("2"), &nobody).await.unwrap();
     run.route("web", &[share("web-r1-h0", 100)], None, &nobody).await.unwrap();
     let after = run.service("web").await.unwrap();
-    assert_eq!(after.tagged.iter().map(|t| (t.tag.as_str(), t.revision.as_str())).collect::<Vec<_>>(), [("stable", old.as_str())]);
+    assert_eq!(
+        after.tagged.iter().map(|t| (t.tag.as_str(), t.revision.as_str())).collect::<Vec<_>>(),
+        [("stable", old.as_str())]
+    );
     assert_eq!(after.shares, [share("web-r1-h0", 100)]);
     assert_eq!(answered(&run, "other").await, (200, "1".into()));
     google.assert_held_to_the_documents();

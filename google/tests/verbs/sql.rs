@@ -31,7 +31,8 @@ async fn a_backup_is_made_once_and_brought_back() {
         assert_eq!(sql.find(&description).await.unwrap().as_ref(), Some(&made));
         first.get_or_insert(made);
     }
-    let inserted = google.exchanges().iter().filter(|e| e.method.ends_with("backupRuns.insert") && e.status != 409).count();
+    let inserted =
+        google.exchanges().iter().filter(|e| e.method.ends_with("backupRuns.insert") && e.status != 409).count();
     assert!(inserted <= count + 1, "{inserted}");
     let first = first.unwrap();
     for fault in [

@@ -32,6 +32,7 @@ impl Host for Guest {
     async fn put_back(&mut self, artifact: String) -> Result<(), Error> {
         let verb = "cloud-sql.put-back";
         let granted = self.granted.google(verb).and(self.granted.artifact(verb, &artifact));
-        self.verb(granted, move |cx, drivers| Box::pin(async move { store(drivers)?.put_back(cx, &artifact).await })).await
+        self.verb(granted, move |cx, drivers| Box::pin(async move { store(drivers)?.put_back(cx, &artifact).await }))
+            .await
     }
 }

@@ -44,9 +44,19 @@ use crate::model::Role;
 pub fn offered(role: Role) -> &'static [&'static str] {
     match role {
         Role::Product => &["types", "run", "files", "services", "checkout", "process", "http"],
-        Role::Platform => {
-            &["types", "run", "files", "services", "control", "images", "compose", "cloud-run", "checkout", "process", "http"]
-        }
+        Role::Platform => &[
+            "types",
+            "run",
+            "files",
+            "services",
+            "control",
+            "images",
+            "compose",
+            "cloud-run",
+            "checkout",
+            "process",
+            "http",
+        ],
         Role::Datastore => &["types", "run", "services", "trees", "sqlite", "postgres", "mysql", "cloud-sql", "http"],
     }
 }

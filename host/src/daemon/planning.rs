@@ -273,9 +273,12 @@ fn not_drilled(deployment: &Deployment) -> Vec<Finding> {
         return Vec::new();
     }
     let finding = |(name, instance): (&str, &str)| {
-        let message = format!("the backup of `{name}` is not drilled: it would take a second instance as large as `{instance}`");
-        let hint = "`drill = true` under its `google` asks for it; Google charges the instance for as long as it is there";
-        Finding { severity: Severity::Info, ..Finding::warning("host", &format!("not-drilled-{name}"), message) }.hint(hint)
+        let message =
+            format!("the backup of `{name}` is not drilled: it would take a second instance as large as `{instance}`");
+        let hint =
+            "`drill = true` under its `google` asks for it; Google charges the instance for as long as it is there";
+        Finding { severity: Severity::Info, ..Finding::warning("host", &format!("not-drilled-{name}"), message) }
+            .hint(hint)
     };
     undrilled(deployment).map(finding).collect()
 }

@@ -195,8 +195,9 @@ fn volumes(grants: &Grants, projects: &BTreeMap<String, Arc<Compose>>) -> BTreeM
 fn orchestrators(
     projects: &BTreeMap<String, Arc<Compose>>, regions: &BTreeMap<String, Arc<google::Region>>,
 ) -> BTreeMap<String, Arc<dyn Orchestrator>> {
-    let region =
-        |(platform, region): (&String, &Arc<google::Region>)| (platform.clone(), region.clone() as Arc<dyn Orchestrator>);
+    let region = |(platform, region): (&String, &Arc<google::Region>)| {
+        (platform.clone(), region.clone() as Arc<dyn Orchestrator>)
+    };
     let project =
         |(platform, project): (&String, &Arc<Compose>)| (platform.clone(), project.clone() as Arc<dyn Orchestrator>);
     projects.iter().map(project).chain(regions.iter().map(region)).collect()

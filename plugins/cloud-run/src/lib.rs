@@ -84,8 +84,14 @@ impl Platform for CloudRun {
     fn components(_: &Call<Settings>, host: &PlatformHost) -> Result<Vec<Component>> {
         let mut components = Vec::new();
         for name in host.cloud_run().names()? {
-            let service = host.cloud_run().look(&name)?;
-            let version = images::serving(&service).into_iter().map(|(revision, _)| revision).collect::<Vec<_>>().join(" ");
+            let service = match host.cloud_run().look(&name) {
+                Ok(service) => service,
+                // Preflight says what is wrong.
+                Err(Error::NotFound(_) | Error::Denied(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            let version =
+                images::serving(&service).into_iter().map(|(revision, _)| revision).collect::<Vec<_>>().join(" ");
             let digest = service.image.split_once('@').map(|(_, digest)| digest.to_owned());
             components.push(Component { name, version, digest });
         }
@@ -149,10 +155,10 @@ impl Platform for CloudRun {
         let staged = Staged::read(staged)?;
         let named = HopServices::of(&call.binding, hop);
         for (name, former) in &staged.services {
-            let shares = former.serving.iter().map(|(revision, percent)| Share {
-                revision: Some(revision.clone()),
-                percent: *percent,
-            });
+            let shares = former
+                .serving
+                .iter()
+                .map(|(revision, percent)| Share { revision: Some(revision.clone()), percent: *percent });
             host.cloud_run().route(name, &shares.collect::<Vec<_>>(), None)?;
         }
         host.start(&named.behind_the_gate(), call.settings.idle_ms())

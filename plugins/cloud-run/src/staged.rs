@@ -54,7 +54,8 @@ impl Staged {
     }
 
     pub fn read(token: &str) -> Result<Self> {
-        serde_json::from_str(token).map_err(|error| Error::invalid(format!("`{token}` is no token of a stage: {error}")))
+        serde_json::from_str(token)
+            .map_err(|error| Error::invalid(format!("`{token}` is no token of a stage: {error}")))
     }
 
     pub fn of(&self, service: &str) -> Result<&Former> {

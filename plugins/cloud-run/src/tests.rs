@@ -41,14 +41,17 @@ fn a_hop_that_shuts_the_gate_and_its_way_back() {
     assert!(fake.running().is_empty());
     fake.take_calls();
     CloudRun::apply(&call, &host, &shut(), &staged, 0).expect("applied");
-    assert_eq!(fake.take_calls(), [
-        "cloud-run.look api",
-        "cloud-run.deploy api r/api@sha256:2",
-        "cloud-run.ask api tag /health",
-        "cloud-run.route api latest=100",
-        "control.start main/api",
-        "services.wait-healthy main/api",
-    ]);
+    assert_eq!(
+        fake.take_calls(),
+        [
+            "cloud-run.look api",
+            "cloud-run.deploy api r/api@sha256:2",
+            "cloud-run.ask api tag /health",
+            "cloud-run.route api latest=100",
+            "control.start main/api",
+            "services.wait-healthy main/api",
+        ]
+    );
     CloudRun::apply(&call, &host, &shut(), &staged, 1).expect("applied");
     assert_eq!(fake.running(), ["api"], "the gate stays shut");
     CloudRun::admit(&call, &host, &shut()).expect("open");
@@ -75,7 +78,11 @@ fn traffic_moves_in_steps_and_not_back() {
     // It falls ill at half of the traffic.
     fake.fail_once("control.start", Error::other("crash", "cut off"));
     CloudRun::apply(&call, &host, &hop, &staged, 0).expect_err("cut off");
-    let up = ["cloud-run.route api api-1=90,api-2=10", "cloud-run.route api api-1=50,api-2=50", "cloud-run.route api latest=100"];
+    let up = [
+        "cloud-run.route api api-1=90,api-2=10",
+        "cloud-run.route api api-1=50,api-2=50",
+        "cloud-run.route api latest=100",
+    ];
     assert_eq!(routes(&fake), up);
     CloudRun::apply(&call, &host, &hop, &staged, 0).expect("again");
     assert_eq!(routes(&fake), ["cloud-run.route api latest=100"]);
@@ -106,9 +113,8 @@ fn what_somebody_else_edits_is_left_as_it_is() {
 #[test]
 fn preflight_names_what_is_wrong() {
     let fake = fake();
-    let look = |settings, hop: &Hop| {
-        ids(CloudRun::preflight(&fake.call(settings), &fake.platform(), hop).expect("asked"))
-    };
+    let look =
+        |settings, hop: &Hop| ids(CloudRun::preflight(&fake.call(settings), &fake.platform(), hop).expect("asked"));
     let elsewhere = Hop::new("1", "2").act(wave(false, "wbe"));
     assert_eq!(look(settings(), &elsewhere), ["service-wbe"]);
     assert_eq!(look(settings(), &Hop { target: "3".into(), ..shut() }), ["image-api", "image-web"]);
@@ -135,7 +141,10 @@ fn shares_sum_to_a_hundred() {
         name: "web".into(),
         uri: String::new(),
         image: String::new(),
-        shares: shares.iter().map(|(name, percent)| Share { revision: Some((*name).into()), percent: *percent }).collect(),
+        shares: shares
+            .iter()
+            .map(|(name, percent)| Share { revision: Some((*name).into()), percent: *percent })
+            .collect(),
         latest_ready: "c".into(),
         stopped: false,
         why: None,

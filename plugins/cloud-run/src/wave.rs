@@ -67,10 +67,8 @@ fn share_of(service: &CloudService, revision: &str) -> u32 {
 pub fn split(service: &CloudService, revision: &str, percent: u32) -> Vec<Share> {
     let others: Vec<_> = images::serving(service).into_iter().filter(|(name, _)| name != revision).collect();
     let (rest, sum) = (100 - percent, others.iter().map(|(_, percent)| percent).sum::<u32>().max(1));
-    let mut shares: Vec<Share> = others
-        .into_iter()
-        .map(|(name, had)| Share { revision: Some(name), percent: had * rest / sum })
-        .collect();
+    let mut shares: Vec<Share> =
+        others.into_iter().map(|(name, had)| Share { revision: Some(name), percent: had * rest / sum }).collect();
     let missing = rest - shares.iter().map(|share| share.percent).sum::<u32>();
     if let Some(first) = shares.first_mut() {
         first.percent += missing;
@@ -104,6 +102,7 @@ fn answers_once(call: &Call<Settings>, host: &PlatformHost, name: &str, by_tag: 
     }
     let wanted = health.contains.as_ref().map(|wanted| format!(" with `{wanted}`")).unwrap_or_default();
     let said: String = text.trim().chars().take(300).collect();
-    let message = format!("`{name}` should answer 200{wanted} at `{}`, and answers {} `{said}`", health.path, answer.status);
+    let message =
+        format!("`{name}` should answer 200{wanted} at `{}`, and answers {} `{said}`", health.path, answer.status);
     Err(Error::other("unhealthy", message))
 }

@@ -52,7 +52,10 @@ impl Datastore for CloudSql {
         };
         let mut findings = Vec::new();
         if !instance.runnable {
-            let message = format!("the instance `{}` is {}, and can be neither backed up nor restored", instance.name, instance.state);
+            let message = format!(
+                "the instance `{}` is {}, and can be neither backed up nor restored",
+                instance.name, instance.state
+            );
             findings.push(Finding::blocker("instance", message));
         }
         findings.push(price(&instance));
@@ -101,7 +104,9 @@ impl Datastore for CloudSql {
                 [artifact] => host.cloud_sql().put_back(artifact),
                 other => Err(Error::invalid(format!("a backup is one artifact, not {}", other.len()))),
             },
-            Origin::Frozen(step) => Err(Error::not_found(format!("`{step}` froze nothing: an instance has no frozen copy"))),
+            Origin::Frozen(step) => {
+                Err(Error::not_found(format!("`{step}` froze nothing: an instance has no frozen copy")))
+            }
         }
     }
 }

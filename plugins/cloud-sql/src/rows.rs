@@ -1,7 +1,7 @@
 //! What the product's database holds, and when it was last written to, over PostgreSQL's protocol.
 
-use upgraded_sdk::prelude::*;
 use upgraded_sdk::Session;
+use upgraded_sdk::prelude::*;
 
 /// Tables asked for at once.
 const BATCH: usize = 16;
@@ -44,7 +44,8 @@ pub fn until_alone(host: &DatastoreHost, database: &str) -> Result<()> {
             return Ok(());
         }
         if waited_ms >= ALONE_WITHIN_MS {
-            let message = format!("others than the stopped services are connected to `{database}` and could write: {others}");
+            let message =
+                format!("others than the stopped services are connected to `{database}` and could write: {others}");
             return Err(Error::conflict(message));
         }
         host.progress(waited_ms / 1000, None, "s", &format!("connected still: {others}"));
@@ -110,5 +111,8 @@ fn cell(row: &Row, at: usize) -> Result<&str> {
 
 fn value(session: &Session, sql: &str) -> Result<String> {
     let rows = session.query(sql)?;
-    rows.first().map_or_else(|| Err(Error::other("answer", "the server answered without a row")), |row| Ok(cell(row, 0)?.to_owned()))
+    rows.first().map_or_else(
+        || Err(Error::other("answer", "the server answered without a row")),
+        |row| Ok(cell(row, 0)?.to_owned()),
+    )
 }

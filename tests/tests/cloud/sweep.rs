@@ -20,8 +20,9 @@ fn a_run_that_turns_round_ends_whole() {
             1 => cloud.edit_version("1.8.0"),
             _ => drop(daemon.told(&["retry", &cloud.name])),
         }
-        let over =
-            |now: &Value| now["last_run"]["id"] == run && !now["last_run"]["outcome"].is_null() && kind(now) == "quarantined";
+        let over = |now: &Value| {
+            now["last_run"]["id"] == run && !now["last_run"]["outcome"].is_null() && kind(now) == "quarantined"
+        };
         let died = daemon.dies_unless(over);
         cloud.no_cut();
         if died {

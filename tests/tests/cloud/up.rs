@@ -59,7 +59,10 @@ fn deployed(cloud: &Cloud) -> Vec<String> {
     for exchange in cloud.google.exchanges() {
         let makes = exchange.method.ends_with("services.patch") && exchange.request["template"].is_object();
         let name = exchange.path.rsplit('/').next().unwrap_or_default().to_owned();
-        if makes && exchange.caller.starts_with("upgraded@") && exchange.path.starts_with("/v2/") && !order.contains(&name)
+        if makes
+            && exchange.caller.starts_with("upgraded@")
+            && exchange.path.starts_with("/v2/")
+            && !order.contains(&name)
         {
             // What only asks is no revision.
             order.extend(exchange.request["traffic"].is_array().then_some(name));

@@ -72,7 +72,9 @@ impl Product for Tessallite {
             return Ok(Vec::new());
         }
         let message = format!("{} needs the variable `{PUBLIC_URL}` on each service", hop.target);
-        let hint = format!("`gcloud run services update SERVICE --update-env-vars {PUBLIC_URL}=https://…`, before the upgrade");
+        let hint = format!(
+            "`gcloud run services update SERVICE --update-env-vars {PUBLIC_URL}=https://…`, before the upgrade"
+        );
         Ok(vec![Finding::warning("public-url", message).hint(hint)])
     }
 

@@ -27,7 +27,8 @@ impl Reading<'_, '_> {
         };
         let mut sound = true;
         if role == Role::Datastore {
-            let instance = self.required(&mut table, "instance", "the instance's name, as `gcloud sql instances list` has it");
+            let instance =
+                self.required(&mut table, "instance", "the instance's name, as `gcloud sql instances list` has it");
             sound &= instance.is_some();
             config.instance = instance.unwrap_or_default();
             let drill = table.take("drill").map_or(Some(false), |item| item.boolean(self.report));
@@ -37,7 +38,11 @@ impl Reading<'_, '_> {
             let region = self.required(&mut table, "region", "where the services run, for example `europe-west1`");
             sound &= region.is_some();
             config.region = region.unwrap_or_default();
-            let named = table.require("services", "the services that may be changed: a list, or `{ web = \"acme-web\" }`", self.report);
+            let named = table.require(
+                "services",
+                "the services that may be changed: a list, or `{ web = \"acme-web\" }`",
+                self.report,
+            );
             sound &= named.is_some();
             config.services = named.map(|item| self.cloud_names(&item)).unwrap_or_default();
             config.jobs = table.take("jobs").map(|item| self.cloud_names(&item)).unwrap_or_default();

@@ -52,6 +52,9 @@ fn heard(cx: &StepContext) -> impl Fn(&str) + Send + Sync + '_ {
 fn missing(what: &str, name: &str, known: &[String]) -> String {
     match crate::config::nearest(name, known.iter().map(String::as_str)) {
         Some(near) => format!("there is no {what} `{name}`; the nearest is `{near}`"),
-        None => format!("there is no {what} `{name}`; there are: {}", crate::config::listed(known.iter().map(String::as_str))),
+        None => format!(
+            "there is no {what} `{name}`; there are: {}",
+            crate::config::listed(known.iter().map(String::as_str))
+        ),
     }
 }

@@ -1,7 +1,7 @@
 //! Starting and stopping services of Cloud Run, and whether they stand.
 
-use super::region::{Region, live};
 use super::heard;
+use super::region::{Region, live};
 use crate::context::StepContext;
 use crate::driver::services::{OpenFile, Orchestrator};
 use crate::model::{ServiceRef, ServiceState, VerbError, Watch};
@@ -14,8 +14,10 @@ use upgraded_google::Service;
 impl Orchestrator for Region {
     async fn list(&self) -> Result<Vec<ServiceState>, VerbError> {
         let client = self.client().await?;
-        let look = async |(name, own): (&String, &String)| Ok::<_, VerbError>(self.state(name, &client.service(own).await?));
-        let looks: Vec<_> = self.config.services.iter().map(look).collect();
+        let looks = self.config.services.iter().map(|(name, own)| async move {
+            let seen = client.service(own).await?;
+            Ok::<_, VerbError>(self.state(name, &seen))
+        });
         try_join_all(looks).await
     }
 
@@ -73,12 +75,14 @@ impl Region {
         live(cx, verb)?;
         let (client, heard) = (self.client().await?, heard(cx));
         let owns = names.iter().map(|name| self.own(&name.name)).collect::<Result<Vec<_>, _>>()?;
-        let one = async |own: &&str| match running {
-            true => client.start(own, &heard).await,
-            false => client.stop(own, &heard).await,
-        };
+        let heard = &heard;
+        let each = owns.into_iter().map(|own| async move {
+            match running {
+                true => client.start(own, heard).await,
+                false => client.stop(own, heard).await,
+            }
+        });
         let work = async {
-            let each: Vec<_> = owns.iter().map(one).collect();
             try_join_all(each).await?;
             Ok(())
         };

@@ -35,7 +35,9 @@ impl Region {
     pub(super) fn own(&self, service: &str) -> Result<&str, VerbError> {
         let known: Vec<String> = self.config.services.keys().cloned().collect();
         let found = self.config.services.get(service).map(String::as_str);
-        found.ok_or_else(|| VerbError::NotFound(format!("{} among `services` under `google`", missing("service", service, &known))))
+        found.ok_or_else(|| {
+            VerbError::NotFound(format!("{} among `services` under `google`", missing("service", service, &known)))
+        })
     }
 
     pub fn names(&self) -> Vec<String> {
@@ -110,7 +112,9 @@ impl Region {
         live(cx, "cloud-run.run-job")?;
         let known: Vec<String> = self.config.jobs.keys().cloned().collect();
         let own = self.config.jobs.get(job);
-        let own = own.ok_or_else(|| VerbError::NotFound(format!("{} among `jobs` under `google`", missing("job", job, &known))))?;
+        let own = own.ok_or_else(|| {
+            VerbError::NotFound(format!("{} among `jobs` under `google`", missing("job", job, &known)))
+        })?;
         let (client, heard, mark) = (self.client().await?, heard(cx), named::of_step(cx, &self.machine.state)?);
         let work = async { Ok(client.run_job(own, image, args, &mark, &heard).await?) };
         let watched = cx.activity.watch(self.idle, work);

@@ -152,7 +152,10 @@ impl Store {
         if (&note.project, &note.instance) == (&self.config.project, &self.config.instance) {
             return Ok(note);
         }
-        let message = format!("`{artifact}` is of the instance `{}` of `{}`, which is another one now", note.instance, note.project);
+        let message = format!(
+            "`{artifact}` is of the instance `{}` of `{}`, which is another one now",
+            note.instance, note.project
+        );
         Err(VerbError::Invalid(message))
     }
 
