@@ -11,6 +11,7 @@ mod traffic;
 
 pub use look::{Revision, Service, Share, Tagged};
 
+use crate::pause::Pauses;
 use crate::place::backoff;
 use crate::{Error, Heard, Place, Result, registry};
 use google_cloud_auth::credentials::AccessTokenCredentials;
@@ -24,6 +25,8 @@ pub const TAG: &str = "upgraded";
 /// Holds how a stopped service was scaled.
 const KEPT: &str = "upgraded-scaling";
 const ASK_WITHIN: Duration = Duration::from_secs(20);
+/// Of a question that changes nothing.
+const TRIES: u32 = 5;
 const ANSWER_BYTES: usize = 64 * 1024;
 
 pub struct CloudRun {
@@ -144,11 +147,23 @@ impl CloudRun {
 
     /// Whether Cloud Run would take this image for the service; changes nothing.
     pub async fn would_take(&self, service: &str, image: &str) -> Result<()> {
-        let current = self.get(service).await?;
-        let wanted = change::with_template(&current, look::template_with(&current, image, None)?);
-        let request = self.clients().await?.services.update_service().set_service(wanted);
-        let request = request.set_update_mask(change::mask(&["template"])).set_validate_only(true);
-        request.send().await.map(drop).map_err(|error| Error::of(&self.about(service), &error))
+        let mut pauses = Pauses::new(&|_| {});
+        let mut refused = None;
+        for _ in 0..TRIES {
+            let current = self.get(service).await?;
+            let wanted = change::with_template(&current, look::template_with(&current, image, None)?);
+            let request = self.clients().await?.services.update_service().set_service(wanted);
+            let request = request.set_update_mask(change::mask(&["template"])).set_validate_only(true);
+            match request.send().await.map_err(|error| Error::of(&self.about(service), &error)) {
+                Ok(_) => return Ok(()),
+                Err(error @ (Error::Unavailable(_) | Error::Conflict(_))) => {
+                    pauses.pause(&error.to_string()).await;
+                    refused = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        refused.map_or(Ok(()), Err)
     }
 
     /// Makes the revision `name` of the service as it stands, but with this image: no traffic goes to it, and it is

@@ -155,6 +155,12 @@ impl Platform for CloudRun {
         let staged = Staged::read(staged)?;
         let named = HopServices::of(&call.binding, hop);
         for (name, former) in &staged.services {
+            let seen = host.cloud_run().look(name)?;
+            let follows_latest = seen.shares.iter().all(|share| share.revision.is_none());
+            // The run did not come to it.
+            if follows_latest && images::serving(&seen) == former.serving {
+                continue;
+            }
             let shares = former
                 .serving
                 .iter()

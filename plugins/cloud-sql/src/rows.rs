@@ -61,7 +61,7 @@ pub fn evidence(host: &DatastoreHost, database: &str) -> Result<String> {
 /// A line for each table, for the columns of all and for the sequences of all.
 pub fn count(host: &DatastoreHost, database: &str) -> Result<Vec<String>> {
     let session = host.postgres().connect(Some(database))?;
-    session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+    session.query("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")?;
     let mut lines: Vec<String> = session.query(SCHEMA)?.iter().map(line).collect::<Result<_>>()?;
     let tables = session.query(TABLES)?;
     for (number, batch) in tables.chunks(BATCH).enumerate() {
@@ -71,7 +71,7 @@ pub fn count(host: &DatastoreHost, database: &str) -> Result<Vec<String>> {
             lines.push(line(&row)?);
         }
     }
-    session.execute("COMMIT")?;
+    session.query("COMMIT")?;
     Ok(lines)
 }
 
