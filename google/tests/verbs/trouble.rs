@@ -31,6 +31,8 @@ async fn what_passes_is_survived() {
         let name = format!("web-r{number}-h0");
         let what = format!("{fault:?}");
         google.inject(fault.clone());
+        run.would_take("web", &image("2")).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+        google.inject(fault.clone());
         run.deploy("web", &name, &image("2"), &nobody).await.unwrap_or_else(|error| panic!("{what}: {error}"));
         google.inject(fault);
         run.route("web", &to(&name), None, &nobody).await.unwrap_or_else(|error| panic!("{what}: {error}"));

@@ -17,9 +17,10 @@ fn the_published_way_up() {
     let mut daemon = Daemon::start(&cloud).settled();
     for fault in [
         Fault::lost_answer("services.patch").after(2),
-        Fault::refused_after_success("services.patch", Refusal::edited("web", "1", "2")).after(9),
-        Fault::refused("services.patch", Refusal::quota(Duration::from_secs(1))).after(12),
-        Fault::refused("services.get", Refusal::unavailable()).after(30),
+        Fault::refused_after_success("services.patch", Refusal::unavailable()).after(14),
+        Fault::refused_after_success("services.patch", Refusal::edited("web", "1", "2")).after(17),
+        Fault::refused("services.patch", Refusal::quota(Duration::from_secs(1))).after(20),
+        Fault::refused("services.get", Refusal::unavailable()).after(60),
         Fault::lost_answer("backupRuns.insert"),
     ] {
         cloud.google.inject(fault);

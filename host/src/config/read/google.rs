@@ -115,3 +115,59 @@ impl Reading<'_, '_> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Deployment, GoogleLogin, SecretCheck};
+    use crate::model::{Info, Role};
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    fn parse(platform: &str, datastore: &str) -> Result<Deployment, String> {
+        let plugin = |name: &str, role| {
+            let info = Info { name: name.into(), version: "1".into(), role, needs: vec![], config_schema: "{}".into() };
+            (name.to_owned(), info)
+        };
+        let plugins = [("p", Role::Product), ("cloud-run", Role::Platform), ("cloud-sql", Role::Datastore)];
+        let catalog: BTreeMap<String, Info> = plugins.map(|(name, role)| plugin(name, role)).into();
+        let text = format!(
+            "product = \"p\"\nversion = \"1\"\n[platform]\nplugin = \"cloud-run\"\ngoogle = {{ {platform} }}\n\
+             [datastores.main]\nplugin = \"cloud-sql\"\ngoogle = {{ {datastore} }}\n"
+        );
+        let parsed = Deployment::parse("shop", Path::new("shop.toml"), &text, &catalog, SecretCheck::NameOnly);
+        parsed.map_err(|mistakes| mistakes.render(false))
+    }
+
+    const REGION: &str = "project = \"acme\", region = \"europe-west1\"";
+    const INSTANCE: &str = "project = \"acme\", instance = \"shop\"";
+
+    #[test]
+    fn what_may_be_used_of_a_project() {
+        let key = "credentials = { secret = \"file:/etc/key.json\" }";
+        let services = "services = { web = \"acme-web\" }, jobs = [\"migrate\"], endpoint = \"http://127.0.0.1:1/\"";
+        let deployment = parse(&format!("{REGION}, {services}, {key}"), &format!("{INSTANCE}, drill = true")).unwrap();
+        let region = deployment.platforms[0].grants.google.clone().unwrap();
+        assert_eq!((region.services["web"].as_str(), region.jobs["migrate"].as_str()), ("acme-web", "migrate"));
+        assert_eq!(region.endpoint.as_deref(), Some("http://127.0.0.1:1"));
+        assert!(matches!(region.login, GoogleLogin::Key(_)));
+        let store = deployment.datastores[0].grants.google.clone().unwrap();
+        assert_eq!((store.instance.as_str(), store.drill, store.login), ("shop", true, GoogleLogin::Default));
+    }
+
+    #[test]
+    fn mistakes_are_named_with_what_would_be_right() {
+        let services = "services = [\"web\"]";
+        for (platform, datastore, right) in [
+            (format!("project = \"acme\", {services}"), INSTANCE.to_owned(), "`europe-west1`"),
+            (REGION.to_owned(), INSTANCE.to_owned(), "the services that may be changed"),
+            (format!("{REGION}, {services}, credentials = \"hunter2\""), INSTANCE.to_owned(), "`\"machine\"`"),
+            (format!("{REGION}, {services}, endpoint = \"x\""), INSTANCE.to_owned(), "`http://127.0.0.1:8080`"),
+            (format!("{REGION}, {services}, regoin = \"x\""), INSTANCE.to_owned(), "`region`"),
+            (format!("{REGION}, {services}"), "project = \"Acme Ltd\", instance = \"shop\"".to_owned(), "`acme-prod`"),
+            (format!("{REGION}, {services}"), "project = \"acme\"".to_owned(), "gcloud sql instances list"),
+        ] {
+            let said = parse(&platform, &datastore).expect_err("a mistake");
+            assert!(said.contains(right), "`{right}`: {said}");
+        }
+    }
+}

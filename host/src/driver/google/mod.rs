@@ -48,13 +48,13 @@ fn heard(cx: &StepContext) -> impl Fn(&str) + Send + Sync + '_ {
     |state| cx.activity.line(Level::Debug, state)
 }
 
-/// Or the nearest that there is.
-fn missing(what: &str, name: &str, known: &[String]) -> String {
-    match crate::config::nearest(name, known.iter().map(String::as_str)) {
-        Some(near) => format!("there is no {what} `{name}`; the nearest is `{near}`"),
-        None => format!(
-            "there is no {what} `{name}`; there are: {}",
-            crate::config::listed(known.iter().map(String::as_str))
-        ),
-    }
+/// Or the nearest that there is. `place`: where it was looked for.
+fn missing(what: &str, name: &str, place: &str, known: &[String]) -> String {
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let there = match crate::config::nearest(name, known.iter().copied()) {
+        Some(near) => format!("the nearest is `{near}`"),
+        None if known.is_empty() => "there is none at all".into(),
+        None => format!("there are: {}", crate::config::listed(known)),
+    };
+    format!("there is no {what} `{name}` {place}; {there}")
 }

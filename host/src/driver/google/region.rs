@@ -35,9 +35,7 @@ impl Region {
     pub(super) fn own(&self, service: &str) -> Result<&str, VerbError> {
         let known: Vec<String> = self.config.services.keys().cloned().collect();
         let found = self.config.services.get(service).map(String::as_str);
-        found.ok_or_else(|| {
-            VerbError::NotFound(format!("{} among `services` under `google`", missing("service", service, &known)))
-        })
+        found.ok_or_else(|| VerbError::NotFound(missing("service", service, "among `services` under `google`", &known)))
     }
 
     pub fn names(&self) -> Vec<String> {
@@ -51,7 +49,7 @@ impl Region {
             Err(VerbError::NotFound(_)) => {
                 let there = client.names().await?;
                 let place = format!("in `{}` of the project `{}`", self.config.region, self.config.project);
-                return Err(VerbError::NotFound(missing(&format!("service of Cloud Run {place}"), own, &there)));
+                return Err(VerbError::NotFound(missing("service", own, &place, &there)));
             }
             other => other?,
         };
@@ -112,9 +110,8 @@ impl Region {
         live(cx, "cloud-run.run-job")?;
         let known: Vec<String> = self.config.jobs.keys().cloned().collect();
         let own = self.config.jobs.get(job);
-        let own = own.ok_or_else(|| {
-            VerbError::NotFound(format!("{} among `jobs` under `google`", missing("job", job, &known)))
-        })?;
+        let none = || VerbError::NotFound(missing("job", job, "among `jobs` under `google`", &known));
+        let own = own.ok_or_else(none)?;
         let (client, heard, mark) = (self.client().await?, heard(cx), named::of_step(cx, &self.machine.state)?);
         let work = async { Ok(client.run_job(own, image, args, &mark, &heard).await?) };
         let watched = cx.activity.watch(self.idle, work);

@@ -47,8 +47,8 @@ impl Store {
         let client = self.client().await?;
         match cx.activity.watch(self.idle, async { Ok(client.look().await?) }).await {
             Err(VerbError::NotFound(_)) => {
-                let what = format!("instance of Cloud SQL in the project `{}`", self.config.project);
-                Err(VerbError::NotFound(missing(&what, &self.config.instance, &client.names().await?)))
+                let (there, place) = (client.names().await?, format!("in the project `{}`", self.config.project));
+                Err(VerbError::NotFound(missing("instance", &self.config.instance, &place, &there)))
             }
             other => other,
         }
