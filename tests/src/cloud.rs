@@ -222,6 +222,7 @@ struct Database(Arc<Cluster>);
 
 impl Disk for Database {
     fn back_up(&self, to: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(to.parent().unwrap_or(to))?;
         self.tool("pg_dump", |tool| tool.args(["--format=custom", "--compress=0", "--file"]).arg(to).arg("tessallite"))
     }
 

@@ -16,7 +16,7 @@ fn the_published_way_up() {
     let before: Vec<_> = CLOUD_SERVICES.map(|name| cloud.traffic(name)).into();
     let mut daemon = Daemon::start(&cloud).settled();
     for fault in [
-        Fault::lost_answer("services.patch").after(2),
+        Fault::lost_answer("services.patch").after(13),
         Fault::refused_after_success("services.patch", Refusal::unavailable()).after(14),
         Fault::refused_after_success("services.patch", Refusal::edited("web", "1", "2")).after(17),
         Fault::refused("services.patch", Refusal::quota(Duration::from_secs(1))).after(20),
