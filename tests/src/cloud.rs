@@ -11,7 +11,7 @@ use std::ops::Deref;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 const EXAMPLE: &str = include_str!("../../examples/tessallite/cloud-run.toml");
@@ -55,7 +55,7 @@ impl Cloud {
         cluster.sql("postgres", &format!("CREATE ROLE tessallite LOGIN PASSWORD '{PASSWORD}'"));
         cluster.sql("postgres", "CREATE DATABASE tessallite OWNER tessallite");
         let google = Google::start("acme");
-        let disk: Arc<dyn Disk> = Arc::new(Database(cluster.clone()));
+        let disk: Arc<dyn Disk> = Arc::new(Database(Arc::downgrade(&cluster)));
         google.attach("acme", "tessallite", disk);
         let mut cloud = Self { machine, google, cluster, gateway: String::new(), frontend: String::new(), releases };
         cloud.make_instance();
@@ -218,7 +218,7 @@ fn full(service: &str) -> String {
 }
 
 /// All that the instance holds is one database.
-struct Database(Arc<Cluster>);
+struct Database(Weak<Cluster>);
 
 impl Disk for Database {
     fn back_up(&self, to: &Path) -> io::Result<()> {
@@ -238,13 +238,19 @@ impl Disk for Database {
 }
 
 impl Database {
+    /// The server ends with its test, whoever knows its disk.
+    fn cluster(&self) -> io::Result<Arc<Cluster>> {
+        self.0.upgrade().ok_or_else(|| io::Error::other("the server is gone"))
+    }
+
     fn sql(&self, sql: &str) -> io::Result<()> {
-        self.0.try_sql(SUPERUSER, "postgres", sql).map(drop).map_err(io::Error::other)
+        self.cluster()?.try_sql(SUPERUSER, "postgres", sql).map(drop).map_err(io::Error::other)
     }
 
     fn tool(&self, name: &str, arguments: impl Fn(&mut Command) -> &mut Command) -> io::Result<()> {
-        let mut tool = Command::new(self.0.programs().join(name));
-        tool.arg("-h").arg(self.0.folder()).args(["-p", &self.0.port().to_string(), "-U", SUPERUSER]);
+        let cluster = self.cluster()?;
+        let mut tool = Command::new(cluster.programs().join(name));
+        tool.arg("-h").arg(cluster.folder()).args(["-p", &cluster.port().to_string(), "-U", SUPERUSER]);
         let output = arguments(&mut tool).stdin(Stdio::null()).output()?;
         match output.status.success() {
             true => Ok(()),
