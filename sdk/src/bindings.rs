@@ -18,6 +18,8 @@ mod imports {
                 import upgraded:plugin/images@0.1.0;
                 import upgraded:plugin/compose@0.1.0;
                 import upgraded:plugin/helm@0.1.0;
+                import upgraded:plugin/cloud-run@0.1.0;
+                import upgraded:plugin/cloud-sql@0.1.0;
                 import upgraded:plugin/checkout@0.1.0;
                 import upgraded:plugin/trees@0.1.0;
                 import upgraded:plugin/sqlite@0.1.0;
@@ -84,7 +86,9 @@ pub mod raw {
     }
 }
 
-pub use imports::upgraded::plugin::{checkout, compose, helm, http, images, postgres, process, run, services, types};
+pub use imports::upgraded::plugin::{
+    checkout, cloud_run, cloud_sql, compose, helm, http, images, postgres, process, run, services, types,
+};
 #[cfg(target_arch = "wasm32")]
 pub use imports::upgraded::plugin::{control, files, mysql, sqlite, trees};
 pub use raw::datastore::exports::upgraded::plugin::datastore;

@@ -6,8 +6,9 @@
 #[cfg(not(target_arch = "wasm32"))]
 use crate::fake::State;
 use crate::{
-    Chart, Command, Container, Declared, Error, Exit, Image, Level, MajorVersions, OneOff, Outlook, Registered,
-    Request, Response, Result, Revision, Service, ServiceRef, Tracked, Watch, Workload,
+    Answer, Chart, CloudService, Command, Container, Declared, Error, Exit, Image, Instance, Level, MajorVersions, OneOff,
+    Outlook, Registered,
+    Request, Response,  Result, Revision, Service, ServiceRef, Share, Tracked, Watch, Workload,
 };
 
 /// What stands behind a host: nothing in a component, a script in a test.
@@ -83,9 +84,9 @@ hosts! {
     /// What a product may ask for.
     ProductHost: files Files, services Services, checkout Checkout, process Process, http Http;
     /// What a platform may ask for.
-    PlatformHost: files Files, services Services, control Control, images Images, compose Compose, helm Helm, checkout Checkout, process Process, http Http;
+    PlatformHost: files Files, services Services, control Control, images Images, compose Compose, helm Helm, cloud_run CloudRun, checkout Checkout, process Process, http Http;
     /// What a datastore may ask for.
-    DatastoreHost: services Services, trees Trees, sqlite Sqlite, postgres Postgres, mysql Mysql, http Http;
+    DatastoreHost: services Services, trees Trees, sqlite Sqlite, postgres Postgres, mysql Mysql, cloud_sql CloudSql, http Http;
 }
 
 macro_rules! interfaces {
@@ -174,6 +175,31 @@ interfaces! {
         settle() -> ();
         /// Empty, or what isn't as the newest revision says.
         drift() -> Vec<String>;
+    }
+    /// Services and jobs of Cloud Run that the operator named in `google`; `control` starts and stops the services.
+    CloudRun in cloud_run {
+        names() -> Vec<String>;
+        look(service: &str) -> CloudService;
+        /// By the digest that its registry has it by.
+        pin(image: &str) -> String;
+        /// Changes nothing.
+        would_take(service: &str, image: &str) -> ();
+        /// A revision without traffic, once it is ready; its name.
+        deploy(service: &str, image: &str) -> String;
+        /// Our tag stays on the revision `tagged` alone.
+        route(service: &str, shares: &[Share], tagged: Option<&str>) -> ();
+        /// At the service's address, or at that of our tag.
+        ask(service: &str, by_tag: bool, path: &str) -> Answer;
+        /// To its end.
+        run_job(job: &str, image: Option<&str>, args: &[String]) -> ();
+    }
+    /// The instance of Cloud SQL that the operator named in `google`.
+    CloudSql in cloud_sql {
+        look() -> Instance;
+        databases() -> Vec<String>;
+        /// The key of the artifact that says which backup it is.
+        save() -> String;
+        put_back(artifact: &str) -> ();
     }
     /// Commands that the operator named.
     Process in process {

@@ -21,6 +21,8 @@ pub mod rules;
 mod words;
 
 pub use bindings::checkout::Tracked;
+pub use bindings::cloud_run::{Answer, Service as CloudService, Share};
+pub use bindings::cloud_sql::Instance;
 pub use bindings::compose::{Container, ContainerState, Declared, Mount, OneOff};
 pub use bindings::datastore::{BackupRef, Origin};
 pub use bindings::helm::{Chart, Outlook, Revision, Workload};
@@ -38,8 +40,8 @@ pub use bindings::types::{
 pub use call::{Call, NoSettings, Paths, Secret};
 pub use hop_services::HopServices;
 pub use host::{
-    Checkout, Compose, Control, DatastoreHost, Files, Helm, Http, Images, Mysql, PlatformHost, Postgres, Process,
-    ProductHost, Services, Session, Sqlite, Trees,
+    Checkout, CloudRun, CloudSql, Compose, Control, DatastoreHost, Files, Helm, Http, Images, Mysql, PlatformHost, Postgres,
+    Process, ProductHost, Services, Session, Sqlite, Trees,
 };
 pub use nearest::nearest;
 pub use role::{Datastore, Platform, Product, schema};

@@ -5,6 +5,7 @@
 //! names it.
 
 mod cluster;
+mod cloud;
 mod composed;
 mod cut;
 mod daemon;
@@ -27,6 +28,7 @@ mod tinker;
 mod visitor;
 
 pub use cluster::Cluster;
+pub use cloud::{CLOUD_SERVICES, Cloud};
 pub use composed::Composed;
 pub use cut::Cut;
 pub use daemon::Daemon;

@@ -37,6 +37,8 @@ impl Programs {
             "infrahub",
             "generic",
             "source",
+            "cloud-run",
+            "cloud-sql",
             "compose",
             "helm",
             "sqlite",

@@ -10,7 +10,7 @@ use std::ops::Deref;
 use std::process::Command;
 
 /// Every row of every table but those that say when something ran, and every column.
-const DATA: &str = "SELECT line FROM ( \
+pub(crate) const DATA: &str = "SELECT line FROM ( \
     SELECT concat_ws(' ', 'table', c.relname, (xpath('//c/text()', query_to_xml(format( \
         'SELECT count(*) || '' '' || coalesce(md5(string_agg(t::text, E''\\n'' ORDER BY t::text COLLATE \"C\")), ''-'') AS c \
         FROM %s t', c.oid::regclass), false, true, '')))[1]) \

@@ -45,6 +45,6 @@ pub mod datastore {
     });
 }
 
-pub use datastore::upgraded::plugin::{mysql, postgres, sqlite, trees};
-pub use platform::upgraded::plugin::{compose, control, helm, images};
+pub use datastore::upgraded::plugin::{cloud_sql, mysql, postgres, sqlite, trees};
+pub use platform::upgraded::plugin::{cloud_run, compose, control, helm, images};
 pub use product::upgraded::plugin::{checkout, files, http, process, run, services, types};

@@ -18,6 +18,7 @@ pub struct Granted {
     services: bool,
     engine: bool,
     cluster: bool,
+    google: bool,
     commands: BTreeSet<String>,
     paths: BTreeSet<String>,
     http: bool,
@@ -37,6 +38,7 @@ impl Granted {
             services: false,
             engine: false,
             cluster: false,
+            google: false,
             commands: BTreeSet::new(),
             paths: BTreeSet::new(),
             http: false,
@@ -63,9 +65,13 @@ impl Granted {
             directory: grants().any(|grants| grants.directory.is_some()),
             repository: grants().any(|grants| grants.repository.is_some()),
             services: grants()
-                .any(|grants| !grants.services.is_empty() || grants.engine.is_some() || grants.kubernetes.is_some()),
+                .any(|grants| {
+                let region = grants.google.as_ref().is_some_and(|google| !google.services.is_empty());
+                !grants.services.is_empty() || grants.engine.is_some() || grants.kubernetes.is_some() || region
+            }),
             engine: grants().any(|grants| grants.engine.is_some() && grants.directory.is_some()),
             cluster: grants().any(|grants| grants.kubernetes.is_some()),
+            google: config.grants.google.is_some(),
             commands: grants().flat_map(|grants| grants.commands.keys().cloned()).collect(),
             paths: config.grants.paths.keys().chain(config.grants.volumes.keys()).cloned().collect(),
             http: !config.grants.http.is_empty(),
@@ -92,6 +98,10 @@ impl Granted {
 
     pub fn cluster(&self, verb: &str) -> Result<(), VerbError> {
         self.allow(self.cluster, verb, &format!("a table `[{}.kubernetes]`", self.platform))
+    }
+
+    pub fn google(&self, verb: &str) -> Result<(), VerbError> {
+        self.allow(self.google, verb, &format!("a table `google` in `[{}]`", self.table))
     }
 
     pub fn command(&self, verb: &str, name: &str) -> Result<(), VerbError> {

@@ -8,6 +8,8 @@ pub mod bindings;
 pub mod limits;
 
 mod checkout;
+mod cloud_run;
+mod cloud_sql;
 mod compose;
 mod control;
 mod error;
@@ -44,8 +46,9 @@ pub fn offered(role: Role) -> &'static [&'static str] {
     match role {
         Role::Product => &["types", "run", "files", "services", "checkout", "process", "http"],
         Role::Platform => &[
-            "types", "run", "files", "services", "control", "images", "compose", "helm", "checkout", "process", "http",
+            "types", "run", "files", "services", "control", "images", "compose", "cloud-run", "helm", "checkout", "process",
+            "http",
         ],
-        Role::Datastore => &["types", "run", "services", "trees", "sqlite", "postgres", "mysql", "http"],
+        Role::Datastore => &["types", "run", "services", "trees", "sqlite", "postgres", "mysql", "cloud-sql", "http"],
     }
 }

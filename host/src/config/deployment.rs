@@ -65,6 +65,8 @@ pub struct Grants {
     pub commands: BTreeMap<String, CommandConfig>,
     /// `engine`: the container engine whose containers are the platform's services.
     pub engine: Option<EngineConfig>,
+    /// `google`: a project at Google's.
+    pub google: Option<GoogleConfig>,
     /// `[….compose]`: which of the folder's Compose files, where it isn't what `docker compose` would take.
     pub compose: ComposeConfig,
     /// `kubernetes`: the release whose workloads are the platform's services.
@@ -127,6 +129,34 @@ pub struct EngineConfig {
     pub socket: PathBuf,
     /// The folder of its client's settings, where logins to registries are kept.
     pub client: Option<PathBuf>,
+}
+
+/// What a binding may use of a project at Google's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoogleConfig {
+    pub project: String,
+    /// Where the services run; of a datastore nothing.
+    pub region: String,
+    pub login: GoogleLogin,
+    /// A server in the place of all of Google's: for tests.
+    pub endpoint: Option<String>,
+    /// What a service is called at Google's, by what the product calls it.
+    pub services: BTreeMap<String, String>,
+    pub jobs: BTreeMap<String, String>,
+    /// Of a datastore.
+    pub instance: String,
+    /// The operator pays for an instance that a drill restores into.
+    pub drill: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GoogleLogin {
+    /// The key file of a service account.
+    Key(SecretSource),
+    /// Application-default.
+    Default,
+    /// The account of a machine of Google's.
+    Machine,
 }
 
 /// Paths are relative to the platform's `directory`. What is empty is for `docker compose` to find.

@@ -16,7 +16,7 @@ pub mod window;
 
 pub use catalog::PluginCatalog;
 pub use deployment::*;
-pub use diagnostic::{Diagnostic, Diagnostics};
+pub use diagnostic::{Diagnostic, Diagnostics, listed, nearest};
 pub use duration::parse_duration;
 pub use read::{ARCHIVE_TAG, SecretCheck, is_archive, scratch_settings};
 pub use secret::{Secret, SecretSource};

@@ -94,6 +94,10 @@ async fn on_servers(ready: &Ready, activity: &Activity, findings: &mut Vec<Findi
     let mut stores = Vec::new();
     for (binding, _) in &ready.bound.datastores {
         let Some(drivers) = ready.drivers.get(&(binding.role, binding.name.clone())) else { continue };
+        // Its disk is Google's to watch.
+        if drivers.cloud_sql.is_some() {
+            continue;
+        }
         let cx = ready.context(binding, activity);
         if let Ok(Some(Place { folder: Some(place), bytes })) = drivers.mysql.place(&cx).await {
             stores.push(Store { place, bytes, state_bytes: 0 });

@@ -30,6 +30,11 @@ impl Drivers {
     /// where there could be one and isn't, the drill stays where it is, and says why.
     pub async fn drill_double(&self, cx: &StepContext) -> Result<Doubled, VerbError> {
         let Site::Drill { root, .. } = &cx.site else { return Err(no_drill()) };
+        if let Some(store) = self.cloud_sql.as_ref().filter(|store| store.drills()) {
+            let made = cx.effects.perform("drill.double", &(), &cx.step, true, store.double(cx)).await?;
+            let name = self.database_server().map(|server| server.config.database.clone()).unwrap_or_default();
+            return Ok(Doubled { site: Site::Drill { root: root.clone(), name, server: Some(made) }, why: None });
+        }
         let Some(server) = self.database_server() else { return Ok(Doubled { site: cx.site.clone(), why: None }) };
         if server.config.service.is_none() {
             return Ok(Doubled { site: cx.site.clone(), why: None });
@@ -63,12 +68,21 @@ impl Drivers {
             let work = cx.activity.watch(self.idle, server.discard_double(&cx.step));
             cx.effects.perform("drill.discard", &(), &cx.step, true, work).await?;
         }
+        if let Some(store) = self.cloud_sql.as_ref().filter(|store| store.drills()) {
+            store.clear_double(cx).await?;
+        }
         self.mysql.discard_scratch(cx, name).await?;
         self.postgres.discard_scratch(cx, name).await
     }
 
     /// Whatever there is of the step's double goes: the step begins anew.
     pub(super) async fn probe_drill(&self, effect: &Effect) -> Verdict {
+        if let Some(store) = self.cloud_sql.as_ref().filter(|store| store.drills()) {
+            return match store.clear_step(&effect.step).await {
+                Ok(()) => Verdict::NotDone,
+                Err(_) => Verdict::Unknown,
+            };
+        }
         match self.database_server() {
             Some(server) if server.discard_double(&effect.step).await.is_ok() => Verdict::NotDone,
             _ => Verdict::Unknown,

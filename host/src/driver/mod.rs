@@ -7,6 +7,7 @@ mod drill;
 pub mod durable;
 pub mod engine;
 pub mod git;
+pub mod google;
 pub mod http;
 pub mod kubernetes;
 pub mod mysql;
@@ -86,6 +87,9 @@ pub struct Drivers {
     /// Of the binding's platform, where it has a release of Helm.
     pub kubernetes: Option<Arc<Kubernetes>>,
     pub images: Images,
+    /// Of the binding's platform, where it is on Cloud Run.
+    pub cloud_run: Option<Arc<google::Region>>,
+    pub cloud_sql: Option<google::Store>,
     pub process: Arc<Processes>,
     pub git: Checkout,
     pub trees: Trees,
@@ -127,11 +131,16 @@ impl Drivers {
             let server = grants.server.clone().filter(|_| plugin(&binding.binding.plugin));
             server.map(|server| Server::of(server, &projects, &releases))
         };
+        let regions = regions(deployment, environment);
+        let cloud_run = platform.and_then(|platform| regions.get(&platform.binding.name)).cloned();
+        let store = grants.google.clone().filter(|_| binding.role() == Role::Datastore);
         let engine = compose.as_ref().map(|compose| compose.engine().clone());
         Self {
-            services: Services::new(deployment, own, orchestrators(&projects, &releases), machine.clone()),
+            services: Services::new(deployment, own, orchestrators(&projects, &releases, &regions), machine.clone()),
             compose,
             kubernetes,
+            cloud_run,
+            cloud_sql: store.map(|google| google::Store::new(google, vault.clone(), machine.clone(), idle)),
             images: Images::new(engine, &deployment.name, idle),
             project,
             git: Checkout::new(&deployment.name, layout, repository, processes.clone(), idle),
@@ -164,6 +173,14 @@ impl Drivers {
                 Some(kubernetes) => kubernetes.fence_and_probe(effect).await,
                 None => Verdict::Unknown,
             },
+            Some("cloud-run") => match &self.cloud_run {
+                Some(region) => region.fence_and_probe(effect).await,
+                None => Verdict::Unknown,
+            },
+            Some("cloud-sql") => match &self.cloud_sql {
+                Some(store) => store.fence_and_probe(effect).await,
+                None => Verdict::Unknown,
+            },
             Some("images") => self.images.fence_and_probe(effect).await,
             Some("process" | "hook") => self.process.fence_and_probe(effect).await,
             Some("control") => self.services.fence_and_probe(effect).await,
@@ -189,12 +206,16 @@ fn volumes(grants: &Grants, projects: &BTreeMap<String, Arc<Compose>>) -> BTreeM
 /// What runs the services of each platform that leaves it to another than the host.
 fn orchestrators(
     projects: &BTreeMap<String, Arc<Compose>>, releases: &BTreeMap<String, Arc<Kubernetes>>,
+    regions: &BTreeMap<String, Arc<google::Region>>,
 ) -> BTreeMap<String, Arc<dyn Orchestrator>> {
+    let region = |(platform, region): (&String, &Arc<google::Region>)| {
+        (platform.clone(), region.clone() as Arc<dyn Orchestrator>)
+    };
     let project =
         |(platform, project): (&String, &Arc<Compose>)| (platform.clone(), project.clone() as Arc<dyn Orchestrator>);
     let release =
         |(platform, release): (&String, &Arc<Kubernetes>)| (platform.clone(), release.clone() as Arc<dyn Orchestrator>);
-    projects.iter().map(project).chain(releases.iter().map(release)).collect()
+    projects.iter().map(project).chain(releases.iter().map(release)).chain(regions.iter().map(region)).collect()
 }
 
 /// The releases of the deployment's platforms that have one, by platform.
@@ -217,6 +238,16 @@ fn releases(
             idle: deployment.policy.idle,
         });
         Some((name, Arc::new(release)))
+    };
+    deployment.platforms.iter().filter_map(of).collect()
+}
+
+/// The deployment's platforms on Cloud Run.
+fn regions(deployment: &Deployment, environment: &Environment) -> BTreeMap<String, Arc<google::Region>> {
+    let of = |platform: &BindingConfig| {
+        let (name, google) = (&platform.binding.name, platform.grants.google.clone()?);
+        let region = google::Region::new(name, google, environment.machine.clone(), deployment.policy.idle);
+        Some((name.clone(), Arc::new(region)))
     };
     deployment.platforms.iter().filter_map(of).collect()
 }

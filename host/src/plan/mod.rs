@@ -136,6 +136,9 @@ pub struct PlannedPolicy {
     /// As written; empty: at any time.
     pub windows: Vec<String>,
     pub drill: Drill,
+    /// Datastores whose backups are not drilled, whatever `drill` says.
+    #[serde(default)]
+    pub undrilled: Vec<String>,
     /// The whole path on a double before anything is touched.
     #[serde(default)]
     pub rehearse: bool,

@@ -103,6 +103,7 @@ fn plan(shape: &Shape) -> Plan {
             .collect(),
         edits: shape.hops.iter().map(|(_, _, edited)| edited.then(|| edit.clone()).into_iter().collect()).collect(),
         policy: PlannedPolicy {
+            undrilled: Vec::new(),
             rehearse: false,
             approve: Approve::Never,
             approval_needed: shape.approval,

@@ -298,6 +298,7 @@ impl Plan {
         let rolls = self.rolls();
         for datastore in &datastores {
             // There will be no other backup of a run that rolls.
+            let drill = drill && !self.undrilled(datastore);
             if drill || rehearse || rolls {
                 steps.push(Step::of(Phase::BackupAhead, datastore));
             }
@@ -309,6 +310,10 @@ impl Plan {
             steps.push(Step::new(Phase::Rehearse, None));
         }
         steps
+    }
+
+    fn undrilled(&self, datastore: &str) -> bool {
+        self.policy.undrilled.iter().any(|name| name == datastore)
     }
 
     fn upgrade(&self) -> Vec<Step> {
@@ -326,7 +331,8 @@ impl Plan {
             phases.clear();
         }
         for phase in phases {
-            steps.extend(datastores.iter().map(|d| Step::of(phase, d)));
+            let of = datastores.iter().filter(|d| phase != Phase::DrillFinal || !self.undrilled(d));
+            steps.extend(of.map(|d| Step::of(phase, d)));
         }
         for (number, hop) in self.hops.iter().enumerate() {
             if self.edits.get(number).is_some_and(|edits| !edits.is_empty()) {

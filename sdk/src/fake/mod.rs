@@ -12,6 +12,8 @@
 //! ```
 
 pub mod checkout;
+pub mod cloud_run;
+pub mod cloud_sql;
 pub mod compose;
 mod copies;
 mod deployment;
@@ -59,6 +61,8 @@ struct Inner {
     images: RefCell<images::Store>,
     process: RefCell<process::Commands>,
     checkout: RefCell<checkout::Repository>,
+    cloud_run: RefCell<cloud_run::Region>,
+    cloud_sql: RefCell<cloud_sql::Kept>,
     trees: RefCell<Copies>,
     sqlite: RefCell<Copies>,
     postgres: RefCell<postgres::Server>,

@@ -120,7 +120,15 @@ impl Google {
     /// # Panics
     /// It is there already, or does not get ready.
     pub fn deploy(&self, name: &str, image: &str) -> String {
-        run::by_hand(&self.core, name, image).unwrap_or_else(|why| panic!("{name}: {why}"))
+        self.deploy_with(name, image, &[])
+    }
+
+    /// The same with variables of its container.
+    ///
+    /// # Panics
+    /// It is there already, or does not get ready.
+    pub fn deploy_with(&self, name: &str, image: &str, variables: &[(&str, &str)]) -> String {
+        run::by_hand(&self.core, name, image, variables).unwrap_or_else(|why| panic!("{name}: {why}"))
     }
 
     /// What a tag stands for: `…/name@sha256:…`.

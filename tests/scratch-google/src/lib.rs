@@ -9,6 +9,7 @@ mod log;
 mod login;
 mod paging;
 mod refusal;
+mod registry;
 mod reply;
 mod run;
 mod server;

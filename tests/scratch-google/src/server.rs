@@ -8,7 +8,7 @@ use crate::log::Exchange;
 use crate::login;
 use crate::refusal::Refusal;
 use crate::reply::{Body, Reply};
-use crate::{run, sql};
+use crate::{registry, run, sql};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
@@ -49,7 +49,7 @@ async fn connection(core: Arc<Core>, stream: TcpStream) {
 async fn answer(core: Arc<Core>, request: Request<Incoming>) -> Result<Response<Body>, Lost> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Lost)?.to_bytes();
-    if let Some(reply) = login::answer(&core.login, &head, &body) {
+    if let Some(reply) = login::answer(&core.login, &head, &body).or_else(|| registry::answer(&core, &head)) {
         return Ok(reply.response());
     }
     // A client that goes away does not undo what it asked for.

@@ -10,12 +10,19 @@ use upgraded_sdk::rules::Leg;
 const QUIESCED: [&str; 5] = ["scheduler", "optimizer", "model-service", "query-router", "frontend"];
 
 /// A wave for each service; the gateway, which is the gate, starts with the release when it opens.
+///
+/// On Cloud Run the gateway has a wave as well: its revision is made before the gate opens. A release on the same schema
+/// serves beside the one before, and nobody is shut out.
 pub fn of(call: &Call<Settings>, index: &Index, leg: Leg) -> Result<Hop> {
     let (from, to) = (index.find(&leg.source)?, index.find(&leg.target)?);
-    let mut hop = Hop { breaking: leg.breaking, ..Hop::new(leg.source, leg.target) };
-    for service in SERVICES {
-        let mut wave = Wave::new([call.service(service)?]);
-        if service == "model-service" {
+    let same_schema = from.db_migration == to.db_migration;
+    let on_cloud_run = crate::on_cloud_run(call);
+    let rolls = on_cloud_run && same_schema;
+    let mut hop = Hop { breaking: leg.breaking, expand_only: rolls, ..Hop::new(leg.source, leg.target) };
+    for service in SERVICES.into_iter().chain(on_cloud_run.then_some(GATEWAY)) {
+        let mut wave = Wave { rolling: rolls, ..Wave::new([call.service(service)?]) };
+        // There a revision is ready once its migrations have ended.
+        if service == "model-service" && !on_cloud_run {
             wave = wave.follow(migrations(call.service(service)?));
         }
         hop = hop.act(wave);
@@ -25,8 +32,11 @@ pub fn of(call: &Call<Settings>, index: &Index, leg: Leg) -> Result<Hop> {
         hop.notes
             .extend(lines.map(|line| if leg.passes.len() > 1 { format!("{version}: {line}") } else { line.clone() }));
     }
-    let undo = if from.db_migration == to.db_migration { Undo::CodeOnly } else { Undo::RestoreData };
-    Ok(hop.quiesce(call.services(&QUIESCED.map(String::from))?).gate([call.service(GATEWAY)?]).undo(undo))
+    let hop = hop.undo(if same_schema { Undo::CodeOnly } else { Undo::RestoreData });
+    if rolls {
+        return Ok(hop);
+    }
+    Ok(hop.quiesce(call.services(&QUIESCED.map(String::from))?).gate([call.service(GATEWAY)?]))
 }
 
 /// The model service migrates when it starts.

@@ -1,4 +1,5 @@
-//! What the vendor of Tessallite ships for `upgraded`: the published procedure for Docker Compose as code.
+//! What the vendor of Tessallite ships for `upgraded`: the published procedure as code, for Docker Compose and for Google's
+//! Cloud Run.
 
 mod compose;
 mod hop;
@@ -9,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use upgraded_sdk::prelude::*;
 use upgraded_sdk::rules::{Known, Rules, Version};
-use upgraded_sdk::{Change, Response, serde_json};
+use upgraded_sdk::{Change, Response, Role, serde_json};
 
 /// "Update in this order"; the gateway, which is the gate, comes last.
 const SERVICES: [&str; 5] = ["model-service", "query-router", "optimizer", "scheduler", "frontend"];
@@ -65,8 +66,23 @@ impl Product for Tessallite {
         legs.into_iter().map(|leg| hop::of(call, &index, leg)).collect()
     }
 
+    fn preflight(call: &Call<Settings>, _: &ProductHost, hop: &Hop) -> Result<Vec<Finding>> {
+        let needs_url = Version::parse(&hop.target).is_some_and(|target| target.major() >= 2);
+        if !needs_url || !on_cloud_run(call) {
+            return Ok(Vec::new());
+        }
+        let message = format!("{} needs the variable `{PUBLIC_URL}` on each service", hop.target);
+        let hint = format!(
+            "`gcloud run services update SERVICE --update-env-vars {PUBLIC_URL}=https://…`, before the upgrade"
+        );
+        Ok(vec![Finding::warning("public-url", message).hint(hint)])
+    }
+
     /// "Pin the image tag"; registry and repository stay the operator's.
     fn edits(call: &Call<Settings>, host: &ProductHost, hop: &Hop) -> Result<Vec<Edit>> {
+        if on_cloud_run(call) {
+            return Ok(Vec::new());
+        }
         let file = host.files().read_text(COMPOSE)?;
         let mut images = Vec::new();
         for service in SERVICES.into_iter().chain([GATEWAY]) {
@@ -121,6 +137,10 @@ impl Product for Tessallite {
         }
         Ok(findings)
     }
+}
+
+fn on_cloud_run(call: &Call<Settings>) -> bool {
+    call.bindings.iter().any(|binding| binding.role == Role::Platform && binding.plugin == "cloud-run")
 }
 
 fn told(answer: &Response) -> serde_json::Value {

@@ -99,6 +99,33 @@ fn a_hop_is_the_published_order() {
 }
 
 #[test]
+fn on_cloud_run_the_gateway_comes_last_and_code_alone_shuts_nobody_out() {
+    let fake = fake();
+    let mut call = call(&fake);
+    let platform = call.bindings.iter_mut().find(|binding| binding.role == Role::Platform);
+    platform.expect("a platform").plugin = "cloud-run".into();
+    let hop = |from: &str, to: &str| {
+        let mut path = Tessallite::path(&call, &fake.product(), &Installed::new(from), to).expect("a path");
+        path.remove(0)
+    };
+    let waves = |hop: &Hop| {
+        let wave = |act: &Act| match act {
+            Act::Wave(wave) => (wave.services[0].name.clone(), wave.rolling, wave.follow.len()),
+            Act::Command(_) => panic!("a command"),
+        };
+        hop.acts.iter().map(wave).collect::<Vec<_>>()
+    };
+    let order = ["model-service", "query-router", "optimizer", "scheduler", "frontend", "gateway"];
+    let (migrates, code) = (hop("1.4.0", "1.5.0"), hop("1.5.0", "1.5.1"));
+    assert_eq!(waves(&migrates), order.map(|name| (name.to_owned(), false, 0)));
+    assert_eq!((migrates.gate.len(), migrates.expand_only), (1, false));
+    assert_eq!(waves(&code), order.map(|name| (name.to_owned(), true, 0)));
+    assert!(code.expand_only && code.gate.is_empty() && code.quiesce.is_empty());
+    assert!(matches!(code.undo[..], [Undo::CodeOnly]));
+    assert!(Tessallite::edits(&call, &fake.product(), &migrates).expect("none").is_empty());
+}
+
+#[test]
 fn data_goes_back_where_the_migration_is_another() {
     let undo = |from: &str, to: &str| path(from, to).expect("a path").remove(0).undo;
     assert!(matches!(undo("1.4.0", "1.4.1")[..], [Undo::CodeOnly]));

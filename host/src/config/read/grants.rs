@@ -45,12 +45,14 @@ impl Reading<'_, '_> {
                 }
                 grants.kubernetes = table.take("kubernetes").and_then(|item| self.kubernetes(&item));
                 self.directory = outer;
+                grants.google = table.take("google").and_then(|item| self.google(&item, role));
             }
             Role::Datastore => {
                 table.take("plugin");
                 if let Some(item) = table.take("paths") {
                     (grants.paths, read.paths) = self.paths(&item, &mut grants.volumes);
                 }
+                grants.google = table.take("google").and_then(|item| self.google(&item, role));
                 grants.hook = table.take("hook").and_then(|item| self.hook(&item));
                 if let Some(item) = table.take("server") {
                     let usual = if read.config.binding.plugin == MYSQL_PLUGIN { MYSQL } else { POSTGRES };

@@ -5,6 +5,7 @@
 
 mod binding;
 mod command;
+mod google;
 mod grants;
 mod kubernetes;
 mod places;

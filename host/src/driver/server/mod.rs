@@ -65,7 +65,13 @@ impl Server {
 
     pub async fn located(&self, site: &Site) -> Result<Located, VerbError> {
         let Some(service) = &self.config.service else {
-            let (config, inside) = (self.config.clone(), self.config.clone());
+            // A double at an address of its own.
+            let host = match site {
+                Site::Drill { server: Some(address), .. } => address.clone(),
+                Site::Drill { server: None, .. } | Site::Live => self.config.host.clone(),
+            };
+            let config = ServerConfig { host, ..self.config.clone() };
+            let inside = config.clone();
             return Ok(Located { config, inside, container: None });
         };
         if let Some(release) = &self.release {

@@ -156,6 +156,7 @@ fn plan(story: &Story) -> Plan {
         carries: story.stores.iter().filter(|_| story.carries).map(|name| (*name).to_owned()).collect(),
         edits: (0..story.hops).map(|number| vec![edit(number)]).collect(),
         policy: PlannedPolicy {
+            undrilled: Vec::new(),
             approve: Approve::Never,
             approval_needed: false,
             windows: vec![],

@@ -50,7 +50,7 @@ pub(super) async fn start_command(
         true
     };
     match tokio::time::timeout(startup, listens).await {
-        Ok(true) => Ok(Instance::new(port, Running::Child { _child: child })),
+        Ok(true) => Ok(Instance::new(port, Running::Child(child))),
         Ok(false) | Err(_) => Err(NotStarted::Unhealthy),
     }
 }

@@ -106,6 +106,18 @@ impl Images {
         registry.by_digest.get(&digest).cloned()
     }
 
+    /// By what a registry is asked: repository without the host, and a tag or a digest. The digest alone, and whether it
+    /// may be read.
+    pub(crate) fn registered(&self, repository: &str, version: &str) -> Option<(String, bool)> {
+        let registry = self.registry.lock().expect("nothing panics while it holds the lock");
+        let without_host = |name: &str| name.split_once('/').map_or(name, |(_, rest)| rest).to_owned();
+        let (tag, pinned) = (format!("{repository}:{version}"), format!("{repository}@{version}"));
+        let by_tag = registry.tags.iter().find(|(name, _)| without_host(name) == tag).map(|(_, digest)| digest);
+        let digest = by_tag.or_else(|| registry.by_digest.keys().find(|name| without_host(name) == pinned))?;
+        let readable = !matches!(registry.by_digest.get(digest), Some(Image::Private));
+        digest.rsplit_once('@').map(|(_, digest)| (digest.to_owned(), readable))
+    }
+
     /// `repository/name@sha256:…`
     pub(crate) fn digest(&self, reference: &str) -> Option<String> {
         let registry = self.registry.lock().expect("nothing panics while it holds the lock");
@@ -122,7 +134,22 @@ pub(crate) struct Instance {
 
 pub(super) enum Running {
     InProcess { _stop: DropGuard },
-    Child { _child: tokio::process::Child },
+    Child(tokio::process::Child),
+}
+
+/// Within which a killed program is gone.
+const GONE_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
+
+impl Drop for Running {
+    /// What is said to have stopped writes nothing any more.
+    fn drop(&mut self) {
+        let Self::Child(child) = self else { return };
+        let _ = child.start_kill();
+        let begun = std::time::Instant::now();
+        while matches!(child.try_wait(), Ok(None)) && begun.elapsed() < GONE_WITHIN {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
 }
 
 /// Why a container does not serve.

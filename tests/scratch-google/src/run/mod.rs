@@ -92,8 +92,9 @@ pub(crate) fn resource_of(call: &Call) -> String {
 }
 
 /// A service that is there and ready, without a request. The answer is its address.
-pub(crate) fn by_hand(core: &Arc<Core>, name: &str, image: &str) -> Result<String, String> {
-    let body = json!({ "template": { "containers": [{ "image": image }] } });
+pub(crate) fn by_hand(core: &Arc<Core>, name: &str, image: &str, variables: &[(&str, &str)]) -> Result<String, String> {
+    let variables: Vec<Value> = variables.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+    let body = json!({ "template": { "containers": [{ "image": image, "env": variables }] } });
     let caller = "operator@example.com";
     let wish = services::Wish {
         name,

@@ -32,8 +32,16 @@ pub(super) async fn reconcile(core: &Arc<Core>, change: Change) {
         },
         (Verdict::Fail(_), _) | (_, None) => None,
     };
+    let woken = if matches!(verdict, Verdict::GoOn) { wake(core, &change.service).await } else { Vec::new() };
     let mut state = core.run.state();
     let now = state.now();
+    if let Some(service) = state.services.get_mut(&change.service) {
+        for (id, instance) in woken {
+            if let Some(revision) = service.revisions.iter_mut().find(|revision| revision.id == id) {
+                revision.instance = Some(instance);
+            }
+        }
+    }
     let outcome = match (state.services.get_mut(&change.service), verdict) {
         (None, _) => Err(Failure { code: code::NOT_FOUND, message: "The service was deleted.".to_owned() }),
         (Some(service), Verdict::Fail(message)) => {
@@ -56,6 +64,28 @@ pub(super) async fn reconcile(core: &Arc<Core>, change: Change) {
     ended(core);
 }
 
+/// Starts what traffic or a tag goes to again, where nothing of it runs.
+async fn wake(core: &Arc<Core>, service: &str) -> Vec<(String, Instance)> {
+    let asleep: Vec<String> = {
+        let state = core.run.state();
+        let Some(service) = state.services.get(service) else { return Vec::new() };
+        let sleeps = |id: &String| service.revision(id).is_some_and(|found| found.ready && found.instance.is_none());
+        traffic::awake(service).into_iter().filter(sleeps).collect()
+    };
+    let mut woken: Vec<(String, Instance)> = Vec::new();
+    for id in asleep {
+        if woken.iter().any(|(other, _)| *other == id) {
+            continue;
+        }
+        let Some(environment) = environment(core, service, &id) else { continue };
+        // One that does not start again answers 503, as at Google's.
+        if let Ok(instance) = Instance::start(core, environment).await {
+            woken.push((id, instance));
+        }
+    }
+    woken
+}
+
 /// What the container of a revision is told.
 fn environment(core: &Core, service: &str, revision: &str) -> Option<Environment> {
     let state = core.run.state();
@@ -73,6 +103,7 @@ fn born(service: &mut Service, id: &str, started: Result<Instance, NotStarted>, 
     let not_started = match started {
         Ok(instance) => {
             revision.instance = Some(instance);
+            revision.ready = true;
             revisions::judge(revision, None, None, now);
             let name = revision.value["name"].clone();
             let place = |wanted: Option<&str>| service.revisions.iter().position(|r| Some(r.id.as_str()) == wanted);

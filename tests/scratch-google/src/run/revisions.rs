@@ -83,7 +83,7 @@ pub(super) fn make(core: &Core, service: &Value, id: &str, number: u32, now: Tim
         Some(json!({ "name": container["name"].as_str().unwrap_or(""), "imageDigest": digest }))
     });
     value["containerStatuses"] = digests.collect();
-    Revision { id: id.to_owned(), value, template: without_name(template), instance: None }
+    Revision { id: id.to_owned(), value, template: without_name(template), ready: false, instance: None }
 }
 
 /// Sets what came of it.

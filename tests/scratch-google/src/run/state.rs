@@ -36,7 +36,9 @@ pub(crate) struct Revision {
     pub value: Value,
     /// The template that it was made of, without a name.
     pub template: Value,
-    /// Serves.
+    /// It started once, and would again.
+    pub ready: bool,
+    /// Runs: traffic or a tag goes to it.
     pub instance: Option<Instance>,
 }
 

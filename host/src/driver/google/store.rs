@@ -1,0 +1,167 @@
+//! One instance of Cloud SQL. Its backups stay at Google's; the vault has a note of each, which says which it is.
+
+use super::{heard, missing, named, place};
+use crate::config::GoogleConfig;
+use crate::context::{Site, StepContext};
+use crate::driver::Machine;
+use crate::model::VerbError;
+use crate::plan::event::{Effect, Verdict};
+use crate::vault::Vault;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use tokio::sync::OnceCell;
+use upgraded_google::{CloudSql, Instance};
+
+pub struct Store {
+    config: GoogleConfig,
+    vault: Vault,
+    machine: Machine,
+    idle: Duration,
+    client: OnceCell<CloudSql>,
+}
+
+/// What the vault has of a backup.
+#[derive(Debug, Serialize, Deserialize)]
+struct Note {
+    project: String,
+    instance: String,
+    backup: i64,
+    description: String,
+}
+
+impl Store {
+    pub fn new(config: GoogleConfig, vault: Vault, machine: Machine, idle: Duration) -> Self {
+        Self { config, vault, machine, idle, client: OnceCell::new() }
+    }
+
+    /// Whether the operator pays for a drill.
+    pub fn drills(&self) -> bool {
+        self.config.drill
+    }
+
+    async fn client(&self) -> Result<&CloudSql, VerbError> {
+        self.client.get_or_try_init(async || Ok(CloudSql::new(place(&self.config)?, &self.config.instance))).await
+    }
+
+    pub async fn look(&self, cx: &StepContext) -> Result<Instance, VerbError> {
+        let client = self.client().await?;
+        match cx.activity.watch(self.idle, async { Ok(client.look().await?) }).await {
+            Err(VerbError::NotFound(_)) => {
+                let (there, place) = (client.names().await?, format!("in the project `{}`", self.config.project));
+                Err(VerbError::NotFound(missing("instance", &self.config.instance, &place, &there)))
+            }
+            other => other,
+        }
+    }
+
+    /// Of the drill's double, at a drill.
+    pub async fn databases(&self, cx: &StepContext) -> Result<Vec<String>, VerbError> {
+        let client = self.client().await?;
+        let work = async {
+            let double = match &cx.site {
+                Site::Live => None,
+                Site::Drill { .. } => {
+                    let made = client.doubles(Some(&cx.step)).await?;
+                    let none = || VerbError::NotFound("the drill has no instance".into());
+                    Some(made.into_iter().next().ok_or_else(none)?.name)
+                }
+            };
+            Ok(client.databases(double.as_deref()).await?)
+        };
+        cx.activity.watch(self.idle, work).await
+    }
+
+    /// The key of the note.
+    pub async fn save(&self, cx: &StepContext) -> Result<String, VerbError> {
+        cx.effects.may_change("cloud-sql.save")?;
+        let (client, heard) = (self.client().await?, heard(cx));
+        let key = format!("{}/{}/{}/cloud-sql", cx.deployment, cx.step, cx.binding.name);
+        let work = async {
+            let backup = client.back_up(&self.description(cx, "")?, &heard).await?;
+            let note = Note {
+                project: self.config.project.clone(),
+                instance: self.config.instance.clone(),
+                backup: backup.id,
+                description: backup.description,
+            };
+            let bytes = serde_json::to_vec(&note).map_err(|error| VerbError::other("note", error.to_string()))?;
+            let (vault, saved) = (self.vault.clone(), key.clone());
+            let done = tokio::task::spawn_blocking(move || vault.save_bytes(&saved, &bytes)).await;
+            done.map_err(|error| VerbError::other("vault", error.to_string()))??;
+            Ok(key.clone())
+        };
+        let watched = cx.activity.watch(self.idle, work);
+        cx.effects.perform("cloud-sql.save", &(), &self.config.instance, true, watched).await
+    }
+
+    /// In place; what was there is backed up before. At a drill, into the drill's double.
+    pub async fn put_back(&self, cx: &StepContext, artifact: &str) -> Result<(), VerbError> {
+        cx.effects.may_change("cloud-sql.put-back")?;
+        let (client, heard) = (self.client().await?, heard(cx));
+        let work = async {
+            let note = self.note(artifact).await?;
+            if !client.has(note.backup).await? {
+                let message = format!("the backup {} of `{}` is no longer at Google's", note.backup, note.instance);
+                return Err(VerbError::NotFound(message));
+            }
+            if let Site::Drill { .. } = cx.site {
+                client.restore_double(&cx.step, note.backup, &heard).await?;
+                return Ok(());
+            }
+            let aside = client.back_up(&self.description(cx, ", set aside")?, &heard).await?;
+            heard(&format!("what was there is the backup {}", aside.id));
+            client.restore(note.backup, &heard).await?;
+            Ok(())
+        };
+        let watched = cx.activity.watch(self.idle, work);
+        cx.effects.perform("cloud-sql.put-back", &artifact, &self.config.instance, true, watched).await
+    }
+
+    /// An empty instance beside the live one; its address.
+    pub async fn double(&self, cx: &StepContext) -> Result<String, VerbError> {
+        let (client, heard) = (self.client().await?, heard(cx));
+        let work = async {
+            let made = client.double(&cx.step, &heard).await?;
+            Ok(made.address.unwrap_or_default())
+        };
+        cx.activity.watch(self.idle, work).await
+    }
+
+    pub async fn clear_double(&self, cx: &StepContext) -> Result<(), VerbError> {
+        let (client, heard) = (self.client().await?, heard(cx));
+        let work = async { Ok(client.clear(&cx.step, &heard).await?) };
+        let watched = cx.activity.watch(self.idle, work);
+        cx.effects.perform("drill.discard", &(), &cx.step, true, watched).await
+    }
+
+    pub async fn clear_step(&self, step: &str) -> Result<(), VerbError> {
+        self.client().await?.clear(step, &|_| {}).await.map_err(VerbError::from)
+    }
+
+    /// Whatever goes on is waited for by the verb that comes next. Every verb converges.
+    pub async fn fence_and_probe(&self, _: &Effect) -> Verdict {
+        Verdict::Unknown
+    }
+
+    async fn note(&self, artifact: &str) -> Result<Note, VerbError> {
+        let (vault, key) = (self.vault.clone(), artifact.to_owned());
+        let bytes = tokio::task::spawn_blocking(move || vault.read_bytes(&key)).await;
+        let bytes = bytes.map_err(|error| VerbError::other("vault", error.to_string()))??;
+        let note: Note = serde_json::from_slice(&bytes)
+            .map_err(|error| VerbError::Invalid(format!("`{artifact}` is no note of a backup: {error}")))?;
+        if (&note.project, &note.instance) == (&self.config.project, &self.config.instance) {
+            return Ok(note);
+        }
+        let message = format!(
+            "`{artifact}` is of the instance `{}` of `{}`, which is another one now",
+            note.instance, note.project
+        );
+        Err(VerbError::Invalid(message))
+    }
+
+    /// Says whose it is to a person, and to the next try.
+    fn description(&self, cx: &StepContext, more: &str) -> Result<String, VerbError> {
+        let name = named::of_step(cx, &self.machine.state)?;
+        Ok(format!("upgraded: {} {} {name}{more}", cx.deployment, cx.step))
+    }
+}

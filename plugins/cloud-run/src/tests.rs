@@ -1,0 +1,163 @@
+//! What the plugin decides, against a fake region.
+
+use super::*;
+use upgraded_sdk::fake::FakeHost;
+use upgraded_sdk::serde_json::json;
+
+fn fake() -> FakeHost {
+    let fake = FakeHost::new();
+    for service in ["web", "api"] {
+        fake.cloud_service(service, &format!("r/{service}:1"));
+        fake.registered(&format!("r/{service}:2"), &format!("r/{service}@sha256:2"));
+        fake.service("main", service);
+    }
+    fake
+}
+
+fn settings() -> upgraded_sdk::serde_json::Value {
+    json!({ "image": "r/{service}:{version}", "health": { "path": "/health", "contains": "\"ok\"" }, "idle-seconds": 1 })
+}
+
+fn wave(rolling: bool, name: &str) -> Wave {
+    Wave { rolling, ..Wave::new([ServiceRef::new("main", name)]) }
+}
+
+fn shut() -> Hop {
+    let hop = Hop::new("1", "2").act(wave(false, "api")).act(wave(false, "web"));
+    hop.gate([ServiceRef::new("main", "web")])
+}
+
+fn ids(findings: Vec<Finding>) -> Vec<String> {
+    findings.into_iter().map(|finding| finding.id).collect()
+}
+
+#[test]
+fn a_hop_that_shuts_the_gate_and_its_way_back() {
+    let fake = fake();
+    let (host, call) = (fake.platform(), fake.call(settings()));
+    assert!(CloudRun::preflight(&call, &host, &shut()).expect("asked").is_empty());
+    let staged = CloudRun::stage(&call, &host, &shut()).expect("staged");
+    CloudRun::quiesce(&call, &host, &shut()).expect("stopped");
+    assert!(fake.running().is_empty());
+    fake.take_calls();
+    CloudRun::apply(&call, &host, &shut(), &staged, 0).expect("applied");
+    assert_eq!(
+        fake.take_calls(),
+        [
+            "cloud-run.look api",
+            "cloud-run.deploy api r/api@sha256:2",
+            "cloud-run.ask api tag /health",
+            "cloud-run.route api latest=100",
+            "control.start main/api",
+            "services.wait-healthy main/api",
+        ]
+    );
+    CloudRun::apply(&call, &host, &shut(), &staged, 1).expect("applied");
+    assert_eq!(fake.running(), ["api"], "the gate stays shut");
+    CloudRun::admit(&call, &host, &shut()).expect("open");
+    assert_eq!(fake.traffic("web"), [("web-2".into(), 100)]);
+    CloudRun::quiesce(&call, &host, &shut()).expect("stopped");
+    CloudRun::revert(&call, &host, &shut(), &staged).expect("back");
+    assert_eq!((fake.traffic("web"), fake.traffic("api")), (vec![("web-1".into(), 100)], vec![("api-1".into(), 100)]));
+    assert_eq!(fake.running(), ["api"]);
+}
+
+#[test]
+fn traffic_moves_in_steps_and_not_back() {
+    let fake = fake();
+    let mut settings = settings();
+    settings["steps"] = json!([10, 50, 100]);
+    let (host, call) = (fake.platform(), fake.call(settings));
+    let hop = Hop::new("1", "2").act(wave(true, "api"));
+    let staged = CloudRun::stage(&call, &host, &hop).expect("staged");
+    CloudRun::quiesce(&call, &host, &hop).expect("nothing to stop");
+    let routes = |fake: &FakeHost| {
+        let routes = fake.take_calls().into_iter().filter(|call| call.starts_with("cloud-run.route"));
+        routes.collect::<Vec<_>>()
+    };
+    // It falls ill at half of the traffic.
+    fake.fail_once("control.start", Error::other("crash", "cut off"));
+    CloudRun::apply(&call, &host, &hop, &staged, 0).expect_err("cut off");
+    let up = [
+        "cloud-run.route api api-1=90,api-2=10",
+        "cloud-run.route api api-1=50,api-2=50",
+        "cloud-run.route api latest=100",
+    ];
+    assert_eq!(routes(&fake), up);
+    CloudRun::apply(&call, &host, &hop, &staged, 0).expect("again");
+    assert_eq!(routes(&fake), ["cloud-run.route api latest=100"]);
+}
+
+#[test]
+fn who_does_not_answer_well_gets_no_traffic() {
+    let fake = fake();
+    fake.image_answers("r/api@sha256:2", 503, "{\"status\":\"unavailable\"}");
+    let (host, call) = (fake.platform(), fake.call(settings()));
+    let staged = CloudRun::stage(&call, &host, &shut()).expect("staged");
+    let error = CloudRun::apply(&call, &host, &shut(), &staged, 0).expect_err("ill");
+    assert!(error.text().contains("should answer 200 with `\"ok\"` at `/health`, and answers 503"), "{}", error.text());
+    assert_eq!(fake.traffic("api"), [("api-1".into(), 100)]);
+}
+
+#[test]
+fn what_somebody_else_edits_is_left_as_it_is() {
+    let fake = fake();
+    let (host, call) = (fake.platform(), fake.call(settings()));
+    let staged = CloudRun::stage(&call, &host, &shut()).expect("staged");
+    fake.edit_cloud_service("api");
+    let error = CloudRun::apply(&call, &host, &shut(), &staged, 0).expect_err("edited");
+    assert!(matches!(&error, Error::Conflict(text) if text.contains("`somebody@example.com`")), "{}", error.text());
+    assert!(!fake.calls().iter().any(|call| call.starts_with("cloud-run.deploy")));
+}
+
+#[test]
+fn preflight_names_what_is_wrong() {
+    let fake = fake();
+    let look =
+        |settings, hop: &Hop| ids(CloudRun::preflight(&fake.call(settings), &fake.platform(), hop).expect("asked"));
+    let elsewhere = Hop::new("1", "2").act(wave(false, "wbe"));
+    assert_eq!(look(settings(), &elsewhere), ["service-wbe"]);
+    assert_eq!(look(settings(), &Hop { target: "3".into(), ..shut() }), ["image-api", "image-web"]);
+    let mut falls = settings();
+    falls["steps"] = json!([50, 10]);
+    assert_eq!(look(falls, &shut()), ["steps"]);
+    let watch = Watch {
+        service: ServiceRef::new("main", "api"),
+        success: "done".into(),
+        failure: "failed".into(),
+        progress: None,
+        idle_ms: 0,
+    };
+    assert_eq!(look(settings(), &Hop::new("1", "2").act(wave(false, "api").follow(watch))), ["log-api"]);
+    fake.fail_once("cloud-run.look", Error::Denied("no".into()));
+    assert_eq!(look(settings(), &shut()), ["google"]);
+    fake.fail_once("cloud-run.would-take", Error::Denied("actAs".into()));
+    assert_eq!(look(settings(), &shut()), ["image-api"]);
+}
+
+#[test]
+fn shares_sum_to_a_hundred() {
+    let service = |shares: &[(&str, u32)]| upgraded_sdk::CloudService {
+        name: "web".into(),
+        uri: String::new(),
+        image: String::new(),
+        shares: shares
+            .iter()
+            .map(|(name, percent)| Share { revision: Some((*name).into()), percent: *percent })
+            .collect(),
+        latest_ready: "c".into(),
+        stopped: false,
+        why: None,
+        last_modifier: String::new(),
+        fingerprint: String::new(),
+    };
+    for (had, percent, wanted) in [
+        (vec![("a", 100)], 10, vec![("a", 90), ("c", 10)]),
+        (vec![("a", 33), ("b", 67)], 50, vec![("a", 17), ("b", 33), ("c", 50)]),
+        (vec![("a", 60), ("c", 40)], 70, vec![("a", 30), ("c", 70)]),
+    ] {
+        let got = wave::split(&service(&had), "c", percent);
+        let got: Vec<_> = got.iter().map(|share| (share.revision.as_deref().unwrap_or("-"), share.percent)).collect();
+        assert_eq!(got, wanted);
+    }
+}

@@ -1,0 +1,161 @@
+//! The `cloud-sql` datastore: an instance of Google Cloud SQL, backed up on demand and restored in place.
+//!
+//! The whole instance goes back, all of its databases. What it holds is known to Google alone, so a manifest is the list
+//! of its databases; where the operator grants `server`, the product's database is counted row by row as well, over
+//! PostgreSQL's protocol, and the mark is the server's own evidence of the last write. There is no fence: that nobody
+//! writes is the platform's work, and seen by nobody being connected.
+
+mod rows;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use upgraded_sdk::prelude::*;
+use upgraded_sdk::{BackupRef, Instance};
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// The same server, reached directly: what it holds can be counted then.
+    #[serde(default)]
+    pub server: Option<Server>,
+}
+
+/// The rest of the server's table is the host's.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Server {
+    /// The product's database.
+    #[schemars(extend("x-site" = "name"))]
+    pub database: String,
+}
+
+pub struct CloudSql;
+
+/// In place of a mark, where there is no evidence.
+const UNSEEN: &str = "unseen";
+
+impl Datastore for CloudSql {
+    type Settings = Settings;
+    const NAME: &'static str = "cloud-sql";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+
+    fn preflight(call: &Call<Settings>, host: &DatastoreHost, _: &Hop) -> Result<Vec<Finding>> {
+        let instance = match host.cloud_sql().look() {
+            Ok(instance) => instance,
+            Err(Error::NotFound(why)) => return Ok(vec![Finding::blocker("instance", why)]),
+            Err(Error::Denied(why)) => {
+                let hint = "look at `project` under `google`; the daemon's account needs `roles/cloudsql.admin` there, or \
+                            at least the rights to get instances, and to create, get, list and restore backup runs";
+                return Ok(vec![Finding::blocker("google", why).hint(hint)]);
+            }
+            Err(error) => return Err(error),
+        };
+        let mut findings = Vec::new();
+        if !instance.runnable {
+            let message = format!(
+                "the instance `{}` is {}, and can be neither backed up nor restored",
+                instance.name, instance.state
+            );
+            findings.push(Finding::blocker("instance", message));
+        }
+        findings.push(price(&instance));
+        match &call.settings.server {
+            Some(server) => findings.extend(counted(host, &instance, server)?),
+            None => {
+                let message = "what the instance holds is not counted, and nothing tells whether somebody writes while the \
+                               upgrade works: a restore is compared by the names of its databases alone";
+                let hint = "grant `server`, the address and an account of the database, to have rows counted";
+                findings.push(Finding::warning("not-counted", message).hint(hint));
+            }
+        }
+        Ok(findings)
+    }
+
+    /// Once nobody else is connected.
+    fn fence(call: &Call<Settings>, host: &DatastoreHost) -> Result<String> {
+        if let Some(server) = &call.settings.server {
+            rows::until_alone(host, &server.database)?;
+        }
+        mark(call, host)
+    }
+    fn mark(call: &Call<Settings>, host: &DatastoreHost) -> Result<String> {
+        mark(call, host)
+    }
+    fn unfence(_: &Call<Settings>, _: &DatastoreHost) -> Result<()> {
+        Ok(())
+    }
+    fn backup(call: &Call<Settings>, host: &DatastoreHost, frozen: Option<&str>) -> Result<BackupRef> {
+        if let Some(step) = frozen {
+            // It is a backup already, and stays one.
+            host.info(&format!("what `{step}` set aside is a backup at Google's, and stays there"));
+            return Ok(BackupRef { artifacts: Vec::new(), manifest: String::new() });
+        }
+        let before = manifest(call, host)?;
+        let artifact = host.cloud_sql().save()?;
+        let after = manifest(call, host)?;
+        Ok(BackupRef { artifacts: vec![artifact], manifest: rows::with_moved(&before, &after) })
+    }
+    fn manifest(call: &Call<Settings>, host: &DatastoreHost, _: Option<&str>) -> Result<String> {
+        manifest(call, host)
+    }
+    fn restore(_: &Call<Settings>, host: &DatastoreHost, origin: &Origin) -> Result<()> {
+        match origin {
+            Origin::Backup(backup) => match &backup.artifacts[..] {
+                [artifact] => host.cloud_sql().put_back(artifact),
+                other => Err(Error::invalid(format!("a backup is one artifact, not {}", other.len()))),
+            },
+            Origin::Frozen(step) => {
+                Err(Error::not_found(format!("`{step}` froze nothing: an instance has no frozen copy")))
+            }
+        }
+    }
+}
+
+fn mark(call: &Call<Settings>, host: &DatastoreHost) -> Result<String> {
+    match &call.settings.server {
+        Some(server) => rows::evidence(host, &server.database),
+        None => Ok(UNSEEN.into()),
+    }
+}
+
+fn manifest(call: &Call<Settings>, host: &DatastoreHost) -> Result<String> {
+    let databases = host.cloud_sql().databases()?;
+    let mut lines: Vec<String> = databases.into_iter().map(|name| format!("database/{name}\t1\t-")).collect();
+    if let Some(server) = &call.settings.server {
+        lines.extend(rows::count(host, &server.database)?);
+    }
+    lines.sort();
+    Ok(lines.join("\n"))
+}
+
+/// In words: Google's prices are another for each region and contract.
+fn price(instance: &Instance) -> Finding {
+    let size = instance.disk_gb.map(|gb| format!(" with {gb} GB")).unwrap_or_default();
+    let message = format!(
+        "each run makes an on-demand backup of `{}` ({} {}{size} in {}), and a rollback with data one more: Google charges \
+         them by their size until they are deleted; a restore takes the instance away for as long as it lasts",
+        instance.name, instance.version, instance.tier, instance.region
+    );
+    Finding::info("price", message)
+}
+
+fn counted(host: &DatastoreHost, instance: &Instance, server: &Server) -> Result<Vec<Finding>> {
+    if !instance.version.starts_with("POSTGRES") {
+        let message = format!("`{}` is {}, and rows are counted on PostgreSQL alone", instance.name, instance.version);
+        return Ok(vec![Finding::blocker("server", message).hint("leave `server` away")]);
+    }
+    if !host.cloud_sql().databases()?.contains(&server.database) {
+        let message = format!("the instance `{}` has no database `{}`", instance.name, server.database);
+        return Ok(vec![Finding::blocker("server", message)]);
+    }
+    match rows::evidence(host, &server.database) {
+        Ok(_) => Ok(Vec::new()),
+        Err(Error::Cancelled) => Err(Error::Cancelled),
+        Err(error) => Ok(vec![Finding::blocker("server", format!("the database can't be counted: {}", error.text()))]),
+    }
+}
+
+#[cfg(test)]
+mod tests;
+
+upgraded_sdk::export!(datastore CloudSql);

@@ -1,0 +1,260 @@
+//! A [`Machine`] whose product is elsewhere: `tessallite` on the double of Cloud Run, each revision a real process, and a
+//! real PostgreSQL as the instance of Cloud SQL.
+
+use crate::Machine;
+use crate::machine::{succeed, write};
+use scratch_docker::products::{free_port, with_places, write_secret};
+use scratch_google::{Disk, Google, Image};
+use scratch_postgres::{Cluster, SUPERUSER};
+use std::io;
+use std::ops::Deref;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+const EXAMPLE: &str = include_str!("../../examples/tessallite/cloud-run.toml");
+const REGISTRY: &str = "europe-west1-docker.pkg.dev/acme/tessallite";
+const PLACE: &str = "projects/acme/locations/europe-west1/services";
+const PASSWORD: &str = "secret-of-the-instance";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// In the order in which they need each other.
+pub const CLOUD_SERVICES: [&str; 6] =
+    ["model-service", "query-router", "optimizer", "scheduler", "frontend", "gateway"];
+
+pub struct Cloud {
+    machine: Machine,
+    pub google: Google,
+    cluster: Arc<Cluster>,
+    /// Where users come in.
+    pub gateway: String,
+    pub frontend: String,
+    releases: Child,
+}
+
+impl Deref for Cloud {
+    type Target = Machine;
+    fn deref(&self) -> &Machine {
+        &self.machine
+    }
+}
+
+impl Cloud {
+    /// The release runs, with two models.
+    pub fn new(version: &str, policy: &str) -> Self {
+        let machine = Machine::new("tessallite");
+        machine.lay_vault();
+        let index = free_port();
+        let mut releases = Command::new(&machine.programs.tessallite);
+        releases.args(["releases", "--listen", &format!("127.0.0.1:{index}")]);
+        releases.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
+        let releases = releases.spawn().expect("the index of releases is served");
+        let cluster = Arc::new(Cluster::start());
+        cluster.sql("postgres", &format!("CREATE ROLE tessallite LOGIN PASSWORD '{PASSWORD}'"));
+        cluster.sql("postgres", "CREATE DATABASE tessallite OWNER tessallite");
+        let google = Google::start("acme");
+        let disk: Arc<dyn Disk> = Arc::new(Database(Arc::downgrade(&cluster)));
+        google.attach("acme", "tessallite", disk);
+        let mut cloud = Self { machine, google, cluster, gateway: String::new(), frontend: String::new(), releases };
+        cloud.make_instance();
+        cloud.publish(version);
+        cloud.install(version);
+        for name in ["orders", "customers"] {
+            cloud.append(name);
+        }
+        cloud.deploy(version, policy, index);
+        cloud
+    }
+
+    /// A release's images, one for each service.
+    pub fn publish(&self, version: &str) {
+        for service in CLOUD_SERVICES {
+            let program = self.programs.tessallite.display().to_string();
+            let release = format!("TESSALLITE_RELEASE={version}");
+            let command = ["/usr/bin/env".into(), release, program, service.into()];
+            self.google.push(&format!("{REGISTRY}/{service}:{version}"), Image::command(command));
+        }
+    }
+
+    fn install(&mut self, version: &str) {
+        let database = format!("postgres://tessallite:{PASSWORD}@127.0.0.1:{}/tessallite", self.cluster.port());
+        let mut variables = vec![("DATABASE_URL".to_owned(), database), ("ADDRESS".to_owned(), "127.0.0.1".to_owned())];
+        variables.push(("TICK_MS".into(), "200".into()));
+        for service in CLOUD_SERVICES {
+            let own: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (&**name, &**value)).collect();
+            let image = format!("{REGISTRY}/{service}:{version}");
+            let address = self.google.deploy_with(&full(service), &image, &own);
+            variables
+                .push((service.replace('-', "_").to_uppercase(), address.trim_start_matches("http://").to_owned()));
+            match service {
+                "frontend" => self.frontend = address,
+                "gateway" => self.gateway = address,
+                _ => {}
+            }
+        }
+    }
+
+    fn deploy(&self, version: &str, policy: &str, index: u16) {
+        let key = self.google.account("upgraded", "acme").json().to_string();
+        let secrets = self.path("etc");
+        for (name, value) in [("google.json", &*key), ("tessallite-postgres", PASSWORD)] {
+            write_secret(&secrets, name, value).expect("a secret");
+        }
+        let index = format!("http://127.0.0.1:{index}");
+        let endpoint = |line: &str| (format!("{line}\n"), format!("{line}\nendpoint = \"{}\"\n", self.google.url()));
+        let (region, instance) = (endpoint("region = \"europe-west1\""), endpoint("instance = \"tessallite\""));
+        let text = with_places(
+            EXAMPLE,
+            &[
+                ("version = \"1.4.0\"", format!("version = \"{version}\"")),
+                ("https://frontend-abcdefghij-ew.a.run.app", self.frontend.clone()),
+                ("https://releases.example.com/tessallite/releases.json", format!("{index}/releases.json")),
+                ("https://releases.example.com", index),
+                ("/etc/upgraded/secrets", secrets.display().to_string()),
+                ("host = \"10.20.0.3\"", format!("host = \"127.0.0.1\"\nport = {}", self.cluster.port())),
+                ("window = [\"Sat 02:00-06:00 Europe/Berlin\"]\napprove = \"breaking\"\n", policy.to_owned()),
+            ],
+        );
+        let text = text.replace(&region.0, &region.1).replace(&instance.0, &instance.1);
+        write(&self.deployment_file(), &text);
+        self.take_compiled_plugins();
+    }
+
+    /// Answers that a client of the API gets.
+    fn ask(&self, method: &str, path: &str, body: &str) -> String {
+        let (url, token) = (format!("{}{path}", self.google.url()), self.google.token());
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--request", method, "--header", "content-type: application/json"]);
+        curl.args(["--header", &format!("authorization: Bearer {token}")]);
+        if !body.is_empty() {
+            curl.args(["--data", body]);
+        }
+        succeed(curl.arg(url))
+    }
+
+    fn make_instance(&self) {
+        let wanted = r#"{"name":"tessallite","region":"europe-west1","settings":{"tier":"db-custom-1-3840"}}"#;
+        self.ask("POST", "/v1/projects/acme/instances", wanted);
+        let begun = Instant::now();
+        while !self.ask("GET", "/v1/projects/acme/instances/tessallite", "").contains("RUNNABLE") {
+            assert!(begun.elapsed() < PATIENCE, "the instance does not run");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub fn service(&self, name: &str) -> serde_json::Value {
+        serde_json::from_str(&self.ask("GET", &format!("/v2/{}", full(name)), "")).expect("a service")
+    }
+
+    pub fn edit_by_somebody_else(&self, name: &str) {
+        self.google.edit_by_somebody_else(&full(name));
+    }
+
+    /// Percent by revision; those that follow the newest by its name.
+    pub fn traffic(&self, name: &str) -> Vec<(String, u64)> {
+        let service = self.service(name);
+        let latest = service["latestReadyRevision"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+        let targets = service["traffic"].as_array().into_iter().flatten();
+        let share = |target: &serde_json::Value| {
+            let revision = target["revision"].as_str().unwrap_or(latest).to_owned();
+            Some((revision, target["percent"].as_u64().filter(|percent| *percent > 0)?))
+        };
+        targets.filter_map(share).collect()
+    }
+
+    pub fn sql(&self, sql: &str) -> String {
+        self.cluster.sql("tessallite", sql)
+    }
+
+    /// Everything that a rollback brings back, a line each.
+    pub fn data(&self) -> String {
+        self.sql(crate::stack::DATA)
+    }
+
+    /// A user writes a model through the gateway.
+    pub fn append(&self, name: &str) {
+        let body = format!("{{\"name\":\"{name}\",\"rows\":[{{\"key\":\"a\",\"amount\":1}}]}}");
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--fail", "--max-time", "20", "--header"]);
+        succeed(curl.args([
+            "content-type: application/json",
+            "--data",
+            &body,
+            &format!("{}/api/models", self.gateway),
+        ]));
+    }
+
+    /// Users are let in by this version, every service is as it was but for its revision, and of runs nothing is left.
+    pub fn is_whole(&self, version: &str, data: Option<&str>) {
+        assert_eq!(self.version_at(&format!("{}/api/health", self.gateway)), version, "{}", self.log());
+        assert_eq!(self.version_at(&format!("{}/healthz", self.gateway)), version, "{}", self.log());
+        for name in CLOUD_SERVICES {
+            let service = self.service(name);
+            assert_eq!(self.traffic(name).len(), 1, "`{name}` has one revision that serves: {service:#}");
+            let tags = service["traffic"].as_array().into_iter().flatten().filter(|target| target["tag"].is_string());
+            assert_eq!(tags.count(), 0, "`{name}` has no tag: {service:#}");
+            assert_eq!(service["scaling"], serde_json::Value::Null, "`{name}` is scaled as it was");
+            assert!(service["annotations"].as_object().is_none_or(serde_json::Map::is_empty), "{service:#}");
+        }
+        if let Some(data) = data {
+            assert_eq!(self.data(), data, "the data of {version}\n{}", self.log());
+        }
+        self.nothing_is_left();
+        self.google.assert_held_to_the_documents();
+    }
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        let _ = self.releases.kill();
+        let _ = self.releases.wait();
+    }
+}
+
+fn full(service: &str) -> String {
+    format!("{PLACE}/{service}")
+}
+
+/// All that the instance holds is one database.
+struct Database(Weak<Cluster>);
+
+impl Disk for Database {
+    fn back_up(&self, to: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(to.parent().unwrap_or(to))?;
+        self.tool("pg_dump", |tool| tool.args(["--format=custom", "--compress=0", "--file"]).arg(to).arg("tessallite"))
+    }
+
+    fn restore(&self, from: &Path) -> io::Result<()> {
+        self.sql("DROP DATABASE tessallite WITH (FORCE)")?;
+        self.sql("CREATE DATABASE tessallite OWNER tessallite")?;
+        self.tool("pg_restore", |tool| tool.args(["--exit-on-error", "--dbname=tessallite"]).arg(from))
+    }
+
+    fn databases(&self) -> Vec<String> {
+        vec!["postgres".into(), "tessallite".into()]
+    }
+}
+
+impl Database {
+    /// The server ends with its test, whoever knows its disk.
+    fn cluster(&self) -> io::Result<Arc<Cluster>> {
+        self.0.upgrade().ok_or_else(|| io::Error::other("the server is gone"))
+    }
+
+    fn sql(&self, sql: &str) -> io::Result<()> {
+        self.cluster()?.try_sql(SUPERUSER, "postgres", sql).map(drop).map_err(io::Error::other)
+    }
+
+    fn tool(&self, name: &str, arguments: impl Fn(&mut Command) -> &mut Command) -> io::Result<()> {
+        let cluster = self.cluster()?;
+        let mut tool = Command::new(cluster.programs().join(name));
+        tool.arg("-h").arg(cluster.folder()).args(["-p", &cluster.port().to_string(), "-U", SUPERUSER]);
+        let output = arguments(&mut tool).stdin(Stdio::null()).output()?;
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned())),
+        }
+    }
+}
