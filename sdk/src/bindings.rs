@@ -17,6 +17,7 @@ mod imports {
                 import upgraded:plugin/process@0.1.0;
                 import upgraded:plugin/images@0.1.0;
                 import upgraded:plugin/compose@0.1.0;
+                import upgraded:plugin/pods@0.1.0;
                 import upgraded:plugin/checkout@0.1.0;
                 import upgraded:plugin/trees@0.1.0;
                 import upgraded:plugin/sqlite@0.1.0;
@@ -83,7 +84,7 @@ pub mod raw {
     }
 }
 
-pub use imports::upgraded::plugin::{checkout, compose, http, images, postgres, process, run, services, types};
+pub use imports::upgraded::plugin::{checkout, compose, http, images, pods, postgres, process, run, services, types};
 #[cfg(target_arch = "wasm32")]
 pub use imports::upgraded::plugin::{control, files, mysql, sqlite, trees};
 pub use raw::datastore::exports::upgraded::plugin::datastore;

@@ -46,5 +46,5 @@ pub mod datastore {
 }
 
 pub use datastore::upgraded::plugin::{mysql, postgres, sqlite, trees};
-pub use platform::upgraded::plugin::{compose, control, images};
+pub use platform::upgraded::plugin::{compose, control, images, pods};
 pub use product::upgraded::plugin::{checkout, files, http, process, run, services, types};

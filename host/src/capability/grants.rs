@@ -17,6 +17,7 @@ pub struct Granted {
     repository: bool,
     services: bool,
     engine: bool,
+    pods: bool,
     commands: BTreeSet<String>,
     paths: BTreeSet<String>,
     http: bool,
@@ -35,6 +36,7 @@ impl Granted {
             repository: false,
             services: false,
             engine: false,
+            pods: false,
             commands: BTreeSet::new(),
             paths: BTreeSet::new(),
             http: false,
@@ -62,6 +64,9 @@ impl Granted {
             repository: grants().any(|grants| grants.repository.is_some()),
             services: grants().any(|grants| !grants.services.is_empty() || grants.engine.is_some()),
             engine: grants().any(|grants| grants.engine.is_some() && grants.directory.is_some()),
+            pods: grants().any(|grants| {
+                grants.engine.is_some() && grants.directory.is_some() && !grants.pods.files.is_empty()
+            }),
             commands: grants().flat_map(|grants| grants.commands.keys().cloned()).collect(),
             paths: config.grants.paths.keys().chain(config.grants.volumes.keys()).cloned().collect(),
             http: !config.grants.http.is_empty(),
@@ -84,6 +89,10 @@ impl Granted {
 
     pub fn engine(&self, verb: &str) -> Result<(), VerbError> {
         self.allow(self.engine, verb, &format!("`engine` and `directory` in `[{}]`", self.platform))
+    }
+
+    pub fn pods(&self, verb: &str) -> Result<(), VerbError> {
+        self.allow(self.pods, verb, &format!("`pods`, `engine` and `directory` in `[{}]`", self.platform))
     }
 
     pub fn command(&self, verb: &str, name: &str) -> Result<(), VerbError> {

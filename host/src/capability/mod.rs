@@ -17,6 +17,7 @@ mod guest;
 mod http;
 mod images;
 mod mysql;
+mod pods;
 mod post;
 mod postgres;
 mod process;
@@ -43,7 +44,7 @@ pub fn offered(role: Role) -> &'static [&'static str] {
     match role {
         Role::Product => &["types", "run", "files", "services", "checkout", "process", "http"],
         Role::Platform => {
-            &["types", "run", "files", "services", "control", "images", "compose", "checkout", "process", "http"]
+            &["types", "run", "files", "services", "control", "images", "compose", "pods", "checkout", "process", "http"]
         }
         Role::Datastore => &["types", "run", "services", "trees", "sqlite", "postgres", "mysql", "http"],
     }

@@ -9,6 +9,7 @@ pub mod engine;
 pub mod git;
 pub mod http;
 pub mod mysql;
+pub mod pods;
 pub mod postgres;
 pub mod process;
 pub mod project;
@@ -32,6 +33,7 @@ use engine::images::Images;
 use git::Checkout;
 use http::Http;
 use mysql::Mysql;
+use pods::Pods;
 use postgres::Postgres;
 use process::Processes;
 use project::Project;
@@ -80,6 +82,8 @@ pub struct Drivers {
     pub services: Services,
     /// Of the binding's platform, where it has a container engine.
     pub compose: Option<Arc<Compose>>,
+    /// Of the binding's platform, where it has pods.
+    pub pods: Option<Arc<Pods>>,
     pub images: Images,
     pub process: Arc<Processes>,
     pub git: Checkout,
@@ -116,19 +120,23 @@ impl Drivers {
         let project = Arc::new(Project::new(directory));
         let projects = projects(deployment, &project, &processes, environment);
         let compose = platform.and_then(|platform| projects.get(&platform.binding.name)).cloned();
+        let all_pods = all_pods(deployment, &project, environment);
+        let pods = platform.and_then(|platform| all_pods.get(&platform.binding.name)).cloned();
         let server = |plugin: fn(&str) -> bool| {
             let server = grants.server.clone().filter(|_| plugin(&binding.binding.plugin));
-            server.map(|server| Server::of(server, &projects))
+            server.map(|server| Server::of(server, &projects, &all_pods))
         };
         let engine = compose.as_ref().map(|compose| compose.engine().clone());
+        let engine = engine.or_else(|| pods.as_ref().map(|pods| pods.engine().clone()));
         Self {
             services: Services::new(deployment, own, projects.clone(), machine.clone()),
             compose,
+            pods,
             images: Images::new(engine, &deployment.name, idle),
             project,
             git: Checkout::new(&deployment.name, layout, repository, processes.clone(), idle),
             process: processes,
-            trees: Trees::new(grants.paths.clone(), volumes(grants, &projects), vault.clone()),
+            trees: Trees::new(grants.paths.clone(), volumes(grants, &projects, &all_pods), vault.clone()),
             sqlite: Sqlite::new(grants.paths.clone(), vault.clone()),
             postgres: Postgres::new(
                 server(|plugin| plugin != MYSQL_PLUGIN),
@@ -152,6 +160,10 @@ impl Drivers {
                 Some(compose) => compose.fence_and_probe(effect).await,
                 None => Verdict::Unknown,
             },
+            Some("pods") => match &self.pods {
+                Some(pods) => pods.fence_and_probe(effect).await,
+                None => Verdict::Unknown,
+            },
             Some("images") => self.images.fence_and_probe(effect).await,
             Some("process" | "hook") => self.process.fence_and_probe(effect).await,
             Some("control") => self.services.fence_and_probe(effect).await,
@@ -167,8 +179,11 @@ impl Drivers {
 }
 
 /// Of the first platform that has an engine.
-fn volumes(grants: &Grants, projects: &BTreeMap<String, Arc<Compose>>) -> BTreeMap<String, Volume> {
+fn volumes(
+    grants: &Grants, projects: &BTreeMap<String, Arc<Compose>>, pods: &BTreeMap<String, Arc<Pods>>,
+) -> BTreeMap<String, Volume> {
     let engine = projects.values().next().map(|project| project.engine().clone());
+    let engine = engine.or_else(|| pods.values().next().map(|pods| pods.engine().clone()));
     let volume =
         |(name, volume): (&String, &String)| (name.clone(), Volume { name: volume.clone(), engine: engine.clone() });
     grants.volumes.iter().map(volume).collect()
@@ -180,6 +195,9 @@ fn projects(
 ) -> BTreeMap<String, Arc<Compose>> {
     let of = |platform: &BindingConfig| {
         let (name, grants) = (platform.binding.name.clone(), &platform.grants);
+        if !grants.pods.files.is_empty() {
+            return None;
+        }
         let compose = Compose::new(compose::Parts {
             platform: name.clone(),
             deployment: deployment.name.clone(),
@@ -193,6 +211,30 @@ fn projects(
             double: environment.double.clone(),
         });
         Some((name, Arc::new(compose)))
+    };
+    deployment.platforms.iter().filter_map(of).collect()
+}
+
+/// The pods of the deployment's platforms that have some, by platform.
+fn all_pods(
+    deployment: &Deployment, project: &Arc<Project>, environment: &Environment,
+) -> BTreeMap<String, Arc<Pods>> {
+    let of = |platform: &BindingConfig| {
+        let (name, grants) = (platform.binding.name.clone(), &platform.grants);
+        if grants.pods.files.is_empty() {
+            return None;
+        }
+        let pods = Pods::new(pods::Parts {
+            platform: name.clone(),
+            deployment: deployment.name.clone(),
+            engine: Arc::new(Engine::new(grants.engine.clone()?)),
+            directory: grants.directory.clone()?,
+            config: grants.pods.clone(),
+            project: project.clone(),
+            machine: environment.machine.clone(),
+            idle: deployment.policy.idle,
+        });
+        Some((name, Arc::new(pods)))
     };
     deployment.platforms.iter().filter_map(of).collect()
 }

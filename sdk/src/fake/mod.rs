@@ -18,6 +18,7 @@ mod deployment;
 pub mod http;
 pub mod images;
 pub mod mysql;
+pub mod pods;
 pub mod postgres;
 pub mod process;
 pub mod services;
@@ -55,6 +56,7 @@ struct Inner {
     services: RefCell<services::Machine>,
     compose: RefCell<compose::Project>,
     images: RefCell<images::Store>,
+    pods: RefCell<pods::Engine>,
     process: RefCell<process::Commands>,
     checkout: RefCell<checkout::Repository>,
     trees: RefCell<Copies>,

@@ -7,6 +7,7 @@ mod binding;
 mod command;
 mod grants;
 mod places;
+mod pods;
 mod policy;
 mod schema;
 mod scratch;
@@ -42,6 +43,8 @@ struct Reading<'r, 't> {
     report: &'r mut Report<'t>,
     /// Where relative paths start: the first platform's `directory`.
     directory: Directory,
+    /// The names of the platforms.
+    platforms: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -59,7 +62,7 @@ impl Deployment {
     ) -> Result<Deployment, Diagnostics> {
         let mut report = Report::new(file, text);
         let root = document::parse(text, &mut report);
-        let mut reading = Reading { catalog, secrets, report: &mut report, directory: Directory::NotNamed };
+        let mut reading = Reading { catalog, secrets, report: &mut report, directory: Directory::NotNamed, platforms: Vec::new() };
         let deployment = reading.deployment(name, file, Table::document(&root));
         report.finish(deployment)
     }
