@@ -2,9 +2,10 @@
 //! migrate both.
 
 use crate::composed::{Composed, free_port};
-use crate::machine::write;
-use scratch_docker::{Engine, ImageConfig};
+use crate::machine::{succeed, write};
+use scratch_docker::{Engine, ImageConfig, Project};
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 const PASSWORD: &str = "a-password-that-nobody-may-read";
@@ -41,6 +42,25 @@ volumes: { db: {}, notes: {} }
 /// The first and the good one; the last fails when it has spoiled the data.
 const RELEASES: [&str; 3] = ["1.0.0", "1.1.0", "1.2.0"];
 
+const FRONT: &str = "services:
+  front:
+    image: ${REGISTRY}/shop/front:${VERSION}
+    init: true
+    restart: always
+    ports: ['127.0.0.1:${PORT}:8080']
+    healthcheck: { test: [CMD, wget, -qO-, 'http://127.0.0.1:8080/version'], interval: 1s, retries: 5 }
+";
+
+/// See [`Shop::with_front`].
+const WITH_A_BAD_FRONT: &str = "1.3.0";
+
+/// The project beside the shop's own.
+pub struct Front {
+    _project: Project,
+    pub url: String,
+    pub folder: PathBuf,
+}
+
 pub struct Shop {
     composed: Composed,
     /// Where users come in.
@@ -61,13 +81,7 @@ impl Shop {
         let port = free_port();
         let shop = Self { composed, url: format!("http://127.0.0.1:{port}") };
         for release in RELEASES {
-            let config = ImageConfig {
-                entrypoint: ["sh", "-c", PROGRAM, "shop"].map(String::from).into(),
-                cmd: vec!["serve".into()],
-                env: vec![("RELEASE".into(), release.into())],
-                ..ImageConfig::default()
-            };
-            shop.publish_image(&format!("shop/web:{release}"), &config);
+            shop.publish_program("web", release, PROGRAM);
         }
         write(&shop.file("compose.yaml"), COMPOSE);
         let (project, registry, postgres) = (shop.project.name(), shop.registry(), engine.base("postgres:15"));
@@ -86,6 +100,17 @@ impl Shop {
         shop.compose(&["exec", "-T", "web", "sh", "-c", "echo the first > /data/notes && chown 1234:4321 /data/notes"]);
         shop.deploy_text(&shop.deployment());
         shop
+    }
+
+    /// One of its images; `script` is handed what the service is to do, and its release as a variable.
+    fn publish_program(&self, image: &str, release: &str, script: &str) {
+        let config = ImageConfig {
+            entrypoint: ["sh", "-c", script, "shop"].map(String::from).into(),
+            cmd: vec!["serve".into()],
+            env: vec![("RELEASE".into(), release.into())],
+            ..ImageConfig::default()
+        };
+        self.publish_image(&format!("shop/{image}:{release}"), &config);
     }
 
     fn deployment(&self) -> String {
@@ -128,6 +153,44 @@ impl Shop {
             assert!(began.elapsed() < PATIENCE, "the database does not come up:\n{}", self.compose(&["logs", "db"]));
             std::thread::sleep(Duration::from_millis(200));
         }
+    }
+
+    /// A second project, in a folder of its own, whose front is upgraded after the shop; and a release of both whose front
+    /// does not start. Its first release runs.
+    pub fn with_front(&self) -> Front {
+        let [first, good, _] = RELEASES;
+        for release in [first, good] {
+            self.publish_program("front", release, PROGRAM);
+        }
+        self.publish_program("web", WITH_A_BAD_FRONT, PROGRAM);
+        self.publish_program("front", WITH_A_BAD_FRONT, "echo no configuration; exit 3");
+        let (project, port, folder) = (self.engine().project("front"), free_port(), self.path("front"));
+        std::fs::create_dir(&folder).expect("the front's folder");
+        write(&folder.join("compose.yaml"), FRONT);
+        let (name, registry) = (project.name(), self.registry());
+        let env = format!("COMPOSE_PROJECT_NAME={name}\nREGISTRY={registry}\nVERSION={first}\nPORT={port}\n");
+        write(&folder.join(".env"), &env);
+        let mut up = self.engine().docker();
+        up.args(["compose", "--progress", "quiet", "up", "--detach", "--wait", "--quiet-pull"]).current_dir(&folder);
+        succeed(&mut up);
+        let front = Front { _project: project, url: format!("http://127.0.0.1:{port}/version"), folder };
+        self.deploy_text(&self.deployment_with(&front));
+        front
+    }
+
+    /// Every release takes the front last.
+    fn deployment_with(&self, front: &Front) -> String {
+        let own = self.deployment().replace("services = [\"web\"]", "services = [\"web\", \"front/front\"]");
+        let own = own.replace("{ wave = [\"web\"] }]", "{ wave = [\"web\"] }, { wave = [\"front/front\"] }]");
+        let acts = own.lines().find(|line| line.starts_with("acts = ")).expect("the good release's acts").to_owned();
+        let release = format!("[[settings.releases]]\nversion = \"{WITH_A_BAD_FRONT}\"\n{acts}\n\n[platform]\n");
+        let platform = format!(
+            "[platforms.front]\nplugin = \"compose\"\ndirectory = \"{}\"\nengine = \"unix://{}\"\n\
+             version-key = \"VERSION\"\n\n[datastores.main]\n",
+            front.folder.display(),
+            self.engine().socket().display(),
+        );
+        own.replace("[platform]\n", &release).replace("[datastores.main]\n", &platform)
     }
 
     fn sql(&self, sql: &str) -> String {

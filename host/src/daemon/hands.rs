@@ -204,12 +204,12 @@ impl Hands for RealHands {
         self.clear_overlay();
         for edit in edits {
             let content = edit.after.as_ref().map(|after| after.content.as_slice());
-            self.ready.drivers.values().for_each(|drivers| drivers.project.lay_over(&edit.path, content));
+            self.ready.lay_over(&edit.platform, &edit.path, content);
         }
     }
 
     fn clear_overlay(&self) {
-        self.ready.drivers.values().for_each(|drivers| drivers.project.clear_overlay());
+        self.ready.clear_overlay();
     }
 
     fn keep_copy(&self, binding: &str, step: &str) -> Result<(), Failure> {

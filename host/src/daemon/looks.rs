@@ -59,6 +59,17 @@ pub fn failure(code: &str, error: &impl std::fmt::Display) -> Failure {
 }
 
 impl Ready {
+    /// From now on the file reads so for everybody who has the platform's folder; none: it is gone.
+    pub fn lay_over(&self, platform: &str, path: &str, content: Option<&[u8]>) {
+        let Some(own) = self.drivers.get(&(Role::Platform, platform.to_owned())) else { return };
+        let sharing = self.drivers.values().filter(|drivers| drivers.project.folder == own.project.folder);
+        sharing.for_each(|drivers| drivers.project.lay_over(path, content));
+    }
+
+    pub fn clear_overlay(&self) {
+        self.drivers.values().for_each(|drivers| drivers.project.clear_overlay());
+    }
+
     pub fn context(&self, binding: &Binding, activity: &Activity) -> StepContext {
         static LOOKS: AtomicU64 = AtomicU64::new(1);
         StepContext {

@@ -108,7 +108,7 @@ impl Host {
         // The platforms' preflight looks at the files as the edits will leave them.
         let edits = self.edits(ready, &plan, activity).await;
         let findings = self.preflight(ready, &plan, &installed, activity).await;
-        clear_overlay(ready);
+        ready.clear_overlay();
         let mut findings = findings.map_err(refused)?;
         match edits {
             Ok(edits) => plan.edits = edits,
@@ -176,7 +176,7 @@ impl Host {
     /// The product's, then the platforms', each seeing the former's. They stay laid over the files.
     async fn edits(&self, ready: &Ready, plan: &Plan, activity: &Activity) -> Result<Vec<Vec<PlannedEdit>>, Failure> {
         let Some((main, _)) = ready.bound.platforms.first() else { return Ok(vec![Vec::new(); plan.hops.len()]) };
-        clear_overlay(ready);
+        ready.clear_overlay();
         let mut all = Vec::new();
         for hop in &plan.hops {
             let mut planned = Vec::new();
@@ -194,10 +194,6 @@ impl Host {
         }
         Ok(all)
     }
-}
-
-fn clear_overlay(ready: &Ready) {
-    ready.drivers.values().for_each(|drivers| drivers.project.clear_overlay());
 }
 
 /// The edit with its bytes and diff; none where it changes nothing.
@@ -218,9 +214,7 @@ async fn plan_edit(
     if old == new && (!executable || owned.is_some_and(|owned| owned.mode & 0o111 != 0)) {
         return Ok(None);
     }
-    for drivers in ready.drivers.values() {
-        drivers.project.lay_over(&edit.path, new.as_deref());
-    }
+    ready.lay_over(platform, &edit.path, new.as_deref());
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (before, after) = (old.as_deref().map(text).unwrap_or_default(), new.as_deref().map(text).unwrap_or_default());
     let diff = TextDiff::from_lines(&before, &after)

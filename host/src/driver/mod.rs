@@ -39,7 +39,7 @@ use process::Processes;
 use project::Project;
 use release::Layout;
 use server::Server;
-use services::Services;
+use services::{Orchestrator, Services};
 use sqlite::Sqlite;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -129,7 +129,7 @@ impl Drivers {
         let engine = compose.as_ref().map(|compose| compose.engine().clone());
         let engine = engine.or_else(|| pods.as_ref().map(|pods| pods.engine().clone()));
         Self {
-            services: Services::new(deployment, own, projects.clone(), machine.clone()),
+            services: Services::new(deployment, own, orchestrators(&projects), machine.clone()),
             compose,
             pods,
             images: Images::new(engine, &deployment.name, idle),
@@ -189,6 +189,13 @@ fn volumes(
     grants.volumes.iter().map(volume).collect()
 }
 
+/// What runs the services of each platform that leaves it to another than the host.
+fn orchestrators(projects: &BTreeMap<String, Arc<Compose>>) -> BTreeMap<String, Arc<dyn Orchestrator>> {
+    let project =
+        |(platform, project): (&String, &Arc<Compose>)| (platform.clone(), project.clone() as Arc<dyn Orchestrator>);
+    projects.iter().map(project).collect()
+}
+
 /// The Compose projects of the deployment's platforms that have an engine, by platform.
 fn projects(
     deployment: &Deployment, project: &Arc<Project>, processes: &Arc<Processes>, environment: &Environment,
@@ -204,7 +211,10 @@ fn projects(
             engine: Arc::new(Engine::new(grants.engine.clone()?)),
             directory: grants.directory.clone()?,
             config: grants.compose.clone(),
-            project: project.clone(),
+            project: match &grants.directory == &project.folder {
+                true => project.clone(),
+                false => Arc::new(Project::new(grants.directory.clone())),
+            },
             processes: processes.clone(),
             machine: environment.machine.clone(),
             idle: deployment.policy.idle,

@@ -11,6 +11,7 @@ mod products;
 mod refused;
 mod rehearsal;
 mod rolling;
+mod several;
 mod sweep;
 mod trouble;
 mod up;

@@ -4,7 +4,7 @@ use super::{Compose, Declaration, of_service};
 use crate::context::StepContext;
 use crate::driver::engine::{Container, State};
 use crate::driver::process::io_error;
-use crate::driver::services::Hold;
+use crate::driver::services::{Hold, handle};
 use crate::model::{ServiceRef, VerbError};
 use bollard::models::{RestartPolicy, RestartPolicyNameEnum};
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ impl Compose {
         let declaration = self.declaration().await?;
         self.known(&declaration, &services)?;
         let watched = cx.activity.watch(self.idle, self.make(cx, &declaration, names));
-        cx.effects.perform("control.start", &names, &super::look::handle(names), true, watched).await
+        cx.effects.perform("control.start", &names, &handle(names), true, watched).await
     }
 
     pub(super) async fn make(
@@ -103,7 +103,7 @@ impl Compose {
             futures::future::try_join_all(held.iter().map(end)).await.map(drop)
         };
         let watched = cx.activity.watch(self.idle, work);
-        cx.effects.perform("control.stop", &names, &super::look::handle(names), true, watched).await
+        cx.effects.perform("control.stop", &names, &handle(names), true, watched).await
     }
 
     /// Ends a client that a gone daemon left at work; whether everything is as the effect wanted.

@@ -208,11 +208,6 @@ impl Compose {
     }
 }
 
-/// For the journal.
-pub fn handle(names: &[ServiceRef]) -> String {
-    names.iter().map(ServiceRef::to_string).collect::<Vec<_>>().join(",")
-}
-
 fn redactor(declaration: &Declaration) -> Redactor {
     Redactor::new(declaration.secrets.iter().map(String::as_str))
 }

@@ -12,6 +12,7 @@ mod differs;
 pub mod double;
 mod hook;
 mod look;
+mod orchestrator;
 mod roll;
 mod said;
 mod shadow;

@@ -1,5 +1,5 @@
-//! Behind `services` and `control`: systemd units, or start, stop and status commands; and, for a platform with a
-//! container engine, its Compose project.
+//! Behind `services` and `control`: systemd units, or start, stop and status commands; and, for a platform whose
+//! services something else runs (a Compose project, say), its orchestrator.
 //!
 //! A service that `stop` stopped is held: nothing but `start` starts it again, a reboot included. Services belong to the
 //! machine, not to the daemon: they outlive it, and no fence of a job ends them.
@@ -7,6 +7,7 @@
 mod hold;
 mod log;
 mod open;
+mod orchestrator;
 mod service;
 mod systemd;
 #[cfg(test)]
@@ -14,10 +15,11 @@ mod tests;
 
 pub use hold::{HELD, Hold, guard};
 pub use open::OpenFile;
+pub use orchestrator::Orchestrator;
 pub use service::SERVICE_VARIABLE;
 pub use systemd::{Systemd, drop_in};
 
-use super::compose::{Compose, REPLACE};
+use super::compose::REPLACE;
 use super::process::patterns::{compile, compile_optional, show};
 use super::release::Layout;
 use super::{Machine, http};
@@ -44,7 +46,7 @@ pub struct Services {
     own: Option<String>,
     entries: BTreeMap<ServiceRef, Entry>,
     /// By platform.
-    projects: BTreeMap<String, Arc<Compose>>,
+    orchestrators: BTreeMap<String, Arc<dyn Orchestrator>>,
     /// Services whose own data a datastore's `server` accounts for, by platform.
     servers: Vec<ServiceRef>,
     /// Where the deployment's data lies, as far as the file says.
@@ -62,7 +64,8 @@ struct Entry {
 impl Services {
     /// All services of the deployment can be looked at; those of the platform `own` can be changed.
     pub fn new(
-        deployment: &Deployment, own: Option<&str>, projects: BTreeMap<String, Arc<Compose>>, machine: Machine,
+        deployment: &Deployment, own: Option<&str>, orchestrators: BTreeMap<String, Arc<dyn Orchestrator>>,
+        machine: Machine,
     ) -> Self {
         let mut entries = BTreeMap::new();
         for platform in &deployment.platforms {
@@ -76,7 +79,7 @@ impl Services {
             deployment: deployment.name.clone(),
             own: own.map(str::to_owned),
             entries,
-            projects,
+            orchestrators,
             servers: servers(deployment),
             stores: stores(deployment),
             idle: deployment.policy.idle,
@@ -92,15 +95,14 @@ impl Services {
                 if status == Status::Running { healthy(&service).await.map(|seen| seen.is_ok()) } else { None };
             states.push(state(&service, status, healthy));
         }
-        for project in self.projects.values() {
-            states.extend(project.list().await?);
+        for orchestrator in self.orchestrators.values() {
+            states.extend(orchestrator.list().await?);
         }
         Ok(states)
     }
 
-    /// The Compose project that a service is of.
-    fn project(&self, name: &ServiceRef) -> Option<&Arc<Compose>> {
-        self.projects.get(&name.platform)
+    fn orchestrator(&self, name: &ServiceRef) -> Option<&Arc<dyn Orchestrator>> {
+        self.orchestrators.get(&name.platform)
     }
 
     /// Each running, and healthy where it has a health check. A new line in a log or a change of state extends the
@@ -109,10 +111,10 @@ impl Services {
         &self, cx: &StepContext, names: &[ServiceRef], idle_ms: u64,
     ) -> Result<Vec<ServiceState>, VerbError> {
         let mut states = Vec::new();
-        let (contained, own): (Vec<_>, Vec<_>) = names.iter().partition(|name| self.project(name).is_some());
-        for name in contained {
-            if let Some(project) = self.project(name) {
-                states.push(project.wait_healthy(cx, name, self.idle(idle_ms)).await?);
+        let (orchestrated, own): (Vec<_>, Vec<_>) = names.iter().partition(|name| self.orchestrator(name).is_some());
+        for name in orchestrated {
+            if let Some(orchestrator) = self.orchestrator(name) {
+                states.push(orchestrator.wait_healthy(cx, name, self.idle(idle_ms)).await?);
             }
         }
         let services = own.into_iter().map(|name| self.find(name)).collect::<Result<Vec<_>, _>>()?;
@@ -130,8 +132,8 @@ impl Services {
 
     /// Reads the log from the service's last start until a line fits `success`, which is returned, or `failure`.
     pub async fn follow(&self, cx: &StepContext, watch: &Watch) -> Result<String, VerbError> {
-        if let Some(project) = self.project(&watch.service) {
-            return project.follow(cx, watch, self.idle(watch.idle_ms)).await;
+        if let Some(orchestrator) = self.orchestrator(&watch.service) {
+            return orchestrator.follow(cx, watch, self.idle(watch.idle_ms)).await;
         }
         let service = self.find(&watch.service)?;
         let (success, failure) = (compile(&watch.success)?, compile_optional(Some(&watch.failure))?);
@@ -162,8 +164,8 @@ impl Services {
 
     /// Lets the machine start them again, starts them, and returns when they run.
     pub async fn start(&self, cx: &StepContext, names: &[ServiceRef]) -> Result<(), VerbError> {
-        if let Some(project) = self.own_project(cx, names, "control.start")? {
-            return project.start(cx, names).await;
+        if let Some(orchestrator) = self.own_orchestrator(cx, names, "control.start")? {
+            return orchestrator.start(cx, names).await;
         }
         let services = self.changeable(cx, names, "control.start")?;
         let work = async {
@@ -178,8 +180,8 @@ impl Services {
     /// Replaces them, each healthy before the next; where there can be two of one at once, the old serves until the new
     /// one does.
     pub async fn roll(&self, cx: &StepContext, names: &[ServiceRef], idle_ms: u64) -> Result<(), VerbError> {
-        if let Some(project) = self.own_project(cx, names, "control.roll")? {
-            return project.roll(cx, names, self.idle(idle_ms)).await;
+        if let Some(orchestrator) = self.own_orchestrator(cx, names, "control.roll")? {
+            return orchestrator.roll(cx, names, self.idle(idle_ms)).await;
         }
         for name in names.iter().map(std::slice::from_ref) {
             self.start(cx, name).await?;
@@ -190,8 +192,8 @@ impl Services {
 
     /// Keeps them stopped across a reboot, stops them, and returns when they are.
     pub async fn stop(&self, cx: &StepContext, names: &[ServiceRef]) -> Result<(), VerbError> {
-        if let Some(project) = self.own_project(cx, names, "control.stop")? {
-            return project.stop(cx, names).await;
+        if let Some(orchestrator) = self.own_orchestrator(cx, names, "control.stop")? {
+            return orchestrator.stop(cx, names).await;
         }
         let services = self.changeable(cx, names, "control.stop")?;
         let why = format!("stopped by the step `{}`; `upgradectl status {}` says why", cx.step, cx.deployment);
@@ -210,11 +212,11 @@ impl Services {
             "control.stop" => Status::Stopped,
             _ => return Verdict::Unknown,
         };
-        let own = self.own.as_ref().and_then(|own| self.projects.get(own));
-        if let Some(project) = own {
+        let own = self.own.as_ref().and_then(|own| self.orchestrators.get(own));
+        if let Some(orchestrator) = own {
             let names: Vec<&str> =
                 effect.handle.split(',').filter_map(|name| name.split_once('/')).map(|(_, name)| name).collect();
-            return match project.fence_control(&effect.step, &names, wanted == Status::Running).await {
+            return match orchestrator.fence_control(&effect.step, &names, wanted == Status::Running).await {
                 true => Verdict::Done(serde_json::Value::Null),
                 false => Verdict::Unknown,
             };
@@ -242,10 +244,10 @@ impl Services {
         let (stores, deployment) = (self.stores.clone(), self.deployment.clone());
         let found = tokio::task::spawn_blocking(move || open::find(&deployment, looks, &layouts, &stores)).await;
         let mut found = found.map_err(|error| VerbError::other("io", error.to_string()))?;
-        for (platform, project) in &self.projects {
+        for (platform, orchestrator) in &self.orchestrators {
             let servers = self.servers.iter().filter(|server| server.platform == *platform);
             let apart: Vec<String> = servers.map(|server| server.name.clone()).collect();
-            found.extend(project.open_for_writing(&apart).await?);
+            found.extend(orchestrator.open_for_writing(&apart).await?);
         }
         Ok(found)
     }
@@ -298,13 +300,13 @@ impl Services {
         VerbError::Timeout
     }
 
-    /// The platform's own project, where it has one: then all of the services are its.
-    fn own_project(
+    /// The platform's own, where it has one: then all of the services are its.
+    fn own_orchestrator(
         &self, cx: &StepContext, names: &[ServiceRef], verb: &str,
-    ) -> Result<Option<&Arc<Compose>>, VerbError> {
-        let Some(project) = self.own.as_ref().and_then(|own| self.projects.get(own)) else { return Ok(None) };
+    ) -> Result<Option<&Arc<dyn Orchestrator>>, VerbError> {
+        let Some(orchestrator) = self.own.as_ref().and_then(|own| self.orchestrators.get(own)) else { return Ok(None) };
         self.may_change(cx, names, verb)?;
-        Ok(Some(project))
+        Ok(Some(orchestrator))
     }
 
     fn changeable<'a>(
@@ -403,6 +405,7 @@ fn state(service: &Service<'_>, status: Status, healthy: Option<bool>) -> Servic
     }
 }
 
-fn handle(names: &[ServiceRef]) -> String {
+/// What an effect on these services is found again by.
+pub fn handle(names: &[ServiceRef]) -> String {
     names.iter().map(ServiceRef::to_string).collect::<Vec<_>>().join(",")
 }
