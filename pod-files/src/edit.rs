@@ -37,9 +37,10 @@ pub fn image(file: &str, text: &str, container: &str) -> Result<Place, Mistake> 
         }
         _ => return Err(mistake(Some(found[1].line), format!("it has two containers `{container}`"))),
     };
-    let range = node.range.clone().ok_or_else(|| {
-        mistake(Some(node.line), format!("the image of `{container}` does not stand in one piece"))
-    })?;
+    let range = node
+        .range
+        .clone()
+        .ok_or_else(|| mistake(Some(node.line), format!("the image of `{container}` does not stand in one piece")))?;
     let quote = match node.style {
         ScalarStyle::DoubleQuoted => "\"",
         ScalarStyle::SingleQuoted => "'",

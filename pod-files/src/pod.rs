@@ -191,6 +191,8 @@ fn check_name(name: &str) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     match name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(fits) {
         true => Ok(()),
-        false => Err("has a name that the engine does not take: letters, digits, `-`, `_` and `.` would be right".into()),
+        false => {
+            Err("has a name that the engine does not take: letters, digits, `-`, `_` and `.` would be right".into())
+        }
     }
 }

@@ -126,7 +126,10 @@ fn a_mistake_is_named_with_its_place() {
     assert!(why("# nothing\n").contains("it declares no pod"));
     assert!(why("a: &a [*a]\n").contains("`pod-core.yaml`"));
     let settings = File::settings("core.yaml", CORE, &set()).unwrap_err().to_string();
-    assert_eq!(settings, "`core.yaml`, line 8: the pod `aegis-core` stands in a file of config maps; list the file under `pods`");
+    assert_eq!(
+        settings,
+        "`core.yaml`, line 8: the pod `aegis-core` stands in a file of config maps; list the file under `pods`"
+    );
 }
 
 #[test]

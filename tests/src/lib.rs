@@ -1,8 +1,9 @@
 //! What the end-to-end tests are told with: a machine in a folder ([`Machine`]) with one of the example products on it
-//! ([`Site`], [`Graph`], [`Stack`], [`Evose`], [`Infrahub`], [`Replicas`], [`Shop`]), the real daemon ([`Daemon`]), and what a user
+//! ([`Site`], [`Graph`], [`Stack`], [`Evose`], [`Infrahub`], [`Aegis`], [`Replicas`], [`Shop`]), the real daemon ([`Daemon`]), and what a user
 //! ([`visits`]) and an operator see of both. Nothing here knows the daemon's code: it edits files, asks the socket, calls
 //! `upgradectl`, and reads what lies on the disk. Everything that goes wrong is a panic that names it.
 
+mod aegis;
 mod composed;
 mod cut;
 mod daemon;
@@ -23,6 +24,7 @@ mod stack;
 mod tinker;
 mod visitor;
 
+pub use aegis::Aegis;
 pub use composed::Composed;
 pub use cut::Cut;
 pub use daemon::Daemon;

@@ -11,6 +11,7 @@ pub struct Programs {
     pub tessallite: PathBuf,
     pub evose: PathBuf,
     pub infrahub: PathBuf,
+    pub aegis: PathBuf,
     pub components: PathBuf,
 }
 
@@ -35,9 +36,11 @@ impl Programs {
             "tessallite",
             "evose",
             "infrahub",
+            "aegis",
             "generic",
             "source",
             "compose",
+            "podman",
             "sqlite",
             "files",
             "postgres",
@@ -54,6 +57,7 @@ impl Programs {
             tessallite: program("tessallite"),
             evose: program("evose"),
             infrahub: program("infrahub"),
+            aegis: program("aegis"),
             components,
         }
     }

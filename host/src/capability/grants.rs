@@ -64,9 +64,8 @@ impl Granted {
             repository: grants().any(|grants| grants.repository.is_some()),
             services: grants().any(|grants| !grants.services.is_empty() || grants.engine.is_some()),
             engine: grants().any(|grants| grants.engine.is_some() && grants.directory.is_some()),
-            pods: grants().any(|grants| {
-                grants.engine.is_some() && grants.directory.is_some() && !grants.pods.files.is_empty()
-            }),
+            pods: grants()
+                .any(|grants| grants.engine.is_some() && grants.directory.is_some() && !grants.pods.files.is_empty()),
             commands: grants().flat_map(|grants| grants.commands.keys().cloned()).collect(),
             paths: config.grants.paths.keys().chain(config.grants.volumes.keys()).cloned().collect(),
             http: !config.grants.http.is_empty(),

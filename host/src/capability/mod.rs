@@ -43,9 +43,9 @@ use crate::model::Role;
 pub fn offered(role: Role) -> &'static [&'static str] {
     match role {
         Role::Product => &["types", "run", "files", "services", "checkout", "process", "http"],
-        Role::Platform => {
-            &["types", "run", "files", "services", "control", "images", "compose", "pods", "checkout", "process", "http"]
-        }
+        Role::Platform => &[
+            "types", "run", "files", "services", "control", "images", "compose", "pods", "checkout", "process", "http",
+        ],
         Role::Datastore => &["types", "run", "services", "trees", "sqlite", "postgres", "mysql", "http"],
     }
 }

@@ -129,7 +129,7 @@ impl Drivers {
         let engine = compose.as_ref().map(|compose| compose.engine().clone());
         let engine = engine.or_else(|| pods.as_ref().map(|pods| pods.engine().clone()));
         Self {
-            services: Services::new(deployment, own, orchestrators(&projects), machine.clone()),
+            services: Services::new(deployment, own, orchestrators(&projects, &all_pods), machine.clone()),
             compose,
             pods,
             images: Images::new(engine, &deployment.name, idle),
@@ -190,10 +190,13 @@ fn volumes(
 }
 
 /// What runs the services of each platform that leaves it to another than the host.
-fn orchestrators(projects: &BTreeMap<String, Arc<Compose>>) -> BTreeMap<String, Arc<dyn Orchestrator>> {
+fn orchestrators(
+    projects: &BTreeMap<String, Arc<Compose>>, pods: &BTreeMap<String, Arc<Pods>>,
+) -> BTreeMap<String, Arc<dyn Orchestrator>> {
     let project =
         |(platform, project): (&String, &Arc<Compose>)| (platform.clone(), project.clone() as Arc<dyn Orchestrator>);
-    projects.iter().map(project).collect()
+    let pods = pods.iter().map(|(platform, pods)| (platform.clone(), pods.clone() as Arc<dyn Orchestrator>));
+    projects.iter().map(project).chain(pods).collect()
 }
 
 /// The Compose projects of the deployment's platforms that have an engine, by platform.
@@ -226,9 +229,7 @@ fn projects(
 }
 
 /// The pods of the deployment's platforms that have some, by platform.
-fn all_pods(
-    deployment: &Deployment, project: &Arc<Project>, environment: &Environment,
-) -> BTreeMap<String, Arc<Pods>> {
+fn all_pods(deployment: &Deployment, project: &Arc<Project>, environment: &Environment) -> BTreeMap<String, Arc<Pods>> {
     let of = |platform: &BindingConfig| {
         let (name, grants) = (platform.binding.name.clone(), &platform.grants);
         if grants.pods.files.is_empty() {
@@ -240,7 +241,10 @@ fn all_pods(
             engine: Arc::new(Engine::new(grants.engine.clone()?)),
             directory: grants.directory.clone()?,
             config: grants.pods.clone(),
-            project: project.clone(),
+            project: match &grants.directory == &project.folder {
+                true => project.clone(),
+                false => Arc::new(Project::new(grants.directory.clone())),
+            },
             machine: environment.machine.clone(),
             idle: deployment.policy.idle,
         });

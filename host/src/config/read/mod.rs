@@ -62,7 +62,8 @@ impl Deployment {
     ) -> Result<Deployment, Diagnostics> {
         let mut report = Report::new(file, text);
         let root = document::parse(text, &mut report);
-        let mut reading = Reading { catalog, secrets, report: &mut report, directory: Directory::NotNamed, platforms: Vec::new() };
+        let mut reading =
+            Reading { catalog, secrets, report: &mut report, directory: Directory::NotNamed, platforms: Vec::new() };
         let deployment = reading.deployment(name, file, Table::document(&root));
         report.finish(deployment)
     }

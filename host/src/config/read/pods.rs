@@ -19,7 +19,11 @@ impl Reading<'_, '_> {
             let (text, name) = (path.display().to_string(), service_of(&path.display().to_string()).to_owned());
             if let Some((_, other)) = services.iter().find(|(known, _)| *known == name) {
                 let message = format!("`{other}` and `{text}` are both the service `{name}`");
-                self.report.add_with_help(part.span.clone(), message, "a service is called as its file, without `pod-`");
+                self.report.add_with_help(
+                    part.span.clone(),
+                    message,
+                    "a service is called as its file, without `pod-`",
+                );
             }
             services.push((name, text));
         }

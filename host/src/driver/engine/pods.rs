@@ -111,7 +111,8 @@ impl Engine {
             return Err(self.refused(status, &body));
         }
         let played: Played = serde_json::from_slice(&body).map_err(|error| nonsense(&error))?;
-        let errors = played.pods.unwrap_or_default().into_iter().flat_map(|pod| pod.container_errors.unwrap_or_default());
+        let errors =
+            played.pods.unwrap_or_default().into_iter().flat_map(|pod| pod.container_errors.unwrap_or_default());
         match errors.collect::<Vec<_>>() {
             errors if errors.is_empty() => Ok(()),
             errors => Err(VerbError::other("pod", format!("a container does not start: {}", errors.join("; ")))),

@@ -4,8 +4,8 @@
 use super::{ANSWER_SECONDS, Engine};
 use crate::model::VerbError;
 use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request};
 use hyper::body::Bytes;
+use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use std::time::Duration;

@@ -2,10 +2,9 @@
 
 use super::{Declaration, Pods, SERVICE_LABEL, Standing};
 use crate::context::StepContext;
-use crate::driver::compose::handle;
 use crate::driver::engine::State;
 use crate::driver::process::io_error;
-use crate::driver::services::Hold;
+use crate::driver::services::{Hold, handle};
 use crate::model::{ServiceRef, VerbError};
 use std::time::Duration;
 
@@ -15,8 +14,10 @@ const AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 impl Pods {
     /// Makes the services' pods what the files say, and starts them. Touches no other, and never pulls.
-    pub(super) async fn start_services(&self, cx: &StepContext, names: &[ServiceRef]) -> Result<(), VerbError> {
-        self.changeable(cx, "control.start")?;
+    pub(super) async fn start_services(
+        &self, cx: &StepContext, names: &[ServiceRef], verb: &str,
+    ) -> Result<(), VerbError> {
+        self.changeable(cx, verb)?;
         let declaration = self.declaration(false).await?;
         for name in names {
             declaration.service(self, &name.name)?;
@@ -29,7 +30,7 @@ impl Pods {
             Ok(())
         };
         let watched = cx.activity.watch(self.idle, work);
-        cx.effects.perform("control.start", &names, &handle(names), true, watched).await
+        cx.effects.perform(verb, &names, &handle(names), true, watched).await
     }
 
     async fn make(&self, cx: &StepContext, declaration: &Declaration, name: &str) -> Result<(), VerbError> {
@@ -146,7 +147,9 @@ fn is_in_the_way(error: &VerbError) -> bool {
 
 fn told(pod: &str, error: VerbError) -> VerbError {
     match error {
-        VerbError::Other(failure) => VerbError::other("pod", format!("the pod `{pod}` can't be made: {}", failure.message)),
+        VerbError::Other(failure) => {
+            VerbError::other("pod", format!("the pod `{pod}` can't be made: {}", failure.message))
+        }
         other => other,
     }
 }

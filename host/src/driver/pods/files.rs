@@ -66,7 +66,8 @@ impl Pods {
             let name = path.display().to_string();
             let file = File::read(&name, &required(path).await?, &set).map_err(|error| wrong(&error))?;
             for pod in &file.pods {
-                let mut others = services.iter().flat_map(|service| service.file.pods.iter().map(move |p| (service, p)));
+                let mut others =
+                    services.iter().flat_map(|service| service.file.pods.iter().map(move |p| (service, p)));
                 if let Some((other, _)) = others.find(|(_, other)| other.name == pod.name) {
                     let (other, pod) = (&other.file.name, &pod.name);
                     return Err(VerbError::Invalid(format!("`{other}` and `{name}` both declare the pod `{pod}`")));

@@ -8,6 +8,7 @@
 mod control;
 mod files;
 mod look;
+mod orchestrator;
 
 pub use files::{Declaration, Service};
 
@@ -117,8 +118,7 @@ impl Pods {
             None => (name, None),
         };
         let pods = &declaration.service(self, service)?.file.pods;
-        let declared: Vec<&str> =
-            pods.iter().flat_map(Pod::running).map(|container| container.name.as_str()).collect();
+        let declared: Vec<&str> = pods.iter().flat_map(Pod::running).map(|container| container.name.as_str()).collect();
         let wanted = match (wanted, &declared[..]) {
             (Some(wanted), there) if there.contains(&wanted) => wanted,
             (None, [one]) => one,

@@ -2,6 +2,7 @@
 //!
 //! A server is granted by its address, or by the container that it runs in.
 
+mod around;
 pub mod child;
 pub mod container;
 pub mod double;
@@ -13,11 +14,14 @@ use crate::config::ServerConfig;
 use crate::context::Site;
 use crate::driver::compose::{Compose, unreachable_double};
 use crate::driver::engine::{Container, State};
+use crate::driver::pods::Pods;
 use crate::model::VerbError;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub use around::Around;
 
 /// On the containers in which tools run, by step.
 pub const STEP_LABEL: &str = "upgraded.tool";
@@ -33,7 +37,7 @@ pub struct Place {
 pub struct Server {
     pub config: ServerConfig,
     /// None for a service of a platform that has no engine.
-    project: Option<Arc<Compose>>,
+    around: Option<Around>,
 }
 
 /// Where the server is now.
@@ -46,14 +50,19 @@ pub struct Located {
 }
 
 impl Server {
-    pub fn of(config: ServerConfig, projects: &BTreeMap<String, Arc<Compose>>) -> Self {
-        let project = config.service.as_ref().and_then(|service| projects.get(&service.platform)).cloned();
-        Self { config, project }
+    pub fn of(
+        config: ServerConfig, projects: &BTreeMap<String, Arc<Compose>>, pods: &BTreeMap<String, Arc<Pods>>,
+    ) -> Self {
+        let around = config.service.as_ref().and_then(|service| {
+            let project = projects.get(&service.platform).cloned().map(Around::Compose);
+            project.or_else(|| pods.get(&service.platform).cloned().map(Around::Pods))
+        });
+        Self { config, around }
     }
 
     /// At an address.
     pub fn at(config: ServerConfig) -> Self {
-        Self { config, project: None }
+        Self { config, around: None }
     }
 
     pub async fn located(&self, site: &Site) -> Result<Located, VerbError> {
@@ -61,12 +70,12 @@ impl Server {
             let (config, inside) = (self.config.clone(), self.config.clone());
             return Ok(Located { config, inside, container: None });
         };
-        let project = self.project.as_ref().ok_or_else(|| {
+        let around = self.around.as_ref().ok_or_else(|| {
             VerbError::Invalid(format!("the server's service `{service}` is of no platform with an `engine`"))
         })?;
         let container = match site {
-            Site::Drill { server: Some(double), .. } => project.double_of(double).await?,
-            Site::Drill { server: None, .. } | Site::Live => project.container_of(&service.name).await?,
+            Site::Drill { server: Some(double), .. } => around.double_of(double).await?,
+            Site::Drill { server: None, .. } | Site::Live => around.container_of(&service.name).await?,
         };
         let container = container.filter(|container| container.state == State::Running).ok_or_else(|| {
             VerbError::Unavailable(format!("the server's service `{service}` has no container that runs"))
@@ -75,15 +84,16 @@ impl Server {
             VerbError::Invalid(format!("the container of `{service}` has no address of its own on this machine"))
         })?;
         let inside = ServerConfig { host: address.to_string(), ..self.config.clone() };
-        let config = match project.engine().is_rootless().await? {
+        let config = match around.engine().is_rootless().await? {
             false => inside.clone(),
-            true if project.is_double() => return Err(unreachable_double()),
+            true if around.is_double() => return Err(unreachable_double()),
             true => {
                 let port = self.config.port;
                 let place = container.published.get(&port).ok_or_else(|| {
                     VerbError::Invalid(format!(
-                        "the engine is rootless, and the address of `{service}` leads nowhere from here: `ports: \
-                         [\"127.0.0.1:{port}:{port}\"]` at the service would be right"
+                        "the engine is rootless, and the address of `{service}` leads nowhere from here: {} would be \
+                         right",
+                        around.published(port)
                     ))
                 })?;
                 ServerConfig { host: place.ip().to_string(), port: place.port(), ..self.config.clone() }
@@ -93,15 +103,15 @@ impl Server {
     }
 
     /// The engine's client with what it needs, for a tool in a container.
-    pub fn client(&self) -> Option<&Arc<Compose>> {
-        self.project.as_ref()
+    pub fn client(&self) -> Option<&Around> {
+        self.around.as_ref()
     }
 
     /// Ends and removes the containers of a step's tools.
     pub async fn clear(&self, step: &str) -> Result<(), VerbError> {
-        let Some(project) = &self.project else { return Ok(()) };
-        for id in project.engine().labelled(&[format!("{STEP_LABEL}={step}")]).await? {
-            project.engine().remove(&id).await?;
+        let Some(around) = &self.around else { return Ok(()) };
+        for id in around.engine().labelled(&[format!("{STEP_LABEL}={step}")]).await? {
+            around.engine().remove(&id).await?;
         }
         Ok(())
     }
