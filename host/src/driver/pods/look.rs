@@ -105,8 +105,12 @@ impl Pods {
                     logs.push(Box::pin(log.map(move |news| (number, news))));
                 }
                 let mut lines: Vec<LineSplitter> = containers.iter().map(|_| LineSplitter::default()).collect();
-                while let Some((number, news)) = logs.next().await {
-                    let split = match news.transpose()? {
+                let mut over = false;
+                while !over {
+                    let Some((number, news)) = logs.next().await else { break };
+                    let news = news.transpose()?;
+                    over = news.is_none();
+                    let split = match news {
                         Some(text) => lines[number].push(text.as_bytes()),
                         None => lines[number].finish(),
                     };
@@ -121,10 +125,11 @@ impl Pods {
                         }
                     }
                 }
-                // Their processes ended. What the engine starts again goes on, within reason.
+                // A process ended. What the engine starts again goes on, within reason.
                 let now = self.of_service(&declaration, &name.name).await?;
-                let mut now = now.iter().flat_map(|standing| &standing.containers);
-                if let Some(over) = now.find(|one| one.state == State::Exited || will_not_stand(one)) {
+                let all = || now.iter().flat_map(|standing| &standing.containers);
+                let broken = all().find(|one| (one.state == State::Exited && !one.is_done()) || will_not_stand(one));
+                if let Some(over) = broken.or_else(|| all().next().filter(|_| all().all(Container::is_done))) {
                     return Err(self.told(&declaration, name, over, "ended before its log said success").await);
                 }
                 tokio::time::sleep(POLL).await;
