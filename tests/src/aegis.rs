@@ -42,7 +42,10 @@ impl<'p> Aegis<'p> {
         aegis.publish_server("openbao", "2.0.1");
         for service in SERVICES {
             let file = format!("pod-{service}.yaml");
-            write(&aegis.file(&file), &fs::read_to_string(format!("{FOLDER}/pods/{file}")).expect("the example's file"));
+            write(
+                &aegis.file(&file),
+                &fs::read_to_string(format!("{FOLDER}/pods/{file}")).expect("the example's file"),
+            );
         }
         for script in ["bootstrap-secrets.sh", "validate.sh"] {
             let place = aegis.file(script);
@@ -57,14 +60,36 @@ impl<'p> Aegis<'p> {
         );
         write(&aegis.file(".env"), &env);
         aegis.secret("aegis-postgres", PASSWORD);
-        let (subnet, bridge) = (format!("10.199.{}.0/24", 160 + aegis.number), format!("pods{}", aegis.number));
-        let network = ["network", "create", "--subnet", &subnet, "--interface-name", &bridge, &aegis.network];
-        succeed(aegis.podman.command().args(network));
+        aegis.make_network();
         SERVICES.iter().for_each(|service| aegis.redeploy(service));
         aegis.until("the gateway serves", || !aegis.agents().is_empty());
         ["red", "green", "blue"].iter().for_each(|name| aegis.append(name));
         aegis.deploy_text(&aegis.deployment(version, runtime, policy));
         aegis
+    }
+
+    /// With a bridge and addresses that no other podman of this machine has; its own command line can't say the bridge.
+    fn make_network(&self) {
+        let (name, number) = (&self.network, self.number);
+        let network = format!(
+            r#"{{"name":"{name}","driver":"bridge","dns_enabled":true,"network_interface":"pods{number}",
+            "subnets":[{{"subnet":"10.199.{}.0/24"}}]}}"#,
+            160 + number
+        );
+        let socket = self.engine().socket().display().to_string();
+        let url = "http://podman/v4.3.1/libpod/networks/create";
+        succeed(Command::new("curl").args([
+            "--silent",
+            "--show-error",
+            "--fail-with-body",
+            "--unix-socket",
+            &socket,
+            "--header",
+            "content-type: application/json",
+            "--data",
+            &network,
+            url,
+        ]));
     }
 
     fn deployment(&self, version: &str, runtime: u16, policy: &str) -> String {
@@ -169,8 +194,12 @@ impl<'p> Aegis<'p> {
     pub fn pods(&self) -> Vec<String> {
         let format = "{{.PodName}} {{.Names}} {{.Image}} {{.State}}";
         let lines = self.podman(&["ps", "--all", "--pod", "--format", format]);
-        let mut lines: Vec<String> =
-            lines.lines().filter(|line| !line.contains("-infra ")).map(str::to_owned).collect();
+        // How long it has been up is no matter.
+        let told = |line: &str| match line.split_once(" Up ") {
+            Some((what, _)) => format!("{what} running"),
+            None => line.to_owned(),
+        };
+        let mut lines: Vec<String> = lines.lines().filter(|line| !line.contains("-infra ")).map(told).collect();
         lines.sort();
         lines
     }
@@ -218,7 +247,7 @@ impl<'p> Aegis<'p> {
     }
 
     pub fn neighbours_state(&self) -> String {
-        let format = "{{.ID}} {{.Names}} {{.State}} {{.CreatedAt}}";
+        let format = "{{.ID}} {{.Names}} {{.StartedAt}}";
         self.podman(&["ps", "--all", "--filter", "pod=neighbour", "--format", format])
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use upgraded_tests::{Daemon, last_run, outcome};
 
-const POLICY: &str = "drill = \"off\"\nidle = \"60s\"\n";
+const POLICY: &str = "approve = \"never\"\ndrill = \"off\"\nidle = \"60s\"\n";
 
 /// A podman that lies in a folder of its own, which goes after it.
 fn podman() -> (PodmanSocket, TempDir) {

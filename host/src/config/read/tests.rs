@@ -401,8 +401,11 @@ networks = ["aegis"]"#;
         ("pods = []", "`platform.pods` names no file"),
         (r#"pods = ["../pod-a.yaml"]"#, "must be a file beneath the platform's `directory`"),
         (r#"pods = ["pod-a.yaml", "b/a.yml"]"#, "`pod-a.yaml` and `b/a.yml` are both the service `a`"),
-        (r#"pods = ["a.yaml"]
-networks = ["a b"]"#, "`platform.networks.0` is no network"),
+        (
+            r#"pods = ["a.yaml"]
+networks = ["a b"]"#,
+            "`platform.networks.0` is no network",
+        ),
     ] {
         assert!(said(&file(keys, "a")).contains(why), "{}", said(&file(keys, "a")));
     }

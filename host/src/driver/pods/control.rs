@@ -1,6 +1,6 @@
 //! Starting and stopping services. Both say what is wanted and converge.
 
-use super::{Declaration, Pods, SERVICE_LABEL, Standing};
+use super::{Checks, Declaration, Pods, SERVICE_LABEL, Standing};
 use crate::context::StepContext;
 use crate::driver::engine::State;
 use crate::driver::process::io_error;
@@ -38,7 +38,7 @@ impl Pods {
         for pod in &service.file.pods {
             let mut tries = 0;
             loop {
-                let standing = self.of_service(declaration, name).await?;
+                let standing = self.of_service(declaration, name, Checks::Leave).await?;
                 let standing = standing.into_iter().find(|standing| standing.pod == pod.name);
                 cx.activity.touch();
                 match standing {

@@ -1,7 +1,7 @@
 //! Looking at services: what runs, whether it is healthy, what it says. A service stands when every container of its pods
 //! does.
 
-use super::{Declaration, Pods, Standing};
+use super::{Checks, Declaration, Pods, Service, Standing};
 use crate::context::StepContext;
 use crate::driver::compose::{broken_how, is_of_the_machine, stands, tag, will_not_stand};
 use crate::driver::engine::{Container, Health, State};
@@ -24,10 +24,12 @@ const ANONYMOUS: usize = 64;
 impl Pods {
     pub(super) async fn list_services(&self) -> Result<Vec<ServiceState>, VerbError> {
         let declaration = self.declaration(false).await?;
+        let services: Vec<&Service> = declaration.services.iter().collect();
+        let all = self.of_services(&declaration, &services, Checks::Run).await?;
         let mut states = Vec::new();
         for service in &declaration.services {
-            let standing = self.of_service(&declaration, &service.name).await?;
-            states.push(self.state(&declaration, &service.name, &standing)?);
+            let own: Vec<Standing> = all.iter().filter(|standing| standing.service == service.name).cloned().collect();
+            states.push(self.state(&declaration, &service.name, &own)?);
         }
         Ok(states)
     }
@@ -41,7 +43,7 @@ impl Pods {
         let wait = async {
             let (mut last, mut heard) = (Vec::new(), BTreeMap::new());
             loop {
-                let standing = self.of_service(&declaration, &name.name).await?;
+                let standing = self.of_service(&declaration, &name.name, Checks::Run).await?;
                 let all = || standing.iter().flat_map(|standing| &standing.containers);
                 if let Some(broken) = all().find(|container| will_not_stand(container)) {
                     return Err(self.told(&declaration, name, broken, &broken_how(broken)).await);
@@ -89,7 +91,7 @@ impl Pods {
         let read = async {
             let mut since: BTreeMap<String, i64> = BTreeMap::new();
             loop {
-                let standing = self.of_service(&declaration, &name.name).await?;
+                let standing = self.of_service(&declaration, &name.name, Checks::Leave).await?;
                 let containers: Vec<&Container> = standing.iter().flat_map(|standing| &standing.containers).collect();
                 if containers.is_empty() {
                     let message = format!("the service `{name}` has no container to listen to");
@@ -126,7 +128,7 @@ impl Pods {
                     }
                 }
                 // A process ended. What the engine starts again goes on, within reason.
-                let now = self.of_service(&declaration, &name.name).await?;
+                let now = self.of_service(&declaration, &name.name, Checks::Leave).await?;
                 let all = || now.iter().flat_map(|standing| &standing.containers);
                 let broken = all().find(|one| (one.state == State::Exited && !one.is_done()) || will_not_stand(one));
                 if let Some(over) = broken.or_else(|| all().next().filter(|_| all().all(Container::is_done))) {
@@ -142,9 +144,11 @@ impl Pods {
     /// declares as empty, or as settings, is no data.
     pub(super) async fn written_to(&self, apart: &[String]) -> Result<Vec<OpenFile>, VerbError> {
         let declaration = self.declaration(false).await?;
+        let services: Vec<&Service> = declaration.services.iter().collect();
+        let all = self.of_services(&declaration, &services, Checks::Leave).await?;
         let mut found = Vec::new();
-        for service in &declaration.services {
-            for standing in self.of_service(&declaration, &service.name).await? {
+        for service in services {
+            for standing in all.iter().filter(|standing| standing.service == service.name) {
                 let declared = service.file.pods.iter().find(|pod| pod.name == standing.pod);
                 for container in &standing.containers {
                     let short = standing.short(container);
@@ -173,7 +177,7 @@ impl Pods {
     }
 
     async fn not_healthy(&self, declaration: &Declaration, name: &ServiceRef) -> VerbError {
-        let standing = match self.of_service(declaration, &name.name).await {
+        let standing = match self.of_service(declaration, &name.name, Checks::Leave).await {
             Ok(standing) => standing,
             Err(error) => return error,
         };

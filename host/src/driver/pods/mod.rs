@@ -20,6 +20,7 @@ use crate::context::{Site, StepContext};
 use crate::model::*;
 use crate::plan::event::{Effect, Verdict};
 use bollard::query_parameters::RemoveVolumeOptions;
+use futures::future::try_join_all;
 use pod_files::{Pod, Running, differs};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -68,6 +69,14 @@ pub struct Standing {
     pub containers: Vec<Container>,
 }
 
+/// Whether the health checks that are due are run before something is looked at, where nobody else runs them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Checks {
+    Run,
+    /// It is not asked whether anything is healthy.
+    Leave,
+}
+
 impl Standing {
     /// `postgres` of `aegis-database-postgres`.
     pub fn short<'c>(&self, container: &'c Container) -> &'c str {
@@ -96,11 +105,9 @@ impl Pods {
     /// Every pod of the files, and those that we made and that the files no longer have.
     pub async fn standing(&self, cx: &StepContext) -> Result<Vec<Standing>, VerbError> {
         let declaration = self.declaration(false).await?;
-        let mut all = Vec::new();
-        for service in &declaration.services {
-            all.extend(self.of_service(&declaration, &service.name).await?);
-            cx.activity.touch();
-        }
+        let services: Vec<&Service> = declaration.services.iter().collect();
+        let mut all = self.of_services(&declaration, &services, Checks::Run).await?;
+        cx.activity.touch();
         for pod in self.strays(&declaration).await? {
             let service = pod.labels.get(SERVICE_LABEL).cloned().unwrap_or_default();
             let containers = self.engine.looked_at(&pod.containers).await?;
@@ -130,7 +137,7 @@ impl Pods {
                 )));
             }
         };
-        for standing in self.of_service(&declaration, service).await? {
+        for standing in self.of_service(&declaration, service, Checks::Leave).await? {
             let found = standing.containers.iter().find(|container| standing.short(container) == wanted);
             if let Some(container) = found {
                 return Ok(Some(container.clone()));
@@ -183,13 +190,32 @@ impl Pods {
     }
 
     /// The pods of one service that are there.
-    async fn of_service(&self, declaration: &Declaration, name: &str) -> Result<Vec<Standing>, VerbError> {
-        let service = declaration.service(self, name)?;
+    async fn of_service(
+        &self, declaration: &Declaration, name: &str, checks: Checks,
+    ) -> Result<Vec<Standing>, VerbError> {
+        self.of_services(declaration, &[declaration.service(self, name)?], checks).await
+    }
+
+    /// Those of several, in the order of their files.
+    async fn of_services(
+        &self, declaration: &Declaration, services: &[&Service], checks: Checks,
+    ) -> Result<Vec<Standing>, VerbError> {
+        let declared = services.iter().flat_map(|service| service.file.pods.iter().map(move |pod| (*service, pod)));
+        let seen = declared.map(|(service, pod)| async move {
+            let seen = self.engine.pod(&pod.name).await?;
+            Ok::<_, VerbError>(seen.map(|seen| (service, pod, seen)))
+        });
+        let seen: Vec<_> = try_join_all(seen).await?.into_iter().flatten().collect();
+        let ids: Vec<String> = seen.iter().flat_map(|(_, _, seen)| seen.containers.clone()).collect();
+        let containers = match checks {
+            Checks::Run => self.engine.looked_at(&ids).await?,
+            Checks::Leave => self.engine.of_ids(&ids).await?,
+        };
         let mut all = Vec::new();
-        for pod in &service.file.pods {
-            let Some(seen) = self.engine.pod(&pod.name).await? else { continue };
+        for (service, pod, seen) in seen {
             self.is_ours(&seen)?;
-            let containers = self.engine.looked_at(&seen.containers).await?;
+            let own = containers.iter().filter(|container| seen.containers.contains(&container.id));
+            let containers: Vec<Container> = own.cloned().collect();
             let made_from = seen.labels.get(PLAYED_LABEL);
             let other = match made_from {
                 Some(digest) if *digest != declaration.digest(service, pod) => {
@@ -198,7 +224,7 @@ impl Pods {
                 _ => differs(pod, &containers.iter().map(running).collect::<Vec<_>>()),
             };
             let unit = unit(&containers);
-            all.push(Standing { service: name.to_owned(), pod: pod.name.clone(), other, unit, containers });
+            all.push(Standing { service: service.name.clone(), pod: pod.name.clone(), other, unit, containers });
         }
         Ok(all)
     }
