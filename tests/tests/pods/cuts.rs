@@ -1,7 +1,8 @@
 //! The daemon is killed at instants of a run that turns round: the next one ends it with the data, the files and the pods
 //! of the old version.
 
-use crate::{POLICY, podman};
+use crate::{POLICY, folder};
+use scratch_docker::PodmanSocket;
 use upgraded_tests::{Aegis, Cut, Daemon, kind, outcome};
 
 const FROM: &str = "0.2.0";
@@ -9,8 +10,9 @@ const TO: &str = "0.2.1";
 
 #[test]
 fn a_daemon_that_is_killed_meanwhile_leaves_the_old_version_whole() {
-    let (engine, _folder) = podman();
-    let aegis = Aegis::new(&engine, FROM, "1.22.4", POLICY);
+    let folder = folder();
+    let engine = PodmanSocket::start(folder.path());
+    let aegis = Aegis::new(&engine, FROM, "1.22.4", &format!("{POLICY}drill = \"off\"\n"));
     aegis.publish(TO);
     let (data, volumes) = (aegis.data(), aegis.volumes());
     let mut daemon = Daemon::start(&aegis).settled();

@@ -4,17 +4,15 @@
 mod cuts;
 mod stories;
 
-use scratch_docker::PodmanSocket;
 use serde_json::Value;
 use tempfile::TempDir;
 use upgraded_tests::{Daemon, last_run, outcome};
 
-const POLICY: &str = "approve = \"never\"\ndrill = \"off\"\nidle = \"60s\"\n";
+const POLICY: &str = "approve = \"never\"\nidle = \"60s\"\n";
 
-/// A podman that lies in a folder of its own, which goes after it.
-fn podman() -> (PodmanSocket, TempDir) {
-    let folder = tempfile::Builder::new().prefix("upgraded-").tempdir().expect("a folder for podman");
-    (PodmanSocket::start(folder.path()), folder)
+/// For a podman, which has to be gone before it.
+fn folder() -> TempDir {
+    tempfile::Builder::new().prefix("upgraded-").tempdir().expect("a folder for podman")
 }
 
 /// One edited line, and the run that comes of it, as `upgradectl show` has it.

@@ -1,12 +1,14 @@
 //! Good releases and bad ones, one after the other, beside somebody else's pod.
 
-use crate::{POLICY, failure, podman, run_to};
+use crate::{POLICY, failure, folder, run_to};
+use scratch_docker::PodmanSocket;
 use upgraded_tests::{Aegis, Daemon};
 
 #[test]
 fn aegis_goes_up_pod_by_pod_and_by_teardown_and_comes_back_from_bad_releases() {
-    let (engine, _folder) = podman();
-    let aegis = Aegis::new(&engine, "0.1.0", "1.21.3", POLICY);
+    let folder = folder();
+    let engine = PodmanSocket::start(folder.path());
+    let aegis = Aegis::new(&engine, "0.1.0", "1.21.3", &format!("{POLICY}drill = \"final\"\n"));
     let neighbour = aegis.neighbour();
     ["0.1.1", "0.1.2", "0.2.0"].iter().for_each(|version| aegis.publish(version));
     let (data, pods) = (aegis.data(), aegis.pods());
