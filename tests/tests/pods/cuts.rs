@@ -12,7 +12,7 @@ const TO: &str = "0.2.1";
 fn a_daemon_that_is_killed_meanwhile_leaves_the_old_version_whole() {
     let folder = folder();
     let engine = PodmanSocket::start(folder.path());
-    let aegis = Aegis::new(&engine, FROM, "1.22.4", &format!("{POLICY}drill = \"off\"\n"));
+    let aegis = Aegis::new(&engine, FROM, "1.22.4", POLICY);
     aegis.publish(TO);
     let (data, volumes) = (aegis.data(), aegis.volumes());
     let mut daemon = Daemon::start(&aegis).settled();

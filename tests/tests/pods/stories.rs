@@ -8,7 +8,7 @@ use upgraded_tests::{Aegis, Daemon};
 fn aegis_goes_up_pod_by_pod_and_by_teardown_and_comes_back_from_bad_releases() {
     let folder = folder();
     let engine = PodmanSocket::start(folder.path());
-    let aegis = Aegis::new(&engine, "0.1.0", "1.21.3", &format!("{POLICY}drill = \"final\"\n"));
+    let aegis = Aegis::new(&engine, "0.1.0", "1.21.3", POLICY);
     let neighbour = aegis.neighbour();
     ["0.1.1", "0.1.2", "0.2.0"].iter().for_each(|version| aegis.publish(version));
     let (data, pods) = (aegis.data(), aegis.pods());
