@@ -241,7 +241,7 @@ fn all_pods(deployment: &Deployment, project: &Arc<Project>, environment: &Envir
             engine: Arc::new(Engine::new(grants.engine.clone()?)),
             directory: grants.directory.clone()?,
             config: grants.pods.clone(),
-            project: match &grants.directory == &project.folder {
+            project: match grants.directory == project.folder {
                 true => project.clone(),
                 false => Arc::new(Project::new(grants.directory.clone())),
             },
