@@ -20,6 +20,7 @@ mod imports {
                 import upgraded:plugin/helm@0.1.0;
                 import upgraded:plugin/cloud-run@0.1.0;
                 import upgraded:plugin/cloud-sql@0.1.0;
+                import upgraded:plugin/pods@0.1.0;
                 import upgraded:plugin/checkout@0.1.0;
                 import upgraded:plugin/trees@0.1.0;
                 import upgraded:plugin/sqlite@0.1.0;
@@ -87,7 +88,7 @@ pub mod raw {
 }
 
 pub use imports::upgraded::plugin::{
-    checkout, cloud_run, cloud_sql, compose, helm, http, images, postgres, process, run, services, types,
+    checkout, cloud_run, cloud_sql, compose, helm, http, images, pods, postgres, process, run, services, types,
 };
 #[cfg(target_arch = "wasm32")]
 pub use imports::upgraded::plugin::{control, files, mysql, sqlite, trees};

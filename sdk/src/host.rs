@@ -5,6 +5,7 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 use crate::fake::State;
+use crate::pods;
 use crate::{
     Answer, Chart, CloudService, Command, Container, Declared, Error, Exit, Image, Instance, Level, MajorVersions, OneOff,
     Outlook, Registered,
@@ -84,7 +85,7 @@ hosts! {
     /// What a product may ask for.
     ProductHost: files Files, services Services, checkout Checkout, process Process, http Http;
     /// What a platform may ask for.
-    PlatformHost: files Files, services Services, control Control, images Images, compose Compose, helm Helm, cloud_run CloudRun, checkout Checkout, process Process, http Http;
+    PlatformHost: files Files, services Services, control Control, images Images, compose Compose, helm Helm, cloud_run CloudRun, pods Pods, checkout Checkout, process Process, http Http;
     /// What a datastore may ask for.
     DatastoreHost: services Services, trees Trees, sqlite Sqlite, postgres Postgres, mysql Mysql, cloud_sql CloudSql, http Http;
 }
@@ -200,6 +201,17 @@ interfaces! {
         /// The key of the artifact that says which backup it is.
         save() -> String;
         put_back(artifact: &str) -> ();
+    }
+    /// The files of pods in the deployment's folder; `control` makes and removes their pods.
+    Pods in pods {
+        /// What the files say; `planned`: with the edits of the plan laid over them.
+        services(planned: bool) -> Vec<pods::Declared>;
+        /// What is there of them, and what was made for the deployment and is in no file now.
+        standing() -> Vec<pods::Pod>;
+        /// Of these named volumes, those that are there.
+        volumes(names: &[String]) -> Vec<String>;
+        /// Removes pods that the files no longer have, and of these volumes those that no file names.
+        remove(volumes: &[String]) -> ();
     }
     /// Commands that the operator named.
     Process in process {

@@ -16,6 +16,7 @@ mod hop_services;
 mod host;
 pub mod joined;
 mod nearest;
+pub mod pods;
 mod role;
 pub mod rules;
 mod words;
@@ -40,7 +41,7 @@ pub use bindings::types::{
 pub use call::{Call, NoSettings, Paths, Secret};
 pub use hop_services::HopServices;
 pub use host::{
-    Checkout, CloudRun, CloudSql, Compose, Control, DatastoreHost, Files, Helm, Http, Images, Mysql, PlatformHost, Postgres,
+    Checkout, CloudRun, CloudSql, Compose, Control, DatastoreHost, Files, Helm, Http, Images, Mysql, PlatformHost, Pods, Postgres,
     Process, ProductHost, Services, Session, Sqlite, Trees,
 };
 pub use nearest::nearest;

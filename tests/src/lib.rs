@@ -1,11 +1,12 @@
 //! What the end-to-end tests are told with: a machine in a folder ([`Machine`]) with one of the example products on it
-//! ([`Site`], [`Graph`], [`Stack`], [`Evose`], [`EvoseRelease`], [`Infrahub`], [`Replicas`], [`Shop`]), the real daemon
+//! ([`Site`], [`Graph`], [`Stack`], [`Evose`], [`EvoseRelease`], [`Infrahub`], [`Aegis`], [`Replicas`], [`Shop`]), the real daemon
 //! ([`Daemon`]), and what a user ([`visits`]) and an operator see of both. Nothing here knows the daemon's code: it edits
 //! files, asks the socket, calls `upgradectl`, and reads what lies on the disk. Everything that goes wrong is a panic that
 //! names it.
 
 mod cluster;
 mod cloud;
+mod aegis;
 mod composed;
 mod cut;
 mod daemon;
@@ -29,6 +30,7 @@ mod visitor;
 
 pub use cluster::Cluster;
 pub use cloud::{CLOUD_SERVICES, Cloud};
+pub use aegis::Aegis;
 pub use composed::Composed;
 pub use cut::Cut;
 pub use daemon::Daemon;

@@ -11,6 +11,7 @@ pub struct Programs {
     pub tessallite: PathBuf,
     pub evose: PathBuf,
     pub infrahub: PathBuf,
+    pub aegis: PathBuf,
     pub components: PathBuf,
 }
 
@@ -35,12 +36,14 @@ impl Programs {
             "tessallite",
             "evose",
             "infrahub",
+            "aegis",
             "generic",
             "source",
             "cloud-run",
             "cloud-sql",
             "compose",
             "helm",
+            "podman",
             "sqlite",
             "files",
             "postgres",
@@ -57,6 +60,7 @@ impl Programs {
             tessallite: program("tessallite"),
             evose: program("evose"),
             infrahub: program("infrahub"),
+            aegis: program("aegis"),
             components,
         }
     }

@@ -46,5 +46,5 @@ pub mod datastore {
 }
 
 pub use datastore::upgraded::plugin::{cloud_sql, mysql, postgres, sqlite, trees};
-pub use platform::upgraded::plugin::{cloud_run, compose, control, helm, images};
+pub use platform::upgraded::plugin::{cloud_run, compose, control, helm, images, pods};
 pub use product::upgraded::plugin::{checkout, files, http, process, run, services, types};

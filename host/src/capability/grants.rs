@@ -19,6 +19,7 @@ pub struct Granted {
     engine: bool,
     cluster: bool,
     google: bool,
+    pods: bool,
     commands: BTreeSet<String>,
     paths: BTreeSet<String>,
     http: bool,
@@ -39,6 +40,7 @@ impl Granted {
             engine: false,
             cluster: false,
             google: false,
+            pods: false,
             commands: BTreeSet::new(),
             paths: BTreeSet::new(),
             http: false,
@@ -72,6 +74,8 @@ impl Granted {
             engine: grants().any(|grants| grants.engine.is_some() && grants.directory.is_some()),
             cluster: grants().any(|grants| grants.kubernetes.is_some()),
             google: config.grants.google.is_some(),
+            pods: grants()
+                .any(|grants| grants.engine.is_some() && grants.directory.is_some() && !grants.pods.files.is_empty()),
             commands: grants().flat_map(|grants| grants.commands.keys().cloned()).collect(),
             paths: config.grants.paths.keys().chain(config.grants.volumes.keys()).cloned().collect(),
             http: !config.grants.http.is_empty(),
@@ -102,6 +106,10 @@ impl Granted {
 
     pub fn google(&self, verb: &str) -> Result<(), VerbError> {
         self.allow(self.google, verb, &format!("a table `google` in `[{}]`", self.table))
+    }
+
+    pub fn pods(&self, verb: &str) -> Result<(), VerbError> {
+        self.allow(self.pods, verb, &format!("`pods`, `engine` and `directory` in `[{}]`", self.platform))
     }
 
     pub fn command(&self, verb: &str, name: &str) -> Result<(), VerbError> {

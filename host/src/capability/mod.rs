@@ -20,6 +20,7 @@ mod helm;
 mod http;
 mod images;
 mod mysql;
+mod pods;
 mod post;
 mod postgres;
 mod process;
@@ -46,8 +47,8 @@ pub fn offered(role: Role) -> &'static [&'static str] {
     match role {
         Role::Product => &["types", "run", "files", "services", "checkout", "process", "http"],
         Role::Platform => &[
-            "types", "run", "files", "services", "control", "images", "compose", "cloud-run", "helm", "checkout", "process",
-            "http",
+            "types", "run", "files", "services", "control", "images", "compose", "cloud-run", "helm", "pods", "checkout",
+            "process", "http",
         ],
         Role::Datastore => &["types", "run", "services", "trees", "sqlite", "postgres", "mysql", "cloud-sql", "http"],
     }

@@ -71,6 +71,8 @@ pub struct Grants {
     pub compose: ComposeConfig,
     /// `kubernetes`: the release whose workloads are the platform's services.
     pub kubernetes: Option<KubernetesConfig>,
+    /// `pods`: the files of pods in the folder; with any, the platform's services are pods and no Compose project.
+    pub pods: PodsConfig,
     /// `http`: origins, for example `http://127.0.0.1:8080`.
     pub http: Vec<String>,
     /// `hook`: what is done inside a service's container around the copy of `paths`.
@@ -188,6 +190,18 @@ pub struct KubernetesConfig {
     pub values: Vec<PathBuf>,
     /// The program; found in the path where none is named.
     pub helm: PathBuf,
+}
+
+/// Paths are relative to the platform's `directory`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PodsConfig {
+    /// Each is a service.
+    pub files: Vec<PathBuf>,
+    pub config_maps: Vec<PathBuf>,
+    /// What fills in the files' variables; `.env`, where it is there, if none is named.
+    pub env_files: Vec<PathBuf>,
+    /// That the pods are in; empty: the engine's own.
+    pub networks: Vec<String>,
 }
 
 /// Commands by which a service that goes on running lets its data be copied. Each may be run again.

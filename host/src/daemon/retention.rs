@@ -80,7 +80,7 @@ async fn tidy(host: &Arc<Host>, entry: &Arc<Entry>) -> Result<(), String> {
     forgotten.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
     for (binding, _) in &ready.bound.platforms {
         let drivers = ready.drivers.get(&(binding.role, binding.name.clone()));
-        if let Some(drivers) = drivers.filter(|drivers| drivers.compose.is_some()) {
+        if let Some(drivers) = drivers.filter(|drivers| drivers.compose.is_some() || drivers.pods.is_some()) {
             // A run that began meanwhile may need what no former one does.
             let keep = |id: &str| pinned.contains(id) || began_since(host, &entry.name, newest);
             drivers.images.let_go(keep).await.map_err(|e| e.to_string())?;

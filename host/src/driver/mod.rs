@@ -11,6 +11,7 @@ pub mod google;
 pub mod http;
 pub mod kubernetes;
 pub mod mysql;
+pub mod pods;
 pub mod postgres;
 pub mod process;
 pub mod project;
@@ -36,6 +37,7 @@ use git::Checkout;
 use http::Http;
 use kubernetes::Kubernetes;
 use mysql::Mysql;
+use pods::Pods;
 use postgres::Postgres;
 use process::Processes;
 use project::Project;
@@ -86,6 +88,8 @@ pub struct Drivers {
     pub compose: Option<Arc<Compose>>,
     /// Of the binding's platform, where it has a release of Helm.
     pub kubernetes: Option<Arc<Kubernetes>>,
+    /// Of the binding's platform, where it has pods.
+    pub pods: Option<Arc<Pods>>,
     pub images: Images,
     /// Of the binding's platform, where it is on Cloud Run.
     pub cloud_run: Option<Arc<google::Region>>,
@@ -127,25 +131,29 @@ impl Drivers {
         let compose = platform.and_then(|platform| projects.get(&platform.binding.name)).cloned();
         let releases = releases(deployment, &project, &processes, machine);
         let kubernetes = platform.and_then(|platform| releases.get(&platform.binding.name)).cloned();
+        let all_pods = all_pods(deployment, &project, environment);
+        let pods = platform.and_then(|platform| all_pods.get(&platform.binding.name)).cloned();
         let server = |plugin: fn(&str) -> bool| {
             let server = grants.server.clone().filter(|_| plugin(&binding.binding.plugin));
-            server.map(|server| Server::of(server, &projects, &releases))
+            server.map(|server| Server::of(server, &projects, &releases, &all_pods))
         };
         let regions = regions(deployment, environment);
         let cloud_run = platform.and_then(|platform| regions.get(&platform.binding.name)).cloned();
         let store = grants.google.clone().filter(|_| binding.role() == Role::Datastore);
         let engine = compose.as_ref().map(|compose| compose.engine().clone());
+        let engine = engine.or_else(|| pods.as_ref().map(|pods| pods.engine().clone()));
         Self {
-            services: Services::new(deployment, own, orchestrators(&projects, &releases, &regions), machine.clone()),
+            services: Services::new(deployment, own, orchestrators(&projects, &releases, &regions, &all_pods), machine.clone()),
             compose,
             kubernetes,
             cloud_run,
             cloud_sql: store.map(|google| google::Store::new(google, vault.clone(), machine.clone(), idle)),
+            pods,
             images: Images::new(engine, &deployment.name, idle),
             project,
             git: Checkout::new(&deployment.name, layout, repository, processes.clone(), idle),
             process: processes,
-            trees: Trees::new(grants.paths.clone(), volumes(grants, &projects), vault.clone()),
+            trees: Trees::new(grants.paths.clone(), volumes(grants, &projects, &all_pods), vault.clone()),
             sqlite: Sqlite::new(grants.paths.clone(), vault.clone()),
             postgres: Postgres::new(
                 server(|plugin| plugin != MYSQL_PLUGIN),
@@ -181,6 +189,10 @@ impl Drivers {
                 Some(store) => store.fence_and_probe(effect).await,
                 None => Verdict::Unknown,
             },
+            Some("pods") => match &self.pods {
+                Some(pods) => pods.fence_and_probe(effect).await,
+                None => Verdict::Unknown,
+            },
             Some("images") => self.images.fence_and_probe(effect).await,
             Some("process" | "hook") => self.process.fence_and_probe(effect).await,
             Some("control") => self.services.fence_and_probe(effect).await,
@@ -196,8 +208,11 @@ impl Drivers {
 }
 
 /// Of the first platform that has an engine.
-fn volumes(grants: &Grants, projects: &BTreeMap<String, Arc<Compose>>) -> BTreeMap<String, Volume> {
+fn volumes(
+    grants: &Grants, projects: &BTreeMap<String, Arc<Compose>>, pods: &BTreeMap<String, Arc<Pods>>,
+) -> BTreeMap<String, Volume> {
     let engine = projects.values().next().map(|project| project.engine().clone());
+    let engine = engine.or_else(|| pods.values().next().map(|pods| pods.engine().clone()));
     let volume =
         |(name, volume): (&String, &String)| (name.clone(), Volume { name: volume.clone(), engine: engine.clone() });
     grants.volumes.iter().map(volume).collect()
@@ -206,7 +221,7 @@ fn volumes(grants: &Grants, projects: &BTreeMap<String, Arc<Compose>>) -> BTreeM
 /// What runs the services of each platform that leaves it to another than the host.
 fn orchestrators(
     projects: &BTreeMap<String, Arc<Compose>>, releases: &BTreeMap<String, Arc<Kubernetes>>,
-    regions: &BTreeMap<String, Arc<google::Region>>,
+    regions: &BTreeMap<String, Arc<google::Region>>, pods: &BTreeMap<String, Arc<Pods>>,
 ) -> BTreeMap<String, Arc<dyn Orchestrator>> {
     let region = |(platform, region): (&String, &Arc<google::Region>)| {
         (platform.clone(), region.clone() as Arc<dyn Orchestrator>)
@@ -215,7 +230,8 @@ fn orchestrators(
         |(platform, project): (&String, &Arc<Compose>)| (platform.clone(), project.clone() as Arc<dyn Orchestrator>);
     let release =
         |(platform, release): (&String, &Arc<Kubernetes>)| (platform.clone(), release.clone() as Arc<dyn Orchestrator>);
-    projects.iter().map(project).chain(releases.iter().map(release)).chain(regions.iter().map(region)).collect()
+    let pods = pods.iter().map(|(platform, pods)| (platform.clone(), pods.clone() as Arc<dyn Orchestrator>));
+    projects.iter().map(project).chain(releases.iter().map(release)).chain(regions.iter().map(region)).chain(pods).collect()
 }
 
 /// The releases of the deployment's platforms that have one, by platform.
@@ -258,6 +274,9 @@ fn projects(
 ) -> BTreeMap<String, Arc<Compose>> {
     let of = |platform: &BindingConfig| {
         let (name, grants) = (platform.binding.name.clone(), &platform.grants);
+        if !grants.pods.files.is_empty() {
+            return None;
+        }
         let compose = Compose::new(compose::Parts {
             platform: name.clone(),
             deployment: deployment.name.clone(),
@@ -274,6 +293,31 @@ fn projects(
             double: environment.double.clone(),
         });
         Some((name, Arc::new(compose)))
+    };
+    deployment.platforms.iter().filter_map(of).collect()
+}
+
+/// The pods of the deployment's platforms that have some, by platform.
+fn all_pods(deployment: &Deployment, project: &Arc<Project>, environment: &Environment) -> BTreeMap<String, Arc<Pods>> {
+    let of = |platform: &BindingConfig| {
+        let (name, grants) = (platform.binding.name.clone(), &platform.grants);
+        if grants.pods.files.is_empty() {
+            return None;
+        }
+        let pods = Pods::new(pods::Parts {
+            platform: name.clone(),
+            deployment: deployment.name.clone(),
+            engine: Arc::new(Engine::new(grants.engine.clone()?)),
+            directory: grants.directory.clone()?,
+            config: grants.pods.clone(),
+            project: match grants.directory == project.folder {
+                true => project.clone(),
+                false => Arc::new(Project::new(grants.directory.clone())),
+            },
+            machine: environment.machine.clone(),
+            idle: deployment.policy.idle,
+        });
+        Some((name, Arc::new(pods)))
     };
     deployment.platforms.iter().filter_map(of).collect()
 }

@@ -178,7 +178,8 @@ impl Drivers {
     fn seat(&self, cx: &StepContext) -> Result<Seat<'_>, VerbError> {
         let server = self.database_server().ok_or_else(|| VerbError::Denied("no `server` is granted".into()))?;
         let service = server.config.service.as_ref().zip(server.client());
-        let (service, project) = service.ok_or_else(|| VerbError::Invalid("the server runs in no container".into()))?;
+        let (service, around) = service.ok_or_else(|| VerbError::Invalid("the server runs in no container".into()))?;
+        let project = around.project()?;
         let note = project.note_of(&format!("r{}-{}.json", cx.run, service.name));
         Ok(Seat { server, project, service, note })
     }

@@ -21,6 +21,7 @@ pub mod helm;
 pub mod http;
 pub mod images;
 pub mod mysql;
+pub mod pods;
 pub mod postgres;
 pub mod process;
 pub mod services;
@@ -59,6 +60,7 @@ struct Inner {
     compose: RefCell<compose::Project>,
     helm: RefCell<helm::Release>,
     images: RefCell<images::Store>,
+    pods: RefCell<pods::Engine>,
     process: RefCell<process::Commands>,
     checkout: RefCell<checkout::Repository>,
     cloud_run: RefCell<cloud_run::Region>,

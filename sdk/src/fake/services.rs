@@ -72,6 +72,7 @@ pub fn start(state: &State, names: &[ServiceRef]) -> Result<()> {
     for name in names {
         let images = state.0.images.borrow();
         state.0.compose.borrow_mut().make(&name.name, |image| images.id_of(image));
+        state.0.pods.borrow_mut().make(&name.name, |image| images.id_of(image));
     }
     set_running(state, names, 1)
 }
@@ -85,6 +86,7 @@ pub fn roll(state: &State, names: &[ServiceRef], _idle_ms: u64) -> Result<()> {
         }
         let images = state.0.images.borrow();
         state.0.compose.borrow_mut().make(&name.name, |image| images.id_of(image));
+        state.0.pods.borrow_mut().make(&name.name, |image| images.id_of(image));
         drop(images);
         set_running(state, std::slice::from_ref(name), 1)?;
     }
@@ -93,6 +95,7 @@ pub fn roll(state: &State, names: &[ServiceRef], _idle_ms: u64) -> Result<()> {
 
 pub fn stop(state: &State, names: &[ServiceRef]) -> Result<()> {
     noted(state, "control.stop", names, true)?;
+    names.iter().for_each(|name| state.0.pods.borrow_mut().end(&name.name));
     set_running(state, names, 0)
 }
 

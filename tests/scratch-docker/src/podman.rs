@@ -83,7 +83,9 @@ impl Podman {
         ] {
             command.env(name, self.folder.join(file));
         }
-        for of_the_machine in ["XDG_RUNTIME_DIR", "DOCKER_HOST", "CONTAINER_HOST", "REGISTRY_AUTH_FILE"] {
+        for of_the_machine in
+            ["XDG_RUNTIME_DIR", "DOCKER_HOST", "DOCKER_CONFIG", "CONTAINER_HOST", "REGISTRY_AUTH_FILE"]
+        {
             command.env_remove(of_the_machine);
         }
         command.current_dir(&self.folder).stdin(Stdio::null());

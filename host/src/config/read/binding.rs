@@ -78,6 +78,7 @@ impl Reading<'_, '_> {
         }
         items.sort_by_key(|(_, item)| item.key.start);
         self.directory = self.first_directory(&items);
+        self.platforms = items.iter().map(|(name, _)| name.clone()).collect();
         let read = self.bindings(items, Role::Platform);
         read.filter(|_| sound)
     }

@@ -44,6 +44,7 @@ impl Reading<'_, '_> {
                     grants.engine = table.take("engine").and_then(|item| self.engine(&item, None));
                 }
                 grants.kubernetes = table.take("kubernetes").and_then(|item| self.kubernetes(&item));
+                grants.pods = self.pods(table);
                 self.directory = outer;
                 grants.google = table.take("google").and_then(|item| self.google(&item, role));
             }
@@ -233,7 +234,7 @@ impl Reading<'_, '_> {
 
     fn server(&mut self, item: &Item, usual: (u64, &'static str)) -> (Option<ServerConfig>, Option<Spot>) {
         let Some(mut table) = item.table(self.report) else { return (None, None) };
-        let service = table.take("service").map(|item| self.server_service(&item));
+        let service = table.take("service").map(|item| self.server_service(&item, true));
         let host = match &service {
             Some(_) => Some(""),
             None => {
@@ -285,7 +286,7 @@ impl Reading<'_, '_> {
     fn hook(&mut self, item: &Item) -> Option<HookConfig> {
         let mut table = item.table(self.report)?;
         let service = table.require("service", "the service in whose container the commands run", self.report);
-        let service = service.and_then(|item| self.server_service(&item));
+        let service = service.and_then(|item| self.server_service(&item, false));
         let [before, after] = ["before", "after"].map(|key| table.take(key));
         if before.is_none() && after.is_none() {
             let help = "each an array: the program and its arguments, for example `before = [\"redis-cli\", \"save\"]`";
@@ -298,13 +299,20 @@ impl Reading<'_, '_> {
         Some(HookConfig { service: service?, before: before?, after: after? })
     }
 
-    /// `NAME`, or `PLATFORM/NAME` where that isn't `main`.
-    fn server_service(&mut self, item: &Item) -> Option<ServiceRef> {
+    /// `NAME`, or `PLATFORM/NAME` where that isn't `main`. The name of a container in a pod is `SERVICE/CONTAINER`.
+    fn server_service(&mut self, item: &Item, in_pods: bool) -> Option<ServiceRef> {
         let text = item.text(self.report)?;
-        let (platform, name) = text.split_once('/').unwrap_or(("main", text));
-        if platform.is_empty() || name.is_empty() || name.contains('/') {
+        let (first, rest) = text.split_once('/').unwrap_or(("main", text));
+        let is_platform = !in_pods || !text.contains('/') || self.platforms.iter().any(|name| name == first);
+        let (platform, name) = if is_platform { (first, rest) } else { ("main", text) };
+        let deepest = usize::from(in_pods);
+        if platform.is_empty() || name.split('/').any(str::is_empty) || name.matches('/').count() > deepest {
             let message = format!("`{}` is no service", item.path);
-            self.report.add_with_help(item.span.clone(), message, "for example `postgres`, or `main/postgres`");
+            let help = match in_pods {
+                true => "for example `postgres`, `main/postgres`, or `database/postgres` in a pod",
+                false => "for example `postgres`, or `main/postgres`",
+            };
+            self.report.add_with_help(item.span.clone(), message, help);
             return None;
         }
         Some(ServiceRef { platform: platform.to_owned(), name: name.to_owned() })

@@ -9,6 +9,7 @@ mod google;
 mod grants;
 mod kubernetes;
 mod places;
+mod pods;
 mod policy;
 mod schema;
 mod scratch;
@@ -44,6 +45,8 @@ struct Reading<'r, 't> {
     report: &'r mut Report<'t>,
     /// Where relative paths start: the first platform's `directory`.
     directory: Directory,
+    /// The names of the platforms.
+    platforms: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -61,7 +64,8 @@ impl Deployment {
     ) -> Result<Deployment, Diagnostics> {
         let mut report = Report::new(file, text);
         let root = document::parse(text, &mut report);
-        let mut reading = Reading { catalog, secrets, report: &mut report, directory: Directory::NotNamed };
+        let mut reading =
+            Reading { catalog, secrets, report: &mut report, directory: Directory::NotNamed, platforms: Vec::new() };
         let deployment = reading.deployment(name, file, Table::document(&root));
         report.finish(deployment)
     }

@@ -37,6 +37,9 @@ pub fn can_be_rehearsed(deployment: &Deployment) -> Result<(), String> {
     let [platform] = &deployment.platforms[..] else {
         return Err("a rehearsal needs a deployment with one platform".into());
     };
+    if !platform.grants.pods.files.is_empty() {
+        return Err("there is no throw-away double of pods yet".into());
+    }
     if platform.grants.engine.is_none() {
         let plugin = &platform.binding.plugin;
         return Err(format!("there is no throw-away double of the platform `{plugin}`: only of one with an `engine`"));

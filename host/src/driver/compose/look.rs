@@ -212,7 +212,7 @@ fn redactor(declaration: &Declaration) -> Redactor {
     Redactor::new(declaration.secrets.iter().map(String::as_str))
 }
 
-pub(super) fn stands(container: &Container) -> bool {
+pub fn stands(container: &Container) -> bool {
     match (container.state, container.health) {
         (State::Running, Some(health)) => health == Health::Healthy,
         (State::Running, None) => {
@@ -223,7 +223,7 @@ pub(super) fn stands(container: &Container) -> bool {
     }
 }
 
-fn will_not_stand(container: &Container) -> bool {
+pub fn will_not_stand(container: &Container) -> bool {
     let ended = container.state == State::Exited && !container.is_done();
     let lately = container.started.is_none_or(|started| since(started) < LATELY);
     ended || (container.restarts >= RESTARTS && lately)
@@ -233,7 +233,7 @@ fn since(time: Timestamp) -> Duration {
     Timestamp::now().duration_since(time).unsigned_abs()
 }
 
-fn broken_how(container: &Container) -> String {
+pub fn broken_how(container: &Container) -> String {
     match container.state {
         State::Exited => format!("ended with {}", container.exit_code),
         State::Restarting => format!("keeps ending, the last time with {}", container.exit_code),
@@ -243,12 +243,12 @@ fn broken_how(container: &Container) -> String {
 }
 
 /// Where the engine's own things are: its socket, and what every container sees.
-fn is_of_the_machine(mount: &crate::driver::engine::Mount) -> bool {
+pub fn is_of_the_machine(mount: &crate::driver::engine::Mount) -> bool {
     ["/dev", "/proc", "/sys", "/run", "/var/run"].iter().any(|place| mount.source.starts_with(place))
 }
 
 /// `1.4.0` of `registry:5000/shop/web:1.4.0@sha256:…`.
-fn tag(reference: &str) -> Option<String> {
+pub fn tag(reference: &str) -> Option<String> {
     let name = reference.split('@').next()?;
     let last = name.rsplit('/').next()?;
     last.split_once(':').map(|(_, tag)| tag.to_owned())

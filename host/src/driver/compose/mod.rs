@@ -18,6 +18,7 @@ mod said;
 mod shadow;
 
 pub use declared::{Declared, DeclaredMount};
+pub use look::{broken_how, is_of_the_machine, stands, tag, will_not_stand};
 pub use roll::REPLACE;
 
 use super::Machine;

@@ -48,6 +48,7 @@ pub struct Container {
     pub project: String,
     pub service: String,
     pub labels: HashMap<String, String>,
+    pub environment: BTreeMap<String, String>,
     /// Which of a service's replicas.
     pub number: u32,
     pub created: String,
@@ -109,6 +110,7 @@ impl From<ContainerInspectResponse> for Container {
         let ids = networks.iter().map(|(name, end)| (name.clone(), end.network_id.clone().unwrap_or_default()));
         Self {
             id: answer.id.unwrap_or_default(),
+            environment: environment(config.env.unwrap_or_default()),
             name: answer.name.unwrap_or_default().trim_start_matches('/').to_owned(),
             project: label(PROJECT_LABEL).unwrap_or_default(),
             service: label(SERVICE_LABEL).unwrap_or_default(),
@@ -138,6 +140,11 @@ impl From<ContainerInspectResponse> for Container {
             labels,
         }
     }
+}
+
+fn environment(lines: Vec<String>) -> BTreeMap<String, String> {
+    let pair = |line: String| line.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+    lines.into_iter().filter_map(pair).collect()
 }
 
 /// podman has states of its own.

@@ -4,6 +4,7 @@ mod container;
 mod credentials;
 pub mod images;
 mod podman;
+mod pods;
 mod registry;
 mod socket;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod tests;
 
 pub use container::{Container, Health, Mount, State};
 pub use podman::Kind;
+pub use pods::PodSeen;
 
 use crate::config::EngineConfig;
 use crate::model::VerbError;

@@ -3,9 +3,9 @@
 
 use super::{ANSWER_SECONDS, Engine};
 use crate::model::VerbError;
-use http_body_util::{BodyExt, Empty};
-use hyper::Request;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
+use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use std::time::Duration;
@@ -15,6 +15,13 @@ use tokio_util::task::AbortOnDropHandle;
 impl Engine {
     /// What a GET is answered with: the status and the body. `path` is of plain letters.
     pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<(u16, Bytes), VerbError> {
+        self.ask(Method::GET, path, query, Bytes::new(), Duration::from_secs(ANSWER_SECONDS)).await
+    }
+
+    /// The same of any method, for an answer that may take so long.
+    pub(super) async fn ask(
+        &self, method: Method, path: &str, query: &[(&str, &str)], body: Bytes, within: Duration,
+    ) -> Result<(u16, Bytes), VerbError> {
         let url = reqwest::Url::parse_with_params(&format!("http://engine{path}"), query);
         let url = url.map_err(|error| VerbError::other("engine", format!("`{path}`: {error}")))?;
         let target = url.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
@@ -27,13 +34,12 @@ impl Engine {
                 hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
             // Its error is the request's, too.
             let _connection = AbortOnDropHandle::new(tokio::spawn(async move { drop(connection.await) }));
-            let request = Request::get(target).header("host", "engine").body(Empty::<Bytes>::new());
+            let request = Request::builder().method(method).uri(target).header("host", "engine").body(Full::new(body));
             let request = request.map_err(|error| VerbError::other("engine", error.to_string()))?;
             let answer = sender.send_request(request).await.map_err(failed)?;
             let status = answer.status().as_u16();
             Ok((status, answer.into_body().collect().await.map_err(failed)?.to_bytes()))
         };
-        let within = Duration::from_secs(ANSWER_SECONDS);
         tokio::time::timeout(within, ask).await.unwrap_or_else(|_| Err(broken("does not answer".into())))
     }
 

@@ -1,9 +1,9 @@
 //! Finds `pg_dump` and `pg_restore` of the right major version, and starts them with nothing but what they need.
 
 use crate::config::ServerConfig;
-use crate::driver::compose::Compose;
 use crate::driver::engine::Container;
 use crate::driver::process::MARK_VARIABLE;
+use crate::driver::server::Around;
 use crate::driver::server::container::InContainer;
 use crate::model::VerbError;
 use std::path::{Path, PathBuf};
@@ -24,9 +24,9 @@ pub struct Tools {
 
 /// Those of the server's own image.
 pub async fn in_container(
-    project: &Compose, container: &Container, archives: &Path, server: u32,
+    around: &Around, container: &Container, archives: &Path, server: u32,
 ) -> Result<Tools, VerbError> {
-    let mut ask = project.client(&["exec", &container.id, "sh", "-c", "pg_dump --version && pg_restore --version"]);
+    let mut ask = around.client(&["exec", &container.id, "sh", "-c", "pg_dump --version && pg_restore --version"]);
     let output = ask.output().await.map_err(|error| VerbError::other("tool", format!("`docker`: {error}")))?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let versions: Vec<u32> = said.lines().filter_map(parse_version).collect();
@@ -42,7 +42,7 @@ pub async fn in_container(
         pg_restore: "pg_restore".into(),
         dump_version: dump,
         restore_version: restore,
-        container: Some(InContainer::new(project, container, Some(archives))),
+        container: Some(InContainer::new(around, container, Some(archives))),
     })
 }
 

@@ -1,12 +1,11 @@
 //! Runs a tool of the server's own image.
 
-use super::STEP_LABEL;
-use crate::driver::compose::Compose;
+use super::{Around, STEP_LABEL};
 use crate::driver::engine::Container;
 use std::path::Path;
 use tokio::process::Command;
 
-/// A tool runs in a fresh container of the server's image, in the network of the server's container.
+/// A tool runs in a fresh container of the server's image, in a network from which the server's container is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InContainer {
     /// `docker run …` with where the engine is.
@@ -17,12 +16,12 @@ pub struct InContainer {
 
 impl InContainer {
     /// `folder`: of the machine, for the tool to read.
-    pub fn new(project: &Compose, container: &Container, folder: Option<&Path>) -> Self {
+    pub fn new(around: &Around, container: &Container, folder: Option<&Path>) -> Self {
         // Not `--rm`: podman forgets how a container ended that it removes by itself. `Server::clear` removes it.
         let mut argv: Vec<String> = ["run", "--pull=never", "--user=0:0"].map(String::from).into();
-        argv.push(format!("--network=container:{}", container.id));
+        argv.push(format!("--network={}", around.network_of(container)));
         argv.extend(folder.map(|folder| format!("--volume={0}:{0}:ro", folder.display())));
-        Self { argv, environment: project.client_environment(), image: container.image_id.clone() }
+        Self { argv, environment: around.client_environment(), image: container.image_id.clone() }
     }
 
     /// `handed_on`: the variables of the client that the tool sees, by name: a value on the client's command line would

@@ -86,6 +86,7 @@ impl Server {
         let (Some(service), Some(project)) = (&self.config.service, self.client()) else {
             return Err(VerbError::Invalid("the server is no service of a platform with an `engine`".into()));
         };
+        let project = project.project()?;
         Ok((project, &service.name, project.drill_of(step)))
     }
 

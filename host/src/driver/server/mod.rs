@@ -3,6 +3,7 @@
 //! A server is granted by its address, or by the container or the workload of a release that it runs in; a workload's pod
 //! is reached through the cluster's API, at an address of this machine.
 
+mod around;
 pub mod child;
 pub mod container;
 pub mod double;
@@ -15,11 +16,14 @@ use crate::context::Site;
 use crate::driver::compose::{Compose, unreachable_double};
 use crate::driver::engine::{Container, State};
 use crate::driver::kubernetes::Kubernetes;
+use crate::driver::pods::Pods;
 use crate::model::VerbError;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub use around::Around;
 
 /// On the containers in which tools run, by step.
 pub const STEP_LABEL: &str = "upgraded.tool";
@@ -35,7 +39,7 @@ pub struct Place {
 pub struct Server {
     pub config: ServerConfig,
     /// None for a service of a platform that has no engine.
-    project: Option<Arc<Compose>>,
+    around: Option<Around>,
     /// The release whose workload the server is.
     release: Option<Arc<Kubernetes>>,
 }
@@ -52,15 +56,18 @@ pub struct Located {
 impl Server {
     pub fn of(
         config: ServerConfig, projects: &BTreeMap<String, Arc<Compose>>, releases: &BTreeMap<String, Arc<Kubernetes>>,
+        pods: &BTreeMap<String, Arc<Pods>>,
     ) -> Self {
         let platform = config.service.as_ref().map(|service| service.platform.as_str()).unwrap_or_default();
-        let (project, release) = (projects.get(platform).cloned(), releases.get(platform).cloned());
-        Self { config, project, release }
+        let project = projects.get(platform).cloned().map(Around::Compose);
+        let around = project.or_else(|| pods.get(platform).cloned().map(Around::Pods));
+        let release = releases.get(platform).cloned();
+        Self { config, around, release }
     }
 
     /// At an address.
     pub fn at(config: ServerConfig) -> Self {
-        Self { config, project: None, release: None }
+        Self { config, around: None, release: None }
     }
 
     pub async fn located(&self, site: &Site) -> Result<Located, VerbError> {
@@ -79,14 +86,14 @@ impl Server {
             let config = ServerConfig { host: address.ip().to_string(), port: address.port(), ..self.config.clone() };
             return Ok(Located { inside: config.clone(), config, container: None });
         }
-        let project = self.project.as_ref().ok_or_else(|| {
+        let around = self.around.as_ref().ok_or_else(|| {
             VerbError::Invalid(format!(
                 "the server's service `{service}` is of no platform with an `engine` or a release in `kubernetes`"
             ))
         })?;
         let container = match site {
-            Site::Drill { server: Some(double), .. } => project.double_of(double).await?,
-            Site::Drill { server: None, .. } | Site::Live => project.container_of(&service.name).await?,
+            Site::Drill { server: Some(double), .. } => around.double_of(double).await?,
+            Site::Drill { server: None, .. } | Site::Live => around.container_of(&service.name).await?,
         };
         let container = container.filter(|container| container.state == State::Running).ok_or_else(|| {
             VerbError::Unavailable(format!("the server's service `{service}` has no container that runs"))
@@ -95,15 +102,16 @@ impl Server {
             VerbError::Invalid(format!("the container of `{service}` has no address of its own on this machine"))
         })?;
         let inside = ServerConfig { host: address.to_string(), ..self.config.clone() };
-        let config = match project.engine().is_rootless().await? {
+        let config = match around.engine().is_rootless().await? {
             false => inside.clone(),
-            true if project.is_double() => return Err(unreachable_double()),
+            true if around.is_double() => return Err(unreachable_double()),
             true => {
                 let port = self.config.port;
                 let place = container.published.get(&port).ok_or_else(|| {
                     VerbError::Invalid(format!(
-                        "the engine is rootless, and the address of `{service}` leads nowhere from here: `ports: \
-                         [\"127.0.0.1:{port}:{port}\"]` at the service would be right"
+                        "the engine is rootless, and the address of `{service}` leads nowhere from here: {} would be \
+                         right",
+                        around.published(port)
                     ))
                 })?;
                 ServerConfig { host: place.ip().to_string(), port: place.port(), ..self.config.clone() }
@@ -118,15 +126,15 @@ impl Server {
     }
 
     /// The engine's client with what it needs, for a tool in a container.
-    pub fn client(&self) -> Option<&Arc<Compose>> {
-        self.project.as_ref()
+    pub fn client(&self) -> Option<&Around> {
+        self.around.as_ref()
     }
 
     /// Ends and removes the containers of a step's tools.
     pub async fn clear(&self, step: &str) -> Result<(), VerbError> {
-        let Some(project) = &self.project else { return Ok(()) };
-        for id in project.engine().labelled(&[format!("{STEP_LABEL}={step}")]).await? {
-            project.engine().remove(&id).await?;
+        let Some(around) = &self.around else { return Ok(()) };
+        for id in around.engine().labelled(&[format!("{STEP_LABEL}={step}")]).await? {
+            around.engine().remove(&id).await?;
         }
         Ok(())
     }

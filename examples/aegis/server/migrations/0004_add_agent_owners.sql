@@ -1,0 +1,1 @@
+ALTER TABLE agents ADD COLUMN owner text NOT NULL DEFAULT 'nobody';

@@ -1,0 +1,1 @@
+ALTER TABLE agents ADD COLUMN tier int NOT NULL DEFAULT 1;

@@ -1,0 +1,155 @@
+//! Starting and stopping services. Both say what is wanted and converge.
+
+use super::{Checks, Declaration, Pods, SERVICE_LABEL, Standing};
+use crate::context::StepContext;
+use crate::driver::engine::State;
+use crate::driver::process::io_error;
+use crate::driver::services::{Hold, handle};
+use crate::model::{ServiceRef, VerbError};
+use std::time::Duration;
+
+/// An engine that still does what a daemon which is gone asked it for may be in the way.
+const TRIES: u32 = 3;
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+impl Pods {
+    /// Makes the services' pods what the files say, and starts them. Touches no other, and never pulls.
+    pub(super) async fn start_services(
+        &self, cx: &StepContext, names: &[ServiceRef], verb: &str,
+    ) -> Result<(), VerbError> {
+        self.changeable(cx, verb)?;
+        let declaration = self.declaration(false).await?;
+        for name in names {
+            declaration.service(self, &name.name)?;
+        }
+        let work = async {
+            for name in names {
+                self.make(cx, &declaration, &name.name).await?;
+                self.hold(name).release().map_err(io_error("release a service"))?;
+            }
+            Ok(())
+        };
+        let watched = cx.activity.watch(self.idle, work);
+        cx.effects.perform(verb, &names, &handle(names), true, watched).await
+    }
+
+    async fn make(&self, cx: &StepContext, declaration: &Declaration, name: &str) -> Result<(), VerbError> {
+        let service = declaration.service(self, name)?;
+        for pod in &service.file.pods {
+            let mut tries = 0;
+            loop {
+                let standing = self.of_service(declaration, name, Checks::Leave).await?;
+                let standing = standing.into_iter().find(|standing| standing.pod == pod.name);
+                cx.activity.touch();
+                match standing {
+                    Some(standing) if standing.other.is_none() && runs(&standing) => break,
+                    Some(standing) if standing.other.is_none() && tries == 0 => {
+                        // One whose container ended says so when it is waited for.
+                        self.engine.start_pod(&pod.name).await?;
+                        break;
+                    }
+                    Some(_) => {
+                        self.engine.stop_pod(&pod.name).await?;
+                        self.engine.remove_pod(&pod.name).await?;
+                    }
+                    None => {}
+                }
+                let claims = self.volumes(cx, &service.file.claims).await?;
+                match self.engine.play(&declaration.documents(service, pod, &claims), declaration.networks()).await {
+                    Ok(()) => break,
+                    Err(error) if tries < TRIES && is_in_the_way(&error) => tries += 1,
+                    Err(error) => return Err(told(&pod.name, error)),
+                }
+                tokio::time::sleep(AGAIN_AFTER).await;
+            }
+            cx.activity.touch();
+        }
+        Ok(())
+    }
+
+    /// Stops the services' pods and removes them: nothing that boots starts what isn't there.
+    pub(super) async fn stop_services(&self, cx: &StepContext, names: &[ServiceRef]) -> Result<(), VerbError> {
+        self.changeable(cx, "control.stop")?;
+        let why = format!("stopped by the step `{}`; `upgradectl status {}` says why", cx.step, cx.deployment);
+        let work = async {
+            let declaration = self.declaration(false).await?;
+            let mut ended = Vec::new();
+            for name in names {
+                ended.extend(self.pods_of(&declaration, name).await?);
+                self.hold(name).set(&why).map_err(io_error("hold a service"))?;
+            }
+            // Each takes its grace period, all of them the longest.
+            let end = async |pod: &String| {
+                self.engine.stop_pod(pod).await?;
+                self.engine.remove_pod(pod).await
+            };
+            futures::future::try_join_all(ended.iter().map(end)).await.map(drop)
+        };
+        let watched = cx.activity.watch(self.idle, work);
+        cx.effects.perform("control.stop", &names, &handle(names), true, watched).await
+    }
+
+    /// Whether everything is as the effect wanted.
+    pub(super) async fn is_controlled(&self, names: &[&str], running: bool) -> bool {
+        // A start may have found a pod that the files no longer describe: it is asked for again.
+        if running {
+            return false;
+        }
+        let Ok(declaration) = self.declaration(false).await else { return false };
+        for name in names {
+            let name = ServiceRef { platform: self.platform.clone(), name: (*name).to_owned() };
+            let gone = self.pods_of(&declaration, &name).await.is_ok_and(|pods| pods.is_empty());
+            if !gone || !self.hold(&name).is_set() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Those that are there: of its file, and those that we made for it and that its file no longer has.
+    async fn pods_of(&self, declaration: &Declaration, name: &ServiceRef) -> Result<Vec<String>, VerbError> {
+        let mut pods = Vec::new();
+        for stray in self.strays(declaration).await? {
+            if stray.labels.get(SERVICE_LABEL) == Some(&name.name) {
+                pods.push(stray.name);
+            }
+        }
+        match declaration.service(self, &name.name) {
+            Ok(service) => {
+                for pod in &service.file.pods {
+                    if let Some(seen) = self.engine.pod(&pod.name).await? {
+                        self.is_ours(&seen)?;
+                        pods.push(seen.name);
+                    }
+                }
+            }
+            // A service that the files have no more may still have pods.
+            Err(error) if pods.is_empty() => return Err(error),
+            Err(_) => {}
+        }
+        Ok(pods)
+    }
+
+    pub(super) fn hold(&self, name: &ServiceRef) -> Hold {
+        Hold::new(&self.machine.state, &self.deployment, name)
+    }
+}
+
+fn runs(standing: &Standing) -> bool {
+    standing.containers.iter().all(|container| container.state == State::Running || container.is_done())
+}
+
+/// Of a name that is taken, though nothing of it was there a moment ago.
+fn is_in_the_way(error: &VerbError) -> bool {
+    let said = error.to_string();
+    ["already exists", "already in use", "is being removed"].iter().any(|words| said.contains(words))
+}
+
+fn told(pod: &str, error: VerbError) -> VerbError {
+    match error {
+        VerbError::Other(failure) => {
+            VerbError::other("pod", format!("the pod `{pod}` can't be made: {}", failure.message))
+        }
+        other => other,
+    }
+}
