@@ -41,8 +41,8 @@ pub use bindings::types::{
 pub use call::{Call, NoSettings, Paths, Secret};
 pub use hop_services::HopServices;
 pub use host::{
-    Checkout, CloudRun, CloudSql, Compose, Control, DatastoreHost, Files, Helm, Http, Images, Mysql, PlatformHost, Pods, Postgres,
-    Process, ProductHost, Services, Session, Sqlite, Trees,
+    Checkout, CloudRun, CloudSql, Compose, Control, DatastoreHost, Files, Helm, Http, Images, Mysql, PlatformHost,
+    Pods, Postgres, Process, ProductHost, Services, Session, Sqlite, Trees,
 };
 pub use nearest::nearest;
 pub use role::{Datastore, Platform, Product, schema};

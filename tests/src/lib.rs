@@ -4,9 +4,9 @@
 //! files, asks the socket, calls `upgradectl`, and reads what lies on the disk. Everything that goes wrong is a panic that
 //! names it.
 
-mod cluster;
-mod cloud;
 mod aegis;
+mod cloud;
+mod cluster;
 mod composed;
 mod cut;
 mod daemon;
@@ -28,9 +28,9 @@ mod stack;
 mod tinker;
 mod visitor;
 
-pub use cluster::Cluster;
-pub use cloud::{CLOUD_SERVICES, Cloud};
 pub use aegis::Aegis;
+pub use cloud::{CLOUD_SERVICES, Cloud};
+pub use cluster::Cluster;
 pub use composed::Composed;
 pub use cut::Cut;
 pub use daemon::Daemon;

@@ -66,8 +66,7 @@ impl Granted {
             platform,
             directory: grants().any(|grants| grants.directory.is_some()),
             repository: grants().any(|grants| grants.repository.is_some()),
-            services: grants()
-                .any(|grants| {
+            services: grants().any(|grants| {
                 let region = grants.google.as_ref().is_some_and(|google| !google.services.is_empty());
                 !grants.services.is_empty() || grants.engine.is_some() || grants.kubernetes.is_some() || region
             }),

@@ -47,8 +47,19 @@ pub fn offered(role: Role) -> &'static [&'static str] {
     match role {
         Role::Product => &["types", "run", "files", "services", "checkout", "process", "http"],
         Role::Platform => &[
-            "types", "run", "files", "services", "control", "images", "compose", "cloud-run", "helm", "pods", "checkout",
-            "process", "http",
+            "types",
+            "run",
+            "files",
+            "services",
+            "control",
+            "images",
+            "compose",
+            "cloud-run",
+            "helm",
+            "pods",
+            "checkout",
+            "process",
+            "http",
         ],
         Role::Datastore => &["types", "run", "services", "trees", "sqlite", "postgres", "mysql", "cloud-sql", "http"],
     }

@@ -143,7 +143,12 @@ impl Drivers {
         let engine = compose.as_ref().map(|compose| compose.engine().clone());
         let engine = engine.or_else(|| pods.as_ref().map(|pods| pods.engine().clone()));
         Self {
-            services: Services::new(deployment, own, orchestrators(&projects, &releases, &regions, &all_pods), machine.clone()),
+            services: Services::new(
+                deployment,
+                own,
+                orchestrators(&projects, &releases, &regions, &all_pods),
+                machine.clone(),
+            ),
             compose,
             kubernetes,
             cloud_run,
@@ -231,7 +236,13 @@ fn orchestrators(
     let release =
         |(platform, release): (&String, &Arc<Kubernetes>)| (platform.clone(), release.clone() as Arc<dyn Orchestrator>);
     let pods = pods.iter().map(|(platform, pods)| (platform.clone(), pods.clone() as Arc<dyn Orchestrator>));
-    projects.iter().map(project).chain(releases.iter().map(release)).chain(regions.iter().map(region)).chain(pods).collect()
+    projects
+        .iter()
+        .map(project)
+        .chain(releases.iter().map(release))
+        .chain(regions.iter().map(region))
+        .chain(pods)
+        .collect()
 }
 
 /// The releases of the deployment's platforms that have one, by platform.

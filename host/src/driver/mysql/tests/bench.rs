@@ -134,7 +134,11 @@ impl Machine {
             Vault::make_key(&key).expect("a key");
         }
         let vault = Vault::open(&folder.join("vault"), &key).expect("a vault");
-        Mysql::new(Some(Server::of(config, &projects, &Default::default(), &BTreeMap::new())), vault, Duration::from_secs(60))
+        Mysql::new(
+            Some(Server::of(config, &projects, &Default::default(), &BTreeMap::new())),
+            vault,
+            Duration::from_secs(60),
+        )
     }
 }
 
