@@ -173,7 +173,9 @@ fn the_plan() -> Plan {
             hop("1.5.0", "2.0.0", true, &breaking, vec![]),
         ],
         edits: vec![vec![], vec![edit]],
+        carries: vec![],
         policy: PlannedPolicy {
+            undrilled: Default::default(),
             approve: Approve::Breaking,
             approval_needed: true,
             windows: vec!["Sat 02:00-06:00 Europe/Berlin".into()],
