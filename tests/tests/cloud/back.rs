@@ -10,11 +10,11 @@ fn a_release_that_loses_models_goes_back_with_the_data() {
     cloud.publish("1.7.1");
     let before: Vec<_> = CLOUD_SERVICES.map(|name| cloud.traffic(name)).into();
     let mut daemon = Daemon::start(&cloud).settled();
-    let (run, writes) = write_models(&cloud, || run_to(&mut daemon, "1.7.1", "rolled-back"));
+    let (run, writes) = write_models(&cloud, "once", || run_to(&mut daemon, "1.7.1", "rolled-back"));
     assert_eq!(failure(&run).0, "h0-verify", "{}", failure(&run).1);
     assert!(failure(&run).1.contains("the models are not what the catalogue says"), "{}", failure(&run).1);
     cloud.is_whole("1.5.1", None);
-    account_for(&cloud, &writes);
+    account_for(&cloud, "once", &writes);
     let after: Vec<_> = CLOUD_SERVICES.map(|name| cloud.traffic(name)).into();
     assert_eq!(after, before, "the revisions that served before");
     let backups = cloud.google.exchanges().iter().filter(|e| e.method.ends_with("backupRuns.insert")).count();
@@ -30,7 +30,7 @@ fn what_somebody_else_edits_meanwhile_stays() {
     cloud.edit_version("1.5.1");
     daemon.wait("it waits for an approval", |now| now["state"]["kind"] == "waiting");
     cloud.edit_by_somebody_else("optimizer");
-    let (_, writes) = write_models(&cloud, || {
+    let (_, writes) = write_models(&cloud, "once", || {
         daemon.told(&["approve", &cloud.name]);
         let now = daemon.end_of_run_to("1.5.1");
         assert_eq!(upgraded_tests::outcome(&now), "rolled-back", "{now:#}");

@@ -24,21 +24,21 @@ fn failure(run: &Value) -> (&str, &str) {
     (text("step"), text("message"))
 }
 
-/// Users write at the gateway while `during` goes on.
-fn write_models<T>(cloud: &Cloud, during: impl FnOnce() -> T) -> (T, Vec<Visit>) {
+/// Users write at the gateway while `during` goes on; `word` tells these writes from others.
+fn write_models<T>(cloud: &Cloud, word: &str, during: impl FnOnce() -> T) -> (T, Vec<Visit>) {
     let model = |number: usize| {
-        let body = format!("{{\"name\":\"written-{number}\",\"rows\":[{{\"key\":\"a\",\"amount\":1}}]}}");
+        let body = format!("{{\"name\":\"written-{word}-{number}\",\"rows\":[{{\"key\":\"a\",\"amount\":1}}]}}");
         ("POST", "/api/models", body)
     };
     visits(cloud.gateway.trim_start_matches("http://").parse().expect("an address"), model, during)
 }
 
 /// Every write that was acknowledged is there, once.
-fn account_for(cloud: &Cloud, writes: &[Visit]) {
+fn account_for(cloud: &Cloud, word: &str, writes: &[Visit]) {
     let there = cloud.sql("SELECT name FROM models WHERE name LIKE 'written-%' ORDER BY id");
     let there: Vec<&str> = there.lines().collect();
     for write in writes.iter().filter(|write| write.is_fine()) {
-        let name = format!("written-{}", write.number);
+        let name = format!("written-{word}-{}", write.number);
         let times = there.iter().filter(|there| **there == name).count();
         assert_eq!(times, 1, "`{name}` was acknowledged at {:?}\n{}", write.ended, cloud.log());
     }

@@ -46,7 +46,7 @@ fn a_shift_of_traffic_that_is_cut_off_goes_on() {
     cloud.publish("1.5.1");
     let mut daemon = Daemon::start(&cloud).settled();
     let split = |name: &str| cloud.traffic(name).len() > 1;
-    let ((), writes) = write_models(&cloud, || {
+    let ((), writes) = write_models(&cloud, "once", || {
         cloud.edit_version("1.5.1");
         for name in ["model-service", "frontend"] {
             daemon.wait("traffic is split", |_| split(name));
@@ -58,7 +58,7 @@ fn a_shift_of_traffic_that_is_cut_off_goes_on() {
         assert_eq!(outcome(&now), "committed", "{now:#}");
     });
     cloud.is_whole("1.5.1", None);
-    account_for(&cloud, &writes);
+    account_for(&cloud, "once", &writes);
     let failed: Vec<_> = writes.iter().filter(|write| !write.is_fine()).collect();
     assert!(failed.is_empty(), "{} of {}: {failed:#?}", failed.len(), writes.len());
 }

@@ -25,7 +25,7 @@ fn the_published_way_up() {
     ] {
         cloud.google.inject(fault);
     }
-    let (run, writes) = write_models(&cloud, || {
+    let (run, writes) = write_models(&cloud, "once", || {
         let run = run_to(&mut daemon, "1.5.0", "committed");
         let count = || cloud.sql("SELECT count(*) FROM models");
         let written = count();
@@ -34,7 +34,7 @@ fn the_published_way_up() {
     });
     assert_eq!(cloud.google.open_faults(), Vec::<String>::new(), "everything went wrong that should");
     cloud.is_whole("1.5.0", None);
-    account_for(&cloud, &writes);
+    account_for(&cloud, "once", &writes);
     assert!(writes.iter().any(|write| matches!(write.answer, Ok((503, _)))), "the gate was shut");
     assert!(run["downtime_s"].is_f64(), "{run:#}");
     assert_eq!(cloud.sql("SELECT max(version) FROM schema_migrations"), "0009");
@@ -46,9 +46,9 @@ fn the_published_way_up() {
     let order: Vec<String> = deployed(&cloud);
     assert_eq!(order, CLOUD_SERVICES, "the published order");
 
-    let (run, writes) = write_models(&cloud, || run_to(&mut daemon, "1.5.1", "committed"));
+    let (run, writes) = write_models(&cloud, "again", || run_to(&mut daemon, "1.5.1", "committed"));
     cloud.is_whole("1.5.1", None);
-    account_for(&cloud, &writes);
+    account_for(&cloud, "again", &writes);
     assert_eq!(run["downtime_s"], Value::Null, "nobody was shut out: {run:#}");
     let failed: Vec<_> = writes.iter().filter(|write| !write.is_fine()).collect();
     assert!(failed.is_empty(), "{} of {}: {failed:#?}", failed.len(), writes.len());

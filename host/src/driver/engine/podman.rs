@@ -5,7 +5,7 @@
 
 use super::images::Registered;
 use super::registry::{platform, registry_said};
-use super::{Container, Engine, State, credentials};
+use super::{Container, Engine, Health, State, credentials};
 use crate::driver::process;
 use crate::model::VerbError;
 use futures::future::join_all;
@@ -17,6 +17,8 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Command;
 
+/// One that is healthy is not asked again before.
+const HEALTHY_FOR: Duration = Duration::from_secs(10);
 /// As Docker has it where the image and the files say nothing.
 const USUAL_INTERVAL: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -119,6 +121,8 @@ impl Engine {
 fn is_due(container: &Container, now: Timestamp) -> bool {
     let last = container.checked.max(container.started);
     let every = container.check_every.unwrap_or(USUAL_INTERVAL);
+    // Each check starts a process in the container, whoever looks how often.
+    let every = if container.health == Some(Health::Healthy) { every.max(HEALTHY_FOR) } else { every };
     let since = |last: Timestamp| now.duration_since(last).unsigned_abs();
     container.state == State::Running && container.health.is_some() && last.is_none_or(|last| since(last) >= every)
 }

@@ -7,6 +7,7 @@ use crate::core::Core;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 struct Target {
     percent: u32,
@@ -16,6 +17,8 @@ struct Target {
     status: Value,
 }
 
+/// What is on its way has arrived by then.
+const DRAIN: Duration = Duration::from_secs(5);
 /// Where nothing listens.
 const NOBODY: u16 = 0;
 
@@ -62,12 +65,14 @@ pub(super) fn route(core: &Arc<Core>, service: &mut Service) -> Result<(), Strin
         true => vec![(100, NOBODY)],
         false => targets.iter().map(|target| (target.percent, target.port.unwrap_or(NOBODY))).collect(),
     });
-    let awake = awake(service);
-    // A revision that nobody reaches has no instance.
-    for revision in &mut service.revisions {
-        if !awake.contains(&revision.id) {
-            revision.instance = None;
-        }
+    let (awake, disabled) = (awake(service), is_disabled(service));
+    // A revision that nobody reaches has no instance, but for the requests that are on their way to it.
+    let idle = service.revisions.iter_mut().filter(|revision| !awake.contains(&revision.id));
+    for instance in idle.filter_map(|revision| revision.instance.take()).filter(|_| !disabled) {
+        core.spawn(async move {
+            tokio::time::sleep(DRAIN).await;
+            drop(instance);
+        });
     }
     service.value["trafficStatuses"] = targets.into_iter().map(|target| target.status).collect();
     Ok(())
