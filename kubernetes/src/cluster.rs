@@ -83,8 +83,7 @@ impl Cluster {
     }
 
     pub(crate) async fn list(&self, path: &str, labels: Option<&str>) -> Result<Vec<Value>> {
-        let mut parameters = ListParams::default();
-        parameters.label_selector = labels.map(str::to_owned);
+        let parameters = ListParams { label_selector: labels.map(str::to_owned), ..ListParams::default() };
         let request = Request::new(path).list(&parameters).map_err(built)?;
         let mut list: Value = self.client.request(request).await?;
         match list["items"].take() {

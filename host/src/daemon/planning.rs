@@ -276,11 +276,10 @@ fn planned_policy(deployment: &Deployment, hops: &[Hop]) -> PlannedPolicy {
 
 /// Datastores whose drill costs money, where the operator has not asked for it; and what it would restore into.
 fn undrilled(deployment: &Deployment) -> impl Iterator<Item = (&str, &str)> {
-    let named = deployment.datastores.iter().filter_map(|store| {
+    deployment.datastores.iter().filter_map(|store| {
         let google = store.grants.google.as_ref().filter(|google| !google.drill)?;
         Some((store.binding.name.as_str(), google.instance.as_str()))
-    });
-    named
+    })
 }
 
 fn not_drilled(deployment: &Deployment) -> Vec<Finding> {

@@ -294,7 +294,7 @@ fn projects(
             engine: Arc::new(Engine::new(grants.engine.clone()?)),
             directory: grants.directory.clone()?,
             config: grants.compose.clone(),
-            project: match &grants.directory == &project.folder {
+            project: match grants.directory == project.folder {
                 true => project.clone(),
                 false => Arc::new(Project::new(grants.directory.clone())),
             },

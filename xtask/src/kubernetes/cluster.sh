@@ -202,6 +202,8 @@ up() {
     --kubelet-client-certificate pki/admin.crt --kubelet-client-key pki/admin.key --kubelet-preferred-address-types InternalIP \
     --service-account-key-file pki/sa.pub --service-account-signing-key-file pki/sa.key --service-account-issuer https://kubernetes.default.svc \
     --service-cluster-ip-range 10.96.0.0/16 --authorization-mode Node,RBAC --allow-privileged
+  # The others give up on an API that is not there within seconds.
+  until_ok 600 "$BIN/kubectl" get --raw /readyz
   start kube-controller-manager "$BIN/kube-controller-manager" --kubeconfig admin.conf --leader-elect=false --enable-hostpath-provisioner \
     --root-ca-file pki/ca.crt --service-account-private-key-file pki/sa.key --cluster-signing-cert-file pki/ca.crt --cluster-signing-key-file pki/ca.key
   start kube-scheduler "$BIN/kube-scheduler" --kubeconfig admin.conf --leader-elect=false
@@ -210,7 +212,6 @@ up() {
   start kube-proxy "$BIN/kube-proxy" --kubeconfig admin.conf --hostname-override upgraded --proxy-mode iptables --cluster-cidr 10.244.0.0/24 \
     --conntrack-max-per-core 0 --conntrack-tcp-timeout-established 0 --conntrack-tcp-timeout-close-wait 0
   start kube-dns "$BIN/kube-dns" --kubeconfig admin.conf --listen $NODE_IP:53
-  until_ok 600 "$BIN/kubectl" get --raw /readyz
   "$BIN/kubectl" apply -f - >/dev/null <<Y
 apiVersion: storage.k8s.io/v1
 kind: StorageClass
