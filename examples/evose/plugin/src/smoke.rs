@@ -45,10 +45,17 @@ pub fn test(settings: &Settings, host: &ProductHost, release: &str) -> Result<Ve
 }
 
 impl Client<'_> {
+    /// The way to a service that stands may take a moment to be there.
     fn is_running(&self, release: &str) -> Result<()> {
-        match self.ask("GET", "/health")? {
-            told if told["version"] == release => Ok(()),
-            told => Err(Error::conflict(format!("{release} should run, and `/health` says {told}"))),
+        let mut looks = 1;
+        loop {
+            match self.ask("GET", "/health") {
+                Err(Error::Unavailable(_)) if looks < LOOKS && !self.host.cancelled() => self.host.pause(LOOK_EVERY_MS),
+                Ok(told) if told["version"] == release => return Ok(()),
+                Ok(told) => return Err(Error::conflict(format!("{release} should run, and `/health` says {told}"))),
+                Err(error) => return Err(error),
+            }
+            looks += 1;
         }
     }
 
