@@ -1,6 +1,6 @@
 //! The services that a hop names, as far as they are one platform's, and what every platform does with them.
 
-use crate::{Act, Error, Finding, Hop, PlatformHost, Result, ServiceRef};
+use crate::{Act, Error, Finding, Hop, PlatformHost, Result, ServiceRef, Wave};
 
 /// A hop's services on one platform.
 pub struct HopServices {
@@ -88,6 +88,34 @@ impl PlatformHost {
     /// Each healthy before the next; the old ones serve until then where there can be two at once.
     pub fn roll(&self, services: &[ServiceRef], idle_ms: u64) -> Result<()> {
         if services.is_empty() { Ok(()) } else { self.control().roll(services, idle_ms) }
+    }
+
+    /// Starts a wave's services, follows those that migrate at start, and waits until all stand. What rolls is taken as
+    /// [`PlatformHost::roll`] does.
+    pub fn wave(&self, named: &HopServices, wave: &Wave, idle_ms: u64) -> Result<()> {
+        let services = named.own(&wave.services);
+        let (rolling, resting): (Vec<_>, Vec<_>) =
+            services.iter().cloned().partition(|service| named.rolling.contains(service));
+        self.roll(&rolling, idle_ms)?;
+        if !resting.is_empty() {
+            self.control().start(&resting)?;
+        }
+        for watch in wave.follow.iter().filter(|watch| watch.service.platform == named.platform) {
+            let line = self.services().follow(watch)?;
+            self.info(&format!("`{}`: {line}", watch.service.name));
+        }
+        if !services.is_empty() {
+            self.services().wait_healthy(&services, idle_ms)?;
+        }
+        Ok(())
+    }
+
+    /// Makes them what the files say. Where nobody is shut out, nothing ends before what follows it stands.
+    pub fn put(&self, named: &HopServices, services: &[ServiceRef], idle_ms: u64) -> Result<()> {
+        let rolls = |service: &ServiceRef| named.only_rolls() || named.rolling.contains(service);
+        let (rolling, resting): (Vec<_>, Vec<_>) = services.iter().cloned().partition(rolls);
+        self.roll(&rolling, idle_ms)?;
+        self.start(&resting, idle_ms)
     }
 
     /// A blocker for each that does not run or is not healthy.

@@ -111,7 +111,7 @@ impl Platform for Compose {
         match hop.numbered(act)? {
             Act::Command(once) => command(host, once),
             Act::Wave(wave) => {
-                services::wave(call, host, hop, wave)?;
+                host.wave(&HopServices::of(&call.binding, hop), wave, call.settings.idle_ms())?;
                 match hop.acts.len() == act as usize + 1 {
                     true => services::bring_up_to_date(call, host, hop),
                     false => Ok(()),
@@ -123,7 +123,10 @@ impl Platform for Compose {
     fn verify(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, act: Option<u32>) -> Result<Vec<Finding>> {
         match act {
             Some(act) => match hop.numbered(act)? {
-                Act::Wave(wave) => host.do_not_stand(&services::own(call, &wave.services), call.settings.idle_ms()),
+                Act::Wave(wave) => {
+                    let named = HopServices::of(&call.binding, hop);
+                    host.do_not_stand(&named.own(&wave.services), call.settings.idle_ms())
+                }
                 Act::Command(_) => Ok(Vec::new()),
             },
             None => {
@@ -150,7 +153,7 @@ impl Platform for Compose {
         let all = host.compose().services(false)?;
         let names = all.into_iter().map(|service| ServiceRef::new(&call.binding, service.name));
         let behind: Vec<ServiceRef> = names.filter(|name| !named.gate.contains(name)).collect();
-        services::put(call, host, &named, &behind)
+        host.put(&named, &behind, call.settings.idle_ms())
     }
 }
 

@@ -4,33 +4,6 @@ use crate::Settings;
 use upgraded_sdk::prelude::*;
 use upgraded_sdk::{Container, ContainerState, HopServices};
 
-/// Those of a list that are this platform's.
-pub fn own(call: &Call<Settings>, services: &[ServiceRef]) -> Vec<ServiceRef> {
-    services.iter().filter(|service| service.platform == call.binding).cloned().collect()
-}
-
-/// Starts a wave's services, follows those that migrate at start, and waits until all stand. What rolls is taken replica
-/// by replica.
-pub fn wave(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, wave: &Wave) -> Result<()> {
-    let named = HopServices::of(&call.binding, hop);
-    let services = named.own(&wave.services);
-    let (rolling, resting): (Vec<_>, Vec<_>) =
-        services.iter().cloned().partition(|service| named.rolling.contains(service));
-    host.roll(&rolling, call.settings.idle_ms())?;
-    if !resting.is_empty() {
-        host.control().start(&resting)?;
-    }
-    for watch in wave.follow.iter().filter(|watch| watch.service.platform == call.binding) {
-        let line = host.services().follow(watch)?;
-        host.info(&format!("`{}`: {line}", watch.service.name));
-    }
-    if services.is_empty() {
-        return Ok(());
-    }
-    host.services().wait_healthy(&services, call.settings.idle_ms())?;
-    Ok(())
-}
-
 /// What the files changed of services that no wave names and that ran before: `docker compose up` would do the same.
 pub fn bring_up_to_date(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<()> {
     let named = HopServices::of(&call.binding, hop);
@@ -43,16 +16,7 @@ pub fn bring_up_to_date(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -
     }
     let declared = host.compose().services(false)?;
     stale.retain(|service| declared.iter().any(|declared| declared.name == service.name));
-    put(call, host, &named, &stale)
-}
-
-/// Where nobody is shut out, nothing ends before what follows it stands.
-pub fn put(call: &Call<Settings>, host: &PlatformHost, named: &HopServices, services: &[ServiceRef]) -> Result<()> {
-    let rolls = |service: &&ServiceRef| named.only_rolls() || named.rolling.contains(service);
-    let (rolling, resting): (Vec<_>, Vec<_>) = services.iter().partition(rolls);
-    let owned = |services: Vec<&ServiceRef>| services.into_iter().cloned().collect::<Vec<_>>();
-    host.roll(&owned(rolling), call.settings.idle_ms())?;
-    host.start(&owned(resting), call.settings.idle_ms())
+    host.put(&named, &stale, call.settings.idle_ms())
 }
 
 /// The name that it was made by stands for another image now.

@@ -101,7 +101,7 @@ impl Platform for Podman {
         match hop.numbered(act)? {
             Act::Command(once) => command(host, once),
             Act::Wave(wave) => {
-                services::wave(call, host, hop, wave)?;
+                host.wave(&HopServices::of(&call.binding, hop), wave, call.settings.idle_ms())?;
                 match hop.acts.len() == act as usize + 1 {
                     true => services::bring_up_to_date(call, host, hop),
                     false => Ok(()),
@@ -142,7 +142,7 @@ impl Platform for Podman {
         let all = host.pods().services(false)?;
         let names = all.into_iter().map(|declared| ServiceRef::new(&call.binding, declared.service));
         let behind: Vec<ServiceRef> = names.filter(|name| !named.gate.contains(name)).collect();
-        services::put(call, host, &named, &behind)
+        host.put(&named, &behind, call.settings.idle_ms())
     }
 }
 

@@ -5,28 +5,6 @@ use upgraded_sdk::HopServices;
 use upgraded_sdk::pods::{Container, State};
 use upgraded_sdk::prelude::*;
 
-/// Starts a wave's services, follows those that migrate at start, and waits until all stand. What rolls is taken one after
-/// the other.
-pub fn wave(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, wave: &Wave) -> Result<()> {
-    let named = HopServices::of(&call.binding, hop);
-    let services = named.own(&wave.services);
-    let (rolling, resting): (Vec<_>, Vec<_>) =
-        services.iter().cloned().partition(|service| named.rolling.contains(service));
-    host.roll(&rolling, call.settings.idle_ms())?;
-    if !resting.is_empty() {
-        host.control().start(&resting)?;
-    }
-    for watch in wave.follow.iter().filter(|watch| watch.service.platform == call.binding) {
-        let line = host.services().follow(watch)?;
-        host.info(&format!("`{}`: {line}", watch.service.name));
-    }
-    if services.is_empty() {
-        return Ok(());
-    }
-    host.services().wait_healthy(&services, call.settings.idle_ms())?;
-    Ok(())
-}
-
 /// What the files changed of services that no wave names: a full deploy would do the same.
 pub fn bring_up_to_date(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<()> {
     let named = HopServices::of(&call.binding, hop);
@@ -39,16 +17,7 @@ pub fn bring_up_to_date(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -
     }
     let declared = host.pods().services(false)?;
     stale.retain(|service| declared.iter().any(|declared| declared.service == service.name));
-    put(call, host, &named, &stale)
-}
-
-/// Where nobody is shut out, one after the other.
-pub fn put(call: &Call<Settings>, host: &PlatformHost, named: &HopServices, services: &[ServiceRef]) -> Result<()> {
-    let rolls = |service: &&ServiceRef| named.only_rolls() || named.rolling.contains(service);
-    let (rolling, resting): (Vec<_>, Vec<_>) = services.iter().partition(rolls);
-    let owned = |services: Vec<&ServiceRef>| services.into_iter().cloned().collect::<Vec<_>>();
-    host.roll(&owned(rolling), call.settings.idle_ms())?;
-    host.start(&owned(resting), call.settings.idle_ms())
+    host.put(&named, &stale, call.settings.idle_ms())
 }
 
 /// The name that it was made by stands for another image now.
