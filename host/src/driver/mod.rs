@@ -223,6 +223,14 @@ fn volumes(
     grants.volumes.iter().map(volume).collect()
 }
 
+/// A platform's own files; of the binding's platform those that planned edits are laid over.
+fn files_of(grants: &Grants, project: &Arc<Project>) -> Arc<Project> {
+    match grants.directory == project.folder {
+        true => project.clone(),
+        false => Arc::new(Project::new(grants.directory.clone())),
+    }
+}
+
 /// What runs the services of each platform that leaves it to another than the host.
 fn orchestrators(
     projects: &BTreeMap<String, Arc<Compose>>, releases: &BTreeMap<String, Arc<Kubernetes>>,
@@ -256,10 +264,7 @@ fn releases(
             deployment: deployment.name.clone(),
             config: grants.kubernetes.clone()?,
             directory: grants.directory.clone().unwrap_or_else(|| PathBuf::from("/")),
-            project: match grants.directory == project.folder {
-                true => project.clone(),
-                false => Arc::new(Project::new(grants.directory.clone())),
-            },
+            project: files_of(grants, project),
             processes: processes.clone(),
             machine: machine.clone(),
             idle: deployment.policy.idle,
@@ -294,10 +299,7 @@ fn projects(
             engine: Arc::new(Engine::new(grants.engine.clone()?)),
             directory: grants.directory.clone()?,
             config: grants.compose.clone(),
-            project: match grants.directory == project.folder {
-                true => project.clone(),
-                false => Arc::new(Project::new(grants.directory.clone())),
-            },
+            project: files_of(grants, project),
             processes: processes.clone(),
             machine: environment.machine.clone(),
             idle: deployment.policy.idle,
@@ -321,10 +323,7 @@ fn all_pods(deployment: &Deployment, project: &Arc<Project>, environment: &Envir
             engine: Arc::new(Engine::new(grants.engine.clone()?)),
             directory: grants.directory.clone()?,
             config: grants.pods.clone(),
-            project: match grants.directory == project.folder {
-                true => project.clone(),
-                false => Arc::new(Project::new(grants.directory.clone())),
-            },
+            project: files_of(grants, project),
             machine: environment.machine.clone(),
             idle: deployment.policy.idle,
         });

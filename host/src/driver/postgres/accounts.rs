@@ -1,7 +1,7 @@
 //! All roles of a server with their passwords, memberships and settings, for one that takes its place: as the server's
 //! own tool says them, run by the image's administrator.
 
-use super::double::ADMINISTRATOR;
+use super::double::{ADMINISTRATOR, PSQL};
 use super::{Postgres, derived_prefix};
 use crate::context::{Site, StepContext};
 use crate::driver::server::Server;
@@ -32,7 +32,7 @@ pub async fn of(server: &Server) -> Result<String, VerbError> {
 
 /// A script that takes it.
 pub fn client(port: u16) -> String {
-    format!("PORT={port}\n{SHELL}\n{}", super::double::PSQL)
+    format!("PORT={port}\n{SHELL}\n{ADMINISTRATOR}\n{PSQL}")
 }
 
 /// A role that the image made itself is there.

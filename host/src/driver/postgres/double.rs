@@ -1,19 +1,18 @@
 //! The double of a server for a drill: roles, of which an image makes one and a dump none.
 
 use super::Postgres;
+use super::accounts::client;
 use super::session::Rows;
 use super::settings::quote;
 use crate::config::ServerConfig;
 use crate::context::{Site, StepContext};
 use crate::driver::engine::Container;
-use crate::driver::server::double::SHELL;
 use crate::model::VerbError;
 
 /// The image's own superuser.
 pub const ADMINISTRATOR: &str = r#"user="$(said POSTGRES_USER)"; user="${user:-postgres}"; PGPASSWORD="$(said POSTGRES_PASSWORD)"; export PGPASSWORD"#;
 /// As the same. What an error quotes of a statement could be a password.
-pub const PSQL: &str = r#"user="$(said POSTGRES_USER)"; PGPASSWORD="$(said POSTGRES_PASSWORD)"; export PGPASSWORD
-as_admin() { psql -XqAtw -v ON_ERROR_STOP=1 -v VERBOSITY=terse -h 127.0.0.1 -p "$PORT" -U "${user:-postgres}" -d postgres "$@"; }
+pub const PSQL: &str = r#"as_admin() { psql -XqAtw -v ON_ERROR_STOP=1 -v VERBOSITY=terse -h 127.0.0.1 -p "$PORT" -U "$user" -d postgres "$@"; }
 comes_up as_admin -c 'SELECT 1'
 as_admin"#;
 
@@ -52,7 +51,7 @@ impl Postgres {
             name: server.config.database.clone(),
             server: Some(double.id.clone()),
         });
-        let script = format!("PORT={}\n{SHELL}\n{PSQL}", server.config.port);
+        let script = client(server.config.port);
         server.tell(&double.id, &script, &sql, password).await?;
         let found = first(self.connect(&there, None).await?.raw(LIBRARIES).await?);
         match (libraries, found) {
