@@ -33,29 +33,29 @@ impl Running {
 
     /// Waits for the end; anything but success is an error with the last messages.
     pub async fn finish(&mut self, activity: &Activity, verbose: bool) -> Result<(), VerbError> {
-        let mut last = VecDeque::new();
+        let (mut last, mut errors) = (VecDeque::new(), VecDeque::new());
         if let Some(stderr) = self.stderr.take() {
             let mut lines = BufReader::new(stderr).lines();
             while let Ok(Some(line)) = lines.next_line().await {
-                let level = if verbose && !line.contains("error:") { Level::Debug } else { Level::Info };
+                let is_error = line.contains("error:");
+                let level = if verbose && !is_error { Level::Debug } else { Level::Info };
                 activity.line(level, &line);
-                if last.len() == KEPT_LINES {
-                    last.pop_front();
+                let kept = if is_error { &mut errors } else { &mut last };
+                if kept.len() == KEPT_LINES {
+                    kept.pop_front();
                 }
-                last.push_back(line);
+                kept.push_back(line);
             }
         }
         let status = self.child.wait().await.map_err(|error| VerbError::other("tool", error.to_string()))?;
-        self.judge(status, last)
+        // A verbose tool says much before its error, and its other workers after it.
+        self.judge(status, Vec::from(if errors.is_empty() { last } else { errors }))
     }
 
-    fn judge(&self, status: ExitStatus, last: VecDeque<String>) -> Result<(), VerbError> {
+    fn judge(&self, status: ExitStatus, said: Vec<String>) -> Result<(), VerbError> {
         if status.success() {
             return Ok(());
         }
-        // A verbose tool says much before its error.
-        let errors: Vec<String> = last.iter().filter(|line| line.contains("error:")).cloned().collect();
-        let said = if errors.is_empty() { Vec::from(last) } else { errors };
         Err(VerbError::other("tool", format!("`{}` ended with {status}: {}", self.tool, said.join("; "))))
     }
 }
