@@ -9,23 +9,32 @@ use upgraded_sdk::rules::Leg;
 /// Whoever starts a write is stopped before whoever carries it out.
 const QUIESCED: [&str; 5] = ["scheduler", "optimizer", "model-service", "query-router", "frontend"];
 
-/// A wave for each service; the gateway, which is the gate, starts with the release when it opens.
-///
-/// On Cloud Run the gateway has a wave as well: its revision is made before the gate opens. A release on the same schema
-/// serves beside the one before, and nobody is shut out.
+/// What the files of the Compose edition make each other wait for; the gateway, which is the gate, starts with the release
+/// when it opens.
+const BY_DEPENDENCY: [&[&str]; 3] = [&["model-service"], &["query-router", "optimizer", "scheduler"], &["frontend"]];
+
+/// On Docker Compose services change in the order of their dependencies; on Cloud Run one by one in the published order, the
+/// gateway too: its revision is made before the gate opens. A release on the same schema serves there beside the one before,
+/// and nobody is shut out.
 pub fn of(call: &Call<Settings>, index: &Index, leg: Leg) -> Result<Hop> {
     let (from, to) = (index.find(&leg.source)?, index.find(&leg.target)?);
     let same_schema = from.db_migration == to.db_migration;
     let on_cloud_run = crate::on_cloud_run(call);
     let rolls = on_cloud_run && same_schema;
     let mut hop = Hop { breaking: leg.breaking, expand_only: rolls, ..Hop::new(leg.source, leg.target) };
-    for service in SERVICES.into_iter().chain(on_cloud_run.then_some(GATEWAY)) {
-        let mut wave = Wave { rolling: rolls, ..Wave::new([call.service(service)?]) };
-        // There a revision is ready once its migrations have ended.
-        if service == "model-service" && !on_cloud_run {
-            wave = wave.follow(migrations(call.service(service)?));
+    if on_cloud_run {
+        for service in SERVICES.into_iter().chain([GATEWAY]) {
+            hop = hop.act(Wave { rolling: rolls, ..Wave::new([call.service(service)?]) });
         }
-        hop = hop.act(wave);
+    } else {
+        for services in BY_DEPENDENCY {
+            let mut wave = Wave::new(call.services(&services.iter().map(ToString::to_string).collect::<Vec<_>>())?);
+            // On Cloud Run a revision is ready once its migrations have ended.
+            if services.contains(&"model-service") {
+                wave = wave.follow(migrations(call.service("model-service")?));
+            }
+            hop = hop.act(wave);
+        }
     }
     for version in leg.passes.iter().rev() {
         let lines = index.find(version)?.notes.iter();

@@ -310,33 +310,46 @@ fn every_story_ends_whole_without_a_cut() {
     }
 }
 
+/// One thread for each processor, since the many runs of a story are one after the other.
+fn on_all_processors<T: Send>(jobs: Vec<T>, work: impl Fn(T) -> usize + Sync) -> usize {
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let jobs = Mutex::new(jobs);
+    let next = || jobs.lock().expect("no panic holds this lock").pop();
+    std::thread::scope(|scope| {
+        let lanes: Vec<_> =
+            (0..threads).map(|_| scope.spawn(|| std::iter::from_fn(next).map(&work).sum::<usize>())).collect();
+        lanes.into_iter().map(|lane| lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).sum()
+    })
+}
+
+/// How often the story was cut until it ran through.
+fn cut_everywhere(story: &Story, crash: Crash) -> usize {
+    let runtime = runtime();
+    (0..).take_while(|at| runtime.block_on(play(story, Some(*at), crash))).count()
+}
+
 #[test]
 fn every_story_ends_whole_wherever_it_is_cut() {
-    let mut runs = 0;
-    for story in stories() {
-        for (reboot, fence_survives, doubled) in [(false, false, true), (true, true, false)] {
-            let crash = Crash { reboot, fence_survives, doubled, again: None };
-            let mut at = 0;
-            while runtime().block_on(play(&story, Some(at), crash)) {
-                at += 1;
-                runs += 1;
-            }
-            assert!(at > 20, "the story was cut only {at} times");
-        }
-    }
+    let crashes = [(false, false, true), (true, true, false)];
+    let crashes = crashes.map(|(reboot, fence_survives, doubled)| Crash { reboot, fence_survives, doubled, again: None });
+    let jobs = stories().into_iter().flat_map(|story| crashes.map(|crash| (story.clone(), crash))).collect();
+    let runs = on_all_processors(jobs, |(story, crash)| {
+        let cuts = cut_everywhere(&story, crash);
+        assert!(cuts > 20, "the story was cut only {cuts} times");
+        cuts
+    });
     assert!(runs > 2000, "only {runs} runs");
 }
 
 #[test]
 fn every_story_survives_a_second_cut_soon_after_the_first() {
-    for story in [story(), stories()[6].clone(), stories()[10].clone()] {
-        for again in [0, 1, 3, 8] {
-            let crash =
-                Crash { reboot: again % 2 == 0, fence_survives: again % 3 == 0, doubled: false, again: Some(again) };
-            let mut at = 0;
-            while runtime().block_on(play(&story, Some(at), crash)) {
-                at += 1;
-            }
-        }
-    }
+    let crash = |again| Crash {
+        reboot: again % 2 == 0,
+        fence_survives: again % 3 == 0,
+        doubled: false,
+        again: Some(again),
+    };
+    let stories = [story(), stories()[6].clone(), stories()[10].clone()];
+    let jobs = stories.into_iter().flat_map(|story| [0, 1, 3, 8].map(|again| (story.clone(), crash(again)))).collect();
+    on_all_processors(jobs, |(story, crash)| cut_everywhere(&story, crash));
 }
