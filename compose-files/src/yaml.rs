@@ -48,28 +48,29 @@ pub(crate) enum Merge {
 }
 
 impl Node {
-    /// `folder`: what relative paths of the file start from.
+    /// The first document. `folder`: what relative paths of the file start from.
     pub fn parse(file: &str, folder: &str, text: &str) -> Result<Self, Mistake> {
-        let wrong = |line: usize, why: String| Mistake { file: file.into(), line: Some(line), why };
-        let events: Result<Vec<_>, _> = Parser::new_from_str(text).collect();
-        let events =
-            events.map_err(|error| wrong(error.marker().line(), format!("this is no YAML: {}", error.info())))?;
-        let begins =
-            |event: &Event| matches!(event, Event::Scalar(..) | Event::SequenceStart(..) | Event::MappingStart(..));
-        let at = events.iter().position(|(event, _)| begins(event));
-        let mut reading =
-            Reading { events, at: 0, anchors: BTreeMap::new(), nodes: 0, file: file.into(), folder: folder.into() };
-        let Some(at) = at else {
+        let empty = || {
             let place = Place { file: file.into(), folder: folder.into(), line: 1, path: Some(String::new()) };
-            return Ok(Self { value: Value::Mapping(Vec::new()), place, merge: Merge::Over });
+            Self { value: Value::Mapping(Vec::new()), place, merge: Merge::Over }
         };
-        reading.at = at;
-        reading.node(Some(String::new()), 0).map_err(|(line, why)| wrong(line, why.into()))
+        Ok(Reading::of(file, folder, text)?.document()?.unwrap_or_else(empty))
+    }
+
+    /// Every document.
+    pub fn documents(file: &str, folder: &str, text: &str) -> Result<Vec<Self>, Mistake> {
+        let mut reading = Reading::of(file, folder, text)?;
+        std::iter::from_fn(|| reading.document().transpose()).collect()
     }
 
     /// A mapping's value.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.entries().iter().find(|(name, _)| name == key).map(|(_, node)| node)
+    }
+
+    /// By keys of mappings.
+    pub fn at(&self, keys: &[&str]) -> Option<&Node> {
+        keys.iter().try_fold(self, |node, key| node.get(key))
     }
 
     pub fn entries(&self) -> &[(String, Node)] {
@@ -135,7 +136,33 @@ struct Reading<'t> {
 
 type Wrong = (usize, &'static str);
 
-impl Reading<'_> {
+impl<'t> Reading<'t> {
+    fn of(file: &str, folder: &str, text: &'t str) -> Result<Self, Mistake> {
+        let events: Result<Vec<_>, _> = Parser::new_from_str(text).collect();
+        let events = events.map_err(|error| Mistake {
+            file: file.into(),
+            line: Some(error.marker().line()),
+            why: format!("this is no YAML: {}", error.info()),
+        })?;
+        Ok(Self { events, at: 0, anchors: BTreeMap::new(), nodes: 0, file: file.into(), folder: folder.into() })
+    }
+
+    /// The next one.
+    fn document(&mut self) -> Result<Option<Node>, Mistake> {
+        let begins =
+            |event: &Event| matches!(event, Event::Scalar(..) | Event::SequenceStart(..) | Event::MappingStart(..));
+        match self.events[self.at..].iter().position(|(event, _)| begins(event)) {
+            None => Ok(None),
+            Some(before) => {
+                self.at += before;
+                let read = self.node(Some(String::new()), 0);
+                let wrong =
+                    |(line, why): Wrong| Mistake { file: self.file.to_string(), line: Some(line), why: why.into() };
+                read.map(Some).map_err(wrong)
+            }
+        }
+    }
+
     fn node(&mut self, path: Option<String>, depth: usize) -> Result<Node, Wrong> {
         let Some((event, span)) = self.events.get(self.at).cloned() else { return Err((1, "the file ends too early")) };
         self.at += 1;

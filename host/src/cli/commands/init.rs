@@ -3,7 +3,7 @@
 use crate::cli::exit::{Exit, TABLE};
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
-use crate::config::init::{UNIT_FOLDERS, engine, look, propose};
+use crate::config::init::{UNIT_FOLDERS, look, propose};
 use crate::config::read::{name_of, name_rule};
 use anyhow::Context;
 use clap::Args;
@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 
 /// Look at a project's folder and write a deployment's file for it, with comments
 ///
-/// Nothing of the project is run or changed, and no secret's value is taken over. The file is written where you are, to be
+/// Understands a git checkout, releases, Compose files, files of podman's pods, a chart of Helm or values for one, and what
+/// deploys to Cloud Run. Nothing of the project is run or changed, and no secret's value is taken over. The file is written where you are, to be
 /// looked over before you put it among the deployments; one that is there already is left alone. Needs no daemon.
 #[derive(Debug, Args)]
 #[command(after_long_help = TABLE)]
@@ -39,8 +40,8 @@ pub fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Exit, Fai
         let told = format!("the folder `{}` can't be looked at: {error}", arguments.directory.display());
         Failure::own(Exit::NotFound, told)
     })?;
-    if let Some(compose) = &mut found.compose {
-        compose.engine = engine(|name| std::env::var(name).ok()).map_err(|unusable| {
+    if let Some(stack) = &mut found.stack {
+        stack.ask_clients(|name| std::env::var(name).ok()).map_err(|unusable| {
             let hint = "run `upgraded` where the engine is, or `docker context use default` for one of this machine";
             Failure::own(Exit::Usage, unusable.to_string()).hint(hint)
         })?;

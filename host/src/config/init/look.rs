@@ -1,6 +1,6 @@
 //! Looks at a project's folder. Blocking; bounded, for a folder may hold anything.
 
-use super::{Found, Layout, Repository, compose, git, project, text_of};
+use super::{Found, Layout, Repository, git, project, stack, text_of};
 use crate::config::read::is_unit_name;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,8 @@ const UPLOADS: [&str; 8] = ["uploads", "upload", "media", "storage", "attachment
 /// Where such a folder is one of users' files, and not of a program's source.
 const UPLOAD_PARENTS: [&str; 8] = ["", "data", "public", "shared", "storage", "var", "static", "wwwroot"];
 
-/// `folder`: the project's; what it lacks is simply not found, and a Compose file that can't be read is an error with its line. `unit_folders`: [`super::UNIT_FOLDERS`].
+/// `folder`: the project's; what it lacks is simply not found, and a file of containers that can't be read is an error with
+/// its line. `unit_folders`: [`super::UNIT_FOLDERS`].
 pub fn look(folder: &Path, unit_folders: &[&Path]) -> io::Result<Found> {
     let directory = std::fs::canonicalize(folder)?;
     std::fs::read_dir(&directory)?;
@@ -34,15 +35,15 @@ pub fn look(folder: &Path, unit_folders: &[&Path]) -> io::Result<Found> {
     databases.sort();
     uploads.sort();
     let units = units(&directory, unit_folders);
-    let compose = match layout {
+    let stack = match layout {
         Layout::Releases => None,
         Layout::Checkout | Layout::Neither if run_the_project_itself(&units, unit_folders) => None,
-        Layout::Checkout | Layout::Neither => compose::look(&directory)?,
+        Layout::Checkout | Layout::Neither => stack::look(&directory)?,
     };
     Ok(Found {
         repository: repository(&directory, active.as_deref()),
         units,
-        compose,
+        stack,
         postgres: project::postgres(&directory).or_else(|| project::postgres(&project)),
         build: project::build(&project),
         migrate: project::migrate(&project),
@@ -151,11 +152,12 @@ fn units(directory: &Path, folders: &[&Path]) -> Vec<String> {
     units
 }
 
-/// A project that units run may have Compose files for its developers.
+/// A project that units run may have files of containers for its developers.
 fn run_the_project_itself(units: &[String], folders: &[&Path]) -> bool {
+    const CLIENTS: [&str; 3] = ["compose", "podman", "helm"];
     let texts = units.iter().flat_map(|unit| folders.iter().filter_map(move |folder| text_of(&folder.join(unit))));
-    let by_compose = texts.filter(|text| text.contains("compose")).count();
-    !units.is_empty() && by_compose == 0
+    let by_client = texts.filter(|text| CLIENTS.iter().any(|client| text.contains(client))).count();
+    !units.is_empty() && by_client == 0
 }
 
 /// As a whole path or the beginning of one: `/opt/shop` is not in `/opt/shop2`.

@@ -4,18 +4,18 @@
 //! [`propose`] is pure. No value of a secret is taken over.
 
 mod client;
-mod compose;
+mod cluster;
 mod git;
 mod look;
 mod project;
 mod propose;
+mod stack;
 #[cfg(test)]
 mod tests;
 
-pub use client::engine;
-pub use compose::Compose;
 pub use look::look;
 pub use propose::propose;
+pub use stack::Stack;
 
 use std::path::{Path, PathBuf};
 
@@ -39,7 +39,7 @@ pub struct Found {
     pub build: Option<Script>,
     pub migrate: Option<Script>,
     /// Where containers run it.
-    pub compose: Option<Compose>,
+    pub stack: Option<Stack>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

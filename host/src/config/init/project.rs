@@ -76,15 +76,22 @@ pub(super) fn migrate(folder: &Path) -> Option<Script> {
     script(folder, &MIGRATIONS)
 }
 
+/// A target of the Makefile, or else a script that is called so.
+pub(super) fn named(folder: &Path, name: &str) -> Option<Script> {
+    let file = format!("{name}.sh");
+    let own = || folder.join(&file).is_file().then(|| Script { argv: vec![format!("./{file}")], source: file.clone() });
+    target(folder, &[name]).or_else(own)
+}
+
+fn target(folder: &Path, names: &[&str]) -> Option<Script> {
+    let (file, text) =
+        ["Makefile", "GNUmakefile", "makefile"].iter().find_map(|file| Some((file, text_of(&folder.join(file))?)))?;
+    let name = names.iter().find(|name| text.lines().any(|line| is_target(line, name)))?;
+    Some(Script { argv: vec!["make".into(), (*name).into()], source: format!("the target `{name}` of {file}") })
+}
+
 /// A target of the Makefile, or else a script of package.json.
 fn script(folder: &Path, names: &[&str]) -> Option<Script> {
-    let made = || {
-        let (file, text) = ["Makefile", "GNUmakefile", "makefile"]
-            .iter()
-            .find_map(|file| Some((file, text_of(&folder.join(file))?)))?;
-        let name = names.iter().find(|name| text.lines().any(|line| is_target(line, name)))?;
-        Some(Script { argv: vec!["make".into(), (*name).into()], source: format!("the target `{name}` of {file}") })
-    };
     let packaged = || {
         let package: serde_json::Value = serde_json::from_str(&text_of(&folder.join("package.json"))?).ok()?;
         let scripts = package.get("scripts")?.as_object()?;
@@ -100,7 +107,7 @@ fn script(folder: &Path, names: &[&str]) -> Option<Script> {
         let argv = vec![manager.into(), "run".into(), (*name).into()];
         Some(Script { argv, source: format!("the script `{name}` of package.json") })
     };
-    made().or_else(packaged)
+    target(folder, names).or_else(packaged)
 }
 
 fn is_target(line: &str, name: &str) -> bool {

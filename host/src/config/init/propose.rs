@@ -1,13 +1,13 @@
 //! A deployment's file out of what was found. Pure. What isn't known stands in it as a comment.
 
-use super::{Found, Layout, Postgres, Repository, Script, compose};
+use super::{Found, Layout, Postgres, Repository, Script, stack};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// The text of the file for the deployment `name`; it parses, as soon as the secrets that it names are there.
 pub fn propose(name: &str, found: &Found) -> String {
-    if let Some(compose) = &found.compose {
-        return compose::propose(name, found, compose);
+    if let Some(stack) = &found.stack {
+        return stack::propose(name, found, stack);
     }
     let sections =
         [head(found), settings(found), platform(found), services(found), commands(found), data(name, found), policy()];
@@ -144,10 +144,10 @@ fn service_name(unit: &str) -> String {
 
 fn commands(found: &Found) -> String {
     let mut out = String::new();
-    for (name, script) in [("build", &found.build), ("migrate", &found.migrate)] {
-        match script {
-            Some(Script { argv, source }) => {
-                let _ = writeln!(out, "[platform.commands.{name}]   # {source}\nargv = {}\n", list(argv));
+    for (name, found) in [("build", &found.build), ("migrate", &found.migrate)] {
+        match found {
+            Some(found) => {
+                let _ = writeln!(out, "{}", script(name, found));
             }
             None => {
                 let _ = writeln!(out, "# [platform.commands.{name}]\n# argv = [\"bin/{name}\"]\n");
@@ -156,6 +156,10 @@ fn commands(found: &Found) -> String {
     }
     out.truncate(out.trim_end().len() + 1);
     out
+}
+
+pub(super) fn script(name: &str, Script { argv, source }: &Script) -> String {
+    format!("[platform.commands.{name}]   # {source}\nargv = {}\n", list(argv))
 }
 
 fn data(name: &str, found: &Found) -> String {

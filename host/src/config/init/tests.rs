@@ -1,6 +1,9 @@
 //! Folders as they are found, and that every proposal is a file that we read.
 
+mod chart;
+mod cloud;
 mod compose;
+mod pods;
 
 use super::*;
 use crate::config::{Deployment, SecretCheck};
@@ -30,6 +33,28 @@ fn catalog() -> BTreeMap<String, Info> {
                 "version-text": { "type": "string", "pattern": "\\{version\\}" }
             }),
         ),
+        plugin(
+            "podman",
+            Role::Platform,
+            json!({ "version-key": { "type": "string" }, "version-containers": strings, "version-text": { "type": "string" } }),
+        ),
+        plugin(
+            "helm",
+            Role::Platform,
+            json!({
+                "version-key": { "type": "string" }, "version-text": { "type": "string" },
+                "chart-version": { "type": "string" }
+            }),
+        ),
+        plugin(
+            "cloud-run",
+            Role::Platform,
+            json!({
+                "image": { "type": "string", "pattern": "\\{version\\}" }, "image-of": { "type": "object" },
+                "health": { "type": "object" }
+            }),
+        ),
+        plugin("cloud-sql", Role::Datastore, json!({ "server": { "type": "object" } })),
         plugin("mysql", Role::Datastore, json!({ "server": { "type": "object" } })),
         plugin("source", Role::Platform, json!({ "tag": { "type": "string" }, "build": { "type": "string" } })),
         plugin("sqlite", Role::Datastore, json!({ "paths": strings })),
@@ -54,6 +79,24 @@ impl Project {
     fn root(&self) -> PathBuf {
         std::fs::canonicalize(self.folder.path()).unwrap()
     }
+    fn with(files: &[(&str, &str)]) -> Self {
+        let project = Self::new();
+        files.iter().for_each(|(name, text)| project.write(name, text));
+        project
+    }
+    /// A folder of `examples/` as it is, beneath `under`.
+    fn example(&self, folder: &str, under: &str) {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(folder);
+        for entry in std::fs::read_dir(&from).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let (path, under) = (from.join(&name), format!("{under}{name}"));
+            match std::fs::read_to_string(&path) {
+                Ok(text) => self.write(&under, &text),
+                Err(_) if path.is_dir() => self.example(&format!("{folder}/{name}"), &format!("{under}/")),
+                Err(error) => panic!("{}: {error}", path.display()),
+            }
+        }
+    }
     fn write(&self, path: &str, text: &str) {
         let path = self.root().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -71,12 +114,35 @@ impl Project {
     fn found(&self) -> Found {
         look(&self.root(), &[&self.root().join("units")]).unwrap()
     }
+    fn stack(&self) -> Stack {
+        self.found().stack.unwrap()
+    }
+    fn mistake(&self) -> String {
+        look(&self.root(), &[]).unwrap_err().to_string()
+    }
     /// The proposal, with the folder's name as everywhere else.
     fn proposal(&self) -> String {
-        let text = propose("shop", &self.found());
-        parse(&text);
-        text.replace(self.root().to_str().unwrap(), "/opt/shop")
+        self.proposed().0
     }
+    /// And what is read once somebody wrote what was not found.
+    fn proposed(&self) -> (String, Deployment) {
+        let text = propose("shop", &self.found());
+        let deployment = parse(&filled(&text));
+        (text.replace(self.root().to_str().unwrap(), "/opt/shop"), deployment)
+    }
+}
+
+fn filled(text: &str) -> String {
+    let line = |line: &str| match line.strip_prefix("# ").filter(|_| line.contains("   # not found: ")) {
+        Some(gap) => format!("{gap}\n"),
+        None => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
+/// The datastores' plugins.
+fn stores(deployment: &Deployment) -> Vec<&str> {
+    deployment.datastores.iter().map(|store| store.binding.plugin.as_str()).collect()
 }
 
 const COMMIT: &str = "git -c user.name=a -c user.email=a@example.org -c commit.gpgsign=false";

@@ -1,18 +1,7 @@
 //! Compose projects as people have them.
 
 use super::*;
-use crate::config::init::compose::Version;
-
-impl Project {
-    fn compose(&self) -> Compose {
-        self.found().compose.unwrap()
-    }
-    fn with(files: &[(&str, &str)]) -> Self {
-        let project = Self::new();
-        files.iter().for_each(|(name, text)| project.write(name, text));
-        project
-    }
-}
+use crate::config::init::stack::Version;
 
 #[test]
 fn a_key_of_the_env_file_and_every_kind_of_data() {
@@ -83,7 +72,7 @@ fn tags_in_the_files() {
              worker:\n    image: ghcr.io/paper/web:2.4.1\n  pdf: { image: 'gotenberg:8' }\n",
         ),
     ]);
-    assert_eq!(project.compose().services, ["web", "worker"]);
+    assert_eq!(project.stack().services, ["web", "worker"]);
     insta::assert_snapshot!(project.proposal());
 }
 
@@ -93,10 +82,10 @@ fn where_the_version_stands() {
         let compose = format!("services: {{ db: {{ image: 'postgres:${{PG:-15}}' }}, web: {{ image: '{image}' }} }}\n");
         let project = Project::with(&[(".env", env), ("compose.yml", &compose)]);
         project.proposal();
-        match project.compose().version {
+        match project.stack().version {
             Version::Key { key, written, version, text, tag } => format!("{key} {written} {version} {text} {tag}"),
             Version::Tags { services, version, text } => format!("{services:?} {version} {text}"),
-            Version::Unknown => "unknown".into(),
+            Version::Told(_) | Version::Unknown => "unknown".into(),
         }
     };
     assert_eq!(of("", "r:5000/web:${TAG:-1.2.3}"), "TAG false 1.2.3 {version} {version}");
@@ -124,9 +113,9 @@ fn what_units_run_is_no_compose_project() {
     let project = Project::with(&[("compose.yaml", "services: { web: { image: 'web:1' } }\n")]);
     let root = project.root().display().to_string();
     project.write("units/web.service", &format!("[Service]\nExecStart={root}/bin/web\n"));
-    assert_eq!(project.found().compose, None);
+    assert_eq!(project.found().stack, None);
     project.write("units/web.service", &format!("[Service]\nWorkingDirectory={root}\nExecStart=docker compose up\n"));
-    assert!(project.found().compose.is_some());
+    assert!(project.found().stack.is_some());
 }
 
 #[test]
@@ -137,9 +126,9 @@ fn the_examples_are_understood() {
         for file in files {
             project.write(file, &std::fs::read_to_string(examples.join(folder).join(file)).unwrap());
         }
-        let deployment = parse(&project.proposal());
-        let stores: Vec<String> = deployment.datastores.iter().map(|store| store.binding.plugin.clone()).collect();
-        (deployment.version, stores.join(" "))
+        let (_, deployment) = project.proposed();
+        let stores = stores(&deployment).join(" ");
+        (deployment.version, stores)
     };
     assert_eq!(of("tessallite", &["compose.yaml"], "REGISTRY=r:5000\n"), ("1.4.0".into(), "postgres".into()));
     assert_eq!(

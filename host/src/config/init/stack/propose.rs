@@ -1,127 +1,117 @@
-//! The file for a Compose project. Pure.
+//! The file for what containers run, whatever their platform. Pure.
 
-use super::{Compose, Database, Store, Version};
+mod platform;
+
+use super::{Data, Database, Platform, Stack, Store, Version};
 use crate::config::init::Found;
-use crate::config::init::propose::{commented, head_of, list, policy_with, quoted, quoted_key, quoted_path};
+use crate::config::init::propose::{commented, head_of, list, policy_with, quoted, quoted_key, script};
 use std::fmt::Write;
-use std::path::Path;
 
-const USUAL_ENGINE: &str = "/var/run/docker.sock";
-
-pub fn propose(name: &str, found: &Found, compose: &Compose) -> String {
-    let sections = [head(compose), settings(compose), platform(found, compose), data(name, compose), policy(compose)];
+pub fn propose(name: &str, found: &Found, stack: &Stack) -> String {
+    let mut sections = vec![head(stack), settings(stack), platform::lines(found, stack)];
+    sections.extend(commands(found, stack));
+    sections.extend([data(name, stack), policy(&stack.data)]);
     sections.join("\n")
 }
 
-fn head(compose: &Compose) -> String {
-    match &compose.version {
-        Version::Key { version, .. } | Version::Tags { version, .. } => {
+/// What the files don't say: a line of the file as it is once somebody has.
+fn gap(key: &str, example: &str, what: &str) -> String {
+    format!("# {key} = {}   # not found: {what}\n", quoted(example))
+}
+
+fn head(stack: &Stack) -> String {
+    match &stack.version {
+        Version::Key { version, .. } | Version::Tags { version, .. } | Version::Told(version) => {
             head_of(version, "edit this line; the daemon does the rest")
         }
         Version::Unknown => head_of("0.0.0", "not found: write here what is installed"),
     }
 }
 
-fn settings(compose: &Compose) -> String {
+fn settings(stack: &Stack) -> String {
+    let in_cloud = matches!(stack.platform, Platform::CloudRun(_));
     let mut out = String::from("[settings]\n");
-    match &compose.services[..] {
+    match &stack.services[..] {
         [] => out.push_str("# services = [\"web\", \"worker\"]   # those that a change of release starts anew\n"),
         services => {
-            let comment = "a change of release stops and starts these; the first one's image says what is installed";
+            let comment = match in_cloud {
+                true => "a change of release brings these a new revision",
+                false => "a change of release stops and starts these; the first one's image says what is installed",
+            };
             let _ = writeln!(out, "services = {}   # {comment}", list(services));
         }
     }
-    match &compose.gate[..] {
+    match &stack.gate[..] {
         [] => out.push_str("# gate = [\"proxy\"]   # those that let users in: they stop first and start last\n"),
         gate => {
             let _ = writeln!(out, "gate = {}   # lets users in: stops first and starts last", list(gate));
         }
     }
-    if let Version::Key { tag, .. } = &compose.version
+    if let Version::Key { tag, .. } = &stack.version
         && !["{version}", "v{version}"].contains(&tag.as_str())
     {
         let _ = writeln!(out, "tag = {}   # how images' tags are written", quoted(tag));
     }
-    let address = compose.address.as_deref().unwrap_or("127.0.0.1:8080");
-    let _ = writeln!(
-        out,
-        "# acts = [{{ wave = [\"web\"], follow = [{{ service = \"web\", success = \"…\", failure = \"…\" }}] }}]   # a \
-         migration in a service's log\n\
-         # undo = [\"code-only\"]   # where an old release runs on the new one's data; without it, data goes back too\n\
-         # health = {}   # answers 2xx while the product is healthy\n\
-         # http = [{}]   # every origin that is asked, here for `health`",
-        quoted(&format!("http://{address}/health")),
-        quoted(&format!("http://{address}"))
-    );
-    out
-}
-
-fn platform(found: &Found, compose: &Compose) -> String {
-    let files: Vec<String> = compose.files.iter().map(|file| commented(file)).collect();
-    let mut out = format!(
-        "[platform]\nplugin = \"compose\"\ndirectory = {}   # {}\n\
-         engine = {}   # who may ask an engine may do everything on this machine\n",
-        quoted_path(&found.directory),
-        files.join(", "),
-        quoted(&format!("unix://{}", compose.engine.as_deref().unwrap_or(Path::new(USUAL_ENGINE)).display()))
-    );
-    match &compose.version {
-        Version::Key { key, written, text, .. } => {
-            let place = if *written { "of `.env`; images' tags are made of it" } else { "images' tags are made of it; it will stand in `.env`" };
-            let _ = writeln!(out, "version-key = {}   # {place}", quoted(key));
-            version_text(&mut out, text);
-        }
-        Version::Tags { services, text, .. } => {
-            let _ = writeln!(
-                out,
-                "version-services = {}   # the tags of their images in the files are the version",
-                list(services)
-            );
-            version_text(&mut out, text);
-        }
-        Version::Unknown => out.push_str(
-            "# No tag of an image says a version. Where one does, the key of `.env` that it is made of, or the services \
-             whose\n# images have it:\n# version-key = \"VERSION\"\n# version-services = [\"web\"]\n",
-        ),
-    }
-    if !compose.profiles.is_empty() {
-        let _ = writeln!(
-            out,
-            "\n# [platform.compose]\n# profiles = {}   # of services that do not run now",
-            list(&compose.profiles)
+    let origin = match (&stack.address, in_cloud) {
+        (Some(address), _) => format!("http://{address}"),
+        (None, true) => "https://web-abcdefghij-ew.a.run.app".to_owned(),
+        (None, false) => "http://127.0.0.1:8080".to_owned(),
+    };
+    if in_cloud {
+        let waves: Vec<String> =
+            stack.services.iter().map(|service| format!("{{ wave = [{}] }}", quoted(service))).collect();
+        let waves = if waves.is_empty() { "{ wave = [\"web\"] }".to_owned() } else { waves.join(", ") };
+        let _ = writeln!(out, "# acts = [{waves}]   # one after the other, each well before the next");
+    } else {
+        out.push_str(
+            "# acts = [{ wave = [\"web\"], follow = [{ service = \"web\", success = \"…\", failure = \"…\" }] }]   # a \
+             migration in a service's log\n",
         );
     }
+    let _ = writeln!(
+        out,
+        "# undo = [\"code-only\"]   # where an old release runs on the new one's data; without it, data goes back too\n\
+         # health = {}   # answers 2xx while the product is healthy\n\
+         # http = [{}]   # every origin that is asked, here for `health`",
+        quoted(&format!("{origin}/health")),
+        quoted(&origin)
+    );
     out
 }
 
-fn version_text(out: &mut String, text: &str) {
-    if text != "{version}" {
-        let _ = writeln!(out, "version-text = {}", quoted(text));
+/// None where nothing was found: few products need any.
+fn commands(found: &Found, stack: &Stack) -> Option<String> {
+    let mut out = String::new();
+    for (name, command) in &stack.commands {
+        let _ = writeln!(out, "{}directory = {}\n", script(name, command), quoted(&found.directory.to_string_lossy()));
     }
+    out.truncate(out.trim_end().len() + 1);
+    (!stack.commands.is_empty()).then_some(out)
 }
 
-fn data(name: &str, compose: &Compose) -> String {
+fn data(name: &str, stack: &Stack) -> String {
+    let Data { databases, instances, stores, claims, .. } = &stack.data;
     let mut out = String::from(
         "# Everything that the product writes belongs to a datastore, or stands under `disposable`: what is in neither\n\
          # would not come back with a rollback.\n",
     );
-    for database in &compose.databases {
+    for database in databases {
         out.push_str(&server(name, database));
     }
-    if !compose.stores.is_empty() {
+    for instance in instances {
+        out.push_str(&platform::instance(name, stack, instance));
+    }
+    if !stores.is_empty() {
         out.push_str(
             "[datastores.files]   # saved while the services above are stopped\nplugin = \"files\"\n[datastores.files.paths]\n",
         );
-        for Store { name, place, service } in &compose.stores {
+        for Store { name, place, service } in stores {
             let _ = writeln!(out, "{} = {}   # {}", quoted_key(name), quoted(place), commented(service));
         }
         out.push('\n');
     }
-    if compose.databases.is_empty() && compose.stores.is_empty() {
-        out.push_str(
-            "# Nothing was found. For example:\n\
-             # [datastores.files]\n# plugin = \"files\"\n# paths = { uploads = \"volume:product_uploads\", media = \"data/media\" }\n",
-        );
+    if databases.is_empty() && instances.is_empty() && stores.is_empty() && claims.is_empty() {
+        out.push_str(platform::example(&stack.platform));
     }
     out.truncate(out.trim_end().len() + 1);
     out
@@ -165,7 +155,7 @@ fn server(name: &str, database: &Database) -> String {
     out
 }
 
-fn policy(compose: &Compose) -> String {
+fn policy(data: &Data) -> String {
     let of = |stores: &[Store]| -> Vec<String> {
         let entry = |store: &Store| match store.place.starts_with("volume:") {
             true => store.place.clone(),
@@ -173,10 +163,10 @@ fn policy(compose: &Compose) -> String {
         };
         stores.iter().map(entry).collect()
     };
-    let (caches, files) = (of(&compose.caches), of(&compose.files_mounted));
+    let (caches, files, claims) = (of(&data.caches), of(&data.files_mounted), of(&data.claims));
     let mut out = String::new();
     if !caches.is_empty() {
-        let services: Vec<String> = compose.caches.iter().map(|store| commented(&store.service)).collect();
+        let services: Vec<String> = data.caches.iter().map(|store| commented(&store.service)).collect();
         let _ = writeln!(out, "# What a cache keeps ({}): where it may be lost,", services.join(", "));
     }
     if !files.is_empty() {
@@ -184,7 +174,10 @@ fn policy(compose: &Compose) -> String {
             "# Single files that services could write to: mount them with `:ro`, or, where they change nothing,\n",
         );
     }
-    let all: Vec<String> = caches.into_iter().chain(files).collect();
+    if !claims.is_empty() {
+        out.push_str("# Claims that are no database's can't be saved yet: where what is in them may be lost,\n");
+    }
+    let all: Vec<String> = caches.into_iter().chain(files).chain(claims).collect();
     if all.is_empty() {
         out.push_str("# disposable = [\"volume:product_cache\", \"path:tmp\"]\n");
     } else {
