@@ -23,6 +23,8 @@ const TAGS: [&str; 5] = ["image.tag", "global.image.tag", "global.imageTag", "im
 pub struct Release {
     /// The file that says that it is one.
     pub source: String,
+    /// The script that installs it.
+    pub script: String,
     pub name: Option<String>,
     pub namespace: Option<String>,
     pub context: Option<String>,
@@ -78,6 +80,7 @@ pub(super) fn look(directory: &Path) -> io::Result<Option<Stack>> {
     let (address, repository) = address(directory, installing, &commands, chart.as_ref());
     let mut release = Release {
         source,
+        script: installing.map(|command| command.file.clone()).unwrap_or_default(),
         name: installing
             .and_then(|command| installed(command).first().copied())
             .filter(|name| is_name(name))

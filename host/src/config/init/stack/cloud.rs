@@ -88,6 +88,7 @@ impl Found {
         let after = |verbs: &[&str]| command.after(verbs);
         let service = after(&["run", "services", "update"]).or_else(|| after(&["run", "deploy"]));
         let job = ["update", "deploy", "execute"].into_iter().find_map(|verb| after(&["run", "jobs", verb]));
+        let replaced = after(&["run", "services", "replace"]);
         let saved = after(&["sql", "backups", "create"]);
         if let Some(words) = &service {
             self.seen(&command.file);
@@ -99,6 +100,8 @@ impl Found {
             if let Some(name) = words.first().filter(|name| is_name(name)) {
                 push_new(&mut self.region.jobs, name);
             }
+        } else if replaced.is_some() {
+            self.seen(&command.file);
         } else if saved.is_some() {
             if let Some(name) = command.option(&["--instance", "-i"]).filter(|name| is_name(name)) {
                 push_new(&mut self.instances, name);
@@ -111,7 +114,7 @@ impl Found {
             }
         }
         note(&mut self.region.project, command.option(&["--project"]));
-        if service.or(job).is_some() {
+        if service.or(job).or(replaced).is_some() {
             note(&mut self.region.region, command.option(&["--region"]));
         }
     }
@@ -134,11 +137,14 @@ impl Found {
         let Self { mut region, services, instances } = self;
         let tag = |(_, image): &(String, Option<String>)| Image::of(image.as_deref()?).tag.map(str::to_owned);
         let known = most(&services.iter().collect::<Vec<_>>(), |one| tag(one).filter(|tag| begins_with_a_number(tag)));
-        let version = known.map_or(Version::Unknown, |(tag, _)| Version::Told(without_v(&tag).0));
-        let images: Vec<(&str, String)> = services
+        let (version, text) = match known.map(|(tag, _)| without_v(&tag)) {
+            Some((version, text)) => (Version::Told(version), text),
+            None => (Version::Unknown, "{version}".to_owned()),
+        };
+        let templates = services
             .iter()
-            .filter_map(|(name, image)| Some((name.as_str(), template(name, image.as_deref()?)?)))
-            .collect();
+            .filter_map(|(name, image)| Some((name.as_str(), template(name, image.as_deref()?, &text)?)));
+        let images: Vec<(&str, String)> = templates.collect();
         if let Some((usual, _)) = most(&images.iter().collect::<Vec<_>>(), |(_, template)| Some(template.clone())) {
             let others = images.iter().filter(|(_, template)| *template != usual);
             region.image_of = others.map(|(name, template)| ((*name).to_owned(), template.clone())).collect();
@@ -167,18 +173,15 @@ fn note(place: &mut Option<String>, found: Option<&str>) {
     }
 }
 
-/// `…/{service}:{version}` of a service's image; none where its name is to be filled in.
-fn template(service: &str, image: &str) -> Option<String> {
+/// `…/{service}:{version}` of a service's image; none where its name is to be filled in. `usual`: how a tag is written that
+/// is to be.
+fn template(service: &str, image: &str, usual: &str) -> Option<String> {
     let Image { name, tag, .. } = Image::of(image);
     if !left(name).is_empty() || name.chars().any(|c| c.is_ascii_uppercase() || "<>".contains(c)) {
         return None;
     }
     let name = name.strip_suffix(service).map_or(name.to_owned(), |stem| format!("{stem}{{service}}"));
-    let text = match tag {
-        Some(tag) if begins_with_a_number(tag) => without_v(tag).1,
-        Some(tag) if tag.starts_with("v$") => "v{version}".to_owned(),
-        _ => "{version}".to_owned(),
-    };
+    let text = tag.filter(|tag| begins_with_a_number(tag)).map_or(usual.to_owned(), |tag| without_v(tag).1);
     Some(format!("{name}:{text}"))
 }
 

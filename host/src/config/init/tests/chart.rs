@@ -121,4 +121,7 @@ fn a_folder_of_two_kinds() {
     let text = project.proposal();
     let also = "# Also here, and not proposed: a project of Compose (`compose.yaml`)\n";
     assert!(text.contains("plugin = \"helm\"") && text.contains(also), "{text}");
+    project.shell("git init -q");
+    let text = project.proposal();
+    assert!(text.contains("a git checkout, whose releases `source` would run"), "{text}");
 }

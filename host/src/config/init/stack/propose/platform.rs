@@ -1,11 +1,11 @@
 //! What a platform's own lines say.
 
 use super::{gap, quoted};
-use crate::config::init::Found;
 use crate::config::init::propose::{commented, list, quoted_key, quoted_path};
 use crate::config::init::stack::chart::{ChartVersion, Release};
 use crate::config::init::stack::cloud::Region;
 use crate::config::init::stack::{Platform, Stack, Version};
+use crate::config::init::{Found, Layout};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -16,6 +16,11 @@ pub(super) fn lines(found: &Found, stack: &Stack) -> String {
     let mut out = String::new();
     for other in &stack.others {
         let _ = writeln!(out, "# Also here, and not proposed: {}", commented(other));
+    }
+    if found.layout == Layout::Checkout && matches!(stack.platform, Platform::Helm(_) | Platform::CloudRun(_)) {
+        out.push_str(
+            "# Also here, and not proposed: a git checkout, whose releases `source` would run on this machine\n",
+        );
     }
     out.push_str("[platform]\n");
     let directory = quoted_path(&found.directory);
@@ -49,7 +54,7 @@ pub(super) fn lines(found: &Found, stack: &Stack) -> String {
             }
             out.push_str(&version(stack, "containers", "core/web"));
         }
-        Platform::Helm(release) => helm(&mut out, &directory, stack, release),
+        Platform::Helm(release) => helm(&mut out, &directory, release),
         Platform::CloudRun(region) => cloud_run(&mut out, stack, region),
     }
     out
@@ -93,7 +98,7 @@ fn push_text(out: &mut String, text: &str) {
     }
 }
 
-fn helm(out: &mut String, directory: &str, stack: &Stack, release: &Release) {
+fn helm(out: &mut String, directory: &str, release: &Release) {
     let _ = writeln!(out, "plugin = \"helm\"\ndirectory = {directory}   # where the values are");
     match &release.version_key {
         Some((key, text)) => {
@@ -128,18 +133,18 @@ fn helm(out: &mut String, directory: &str, stack: &Stack, release: &Release) {
     }
     let cluster = release.cluster.as_ref();
     match (&release.context, cluster.and_then(|cluster| cluster.context.as_ref())) {
-        (Some(context), _) => push(out, "context", context, &release.source),
+        (Some(context), _) => push(out, "context", context, &release.script),
         (None, Some(current)) => push(out, "context", current, "the current one"),
         (None, None) => out.push_str("# context = \"production\"   # without it, the kubeconfig's current one\n"),
     }
     let example = release.chart_name.as_deref().unwrap_or("shop");
     match (&release.namespace, cluster.and_then(|cluster| cluster.namespace.as_ref())) {
-        (Some(namespace), _) => push(out, "namespace", namespace, &release.source),
+        (Some(namespace), _) => push(out, "namespace", namespace, &release.script),
         (None, Some(namespace)) => push(out, "namespace", namespace, "the context's"),
         (None, None) => out.push_str(&gap("namespace", example, "the release's namespace, as `helm list -A` has it")),
     }
     match &release.name {
-        Some(name) => push(out, "release", name, &release.source),
+        Some(name) => push(out, "release", name, &release.script),
         None => out.push_str(&gap("release", example, "the release's name, as `helm list -A` has it")),
     }
     chart(out, release);
@@ -161,7 +166,7 @@ fn chart(out: &mut String, release: &Release) {
         out.push_str("# repository = \"https://charts.example.com\"   # that `chart` is of\n");
         return;
     };
-    let is_name = Some(chart) != release.chart_name.as_ref() && !chart.contains(['/', '{']) && chart != ".";
+    let of_repository = Some(chart) != release.chart_name.as_ref() && !chart.contains(['/', '{']) && chart != ".";
     match &release.repository {
         Some(repository) => {
             let _ = writeln!(out, "chart = {}\nrepository = {}", quoted(chart), quoted(repository));
@@ -169,7 +174,7 @@ fn chart(out: &mut String, release: &Release) {
         None if chart.starts_with("oci://") || chart.contains("{version}") => {
             let _ = writeln!(out, "chart = {}", quoted(chart));
         }
-        None if is_name => {
+        None if of_repository => {
             let _ = writeln!(out, "chart = {}", quoted(chart));
             out.push_str(&gap(
                 "repository",
@@ -224,11 +229,13 @@ fn cloud_run(out: &mut String, stack: &Stack, region: &Region) {
     if !region.jobs.is_empty() {
         let _ = writeln!(out, "jobs = {}", list(&region.jobs));
     }
-    out.push_str(CREDENTIALS);
+    let _ = writeln!(
+        out,
+        "{CREDENTIALS}   # or \"machine\"; without it, what `gcloud auth application-default login` left"
+    );
 }
 
-const CREDENTIALS: &str = "# credentials = { secret = \"file:/etc/upgraded/secrets/google.json\" }   # or \"machine\"; without it, what `gcloud \
-     auth\n# application-default login` left\n";
+const CREDENTIALS: &str = "# credentials = { secret = \"file:/etc/upgraded/secrets/google.json\" }";
 
 /// An instance of Cloud SQL.
 pub(super) fn instance(name: &str, stack: &Stack, instance: &str) -> String {
@@ -239,7 +246,7 @@ pub(super) fn instance(name: &str, stack: &Stack, instance: &str) -> String {
     }
     let _ = writeln!(
         out,
-        "instance = {}\n{CREDENTIALS}\
+        "instance = {}\n{CREDENTIALS}   # as above\n\
          # [datastores.{binding}.server]   # the same, reached directly: with it, rows are counted\n\
          # host = \"10.20.0.3\"\n# user = {user}\n# database = {user}\n\
          # password = {{ secret = \"file:/etc/upgraded/secrets/{name}-{binding}\" }}\n",
