@@ -331,7 +331,8 @@ fn cut_everywhere(story: &Story, crash: Crash) -> usize {
 #[test]
 fn every_story_ends_whole_wherever_it_is_cut() {
     let crashes = [(false, false, true), (true, true, false)];
-    let crashes = crashes.map(|(reboot, fence_survives, doubled)| Crash { reboot, fence_survives, doubled, again: None });
+    let crashes =
+        crashes.map(|(reboot, fence_survives, doubled)| Crash { reboot, fence_survives, doubled, again: None });
     let jobs = stories().into_iter().flat_map(|story| crashes.map(|crash| (story.clone(), crash))).collect();
     let runs = on_all_processors(jobs, |(story, crash)| {
         let cuts = cut_everywhere(&story, crash);
@@ -343,12 +344,8 @@ fn every_story_ends_whole_wherever_it_is_cut() {
 
 #[test]
 fn every_story_survives_a_second_cut_soon_after_the_first() {
-    let crash = |again| Crash {
-        reboot: again % 2 == 0,
-        fence_survives: again % 3 == 0,
-        doubled: false,
-        again: Some(again),
-    };
+    let crash =
+        |again| Crash { reboot: again % 2 == 0, fence_survives: again % 3 == 0, doubled: false, again: Some(again) };
     let stories = [story(), stories()[6].clone(), stories()[10].clone()];
     let jobs = stories.into_iter().flat_map(|story| [0, 1, 3, 8].map(|again| (story.clone(), crash(again)))).collect();
     on_all_processors(jobs, |(story, crash)| cut_everywhere(&story, crash));
