@@ -1,8 +1,8 @@
-//! One deployment on two platforms: a failure on the second turns both round.
+//! One deployment on several platforms: a failure on the last turns all of them round.
 
 use crate::{failure, run_to};
 use scratch_docker::Engine;
-use upgraded_tests::{Cut, Daemon, Shop, outcome};
+use upgraded_tests::{Cut, Daemon, EDGE_SERVICES, Shop, outcome};
 
 #[test]
 fn two_platforms_go_up_together_and_come_back_together() {
@@ -37,4 +37,37 @@ fn two_platforms_go_up_together_and_come_back_together() {
     let mut daemon = Daemon::start(&shop);
     assert_eq!(outcome(&daemon.end_of_run_after(2)), "rolled-back");
     whole();
+}
+
+/// Two Compose projects and two services on Cloud Run, with the data of a database and a volume behind them: the very last
+/// service of a release does not start, and all of it comes back.
+#[test]
+fn compose_and_cloud_run_are_one_transaction() {
+    let shop = Shop::on(Engine::shared());
+    let front = shop.with_front();
+    let edge = shop.with_edge(&front);
+    let mut daemon = Daemon::start(&shop).settled();
+    run_to(&mut daemon, "1.1.0", "committed");
+    let data = shop.data();
+    let whole = || {
+        shop.is_whole("1.1.0");
+        assert_eq!(shop.data(), data);
+        assert_eq!(shop.version_at(&front.url), "1.1.0");
+        assert_eq!(edge.versions(&shop), ["1.1.0"; EDGE_SERVICES.len()]);
+    };
+    whole();
+
+    let run = run_to(&mut daemon, "1.1.2", "rolled-back");
+    assert_eq!(failure(&run).0, "h0-apply-edge-5");
+    whole();
+
+    // Killed when the shop and Cloud Run are back and the front is not.
+    shop.cut_at(Cut::Succeeded("b0-revert-edge"));
+    daemon.told(&["retry", &shop.name]);
+    daemon.dies();
+    shop.no_cut();
+    let mut daemon = Daemon::start(&shop);
+    assert_eq!(outcome(&daemon.end_of_run_after(2)), "rolled-back");
+    whole();
+    edge.google.assert_held_to_the_documents();
 }

@@ -67,10 +67,10 @@ impl Compose {
         let why = format!("stopped by the step `{}`; `upgradectl status {}` says why", cx.step, cx.deployment);
         let work = async {
             let declaration = self.declaration().await?;
-            let mut held = Vec::new();
+            let containers = self.engine.containers(&declaration.name).await?;
+            let mut all = Vec::new();
             for name in names {
                 // A service that the files have no more may still have containers.
-                let containers = self.engine.containers(&declaration.name).await?;
                 let own = of_service(&containers, &name.name);
                 if own.is_empty() {
                     self.known(&declaration, std::slice::from_ref(&name.name))?;
@@ -84,16 +84,18 @@ impl Compose {
                 }
                 let text = serde_json::to_string(&kept).map_err(|error| VerbError::other("io", error.to_string()))?;
                 hold.set(&text).map_err(io_error("hold a service"))?;
-                for container in own {
-                    let is_held = self.engine.set_restart_policy(&container.id, &never()).await?;
-                    let comes_up = !is_held && container.restart_policy.name == Some(RestartPolicyNameEnum::ALWAYS);
-                    if comes_up && super::roll::has_anonymous_volume(container) {
-                        return Err(cannot_be_held(name, container));
-                    }
-                    cx.activity.touch();
-                    held.push((container.id.clone(), comes_up));
-                }
+                all.extend(own.into_iter().map(|container| (name, container)));
             }
+            let hold = async |(name, container): &(&ServiceRef, &Container)| {
+                let is_held = self.engine.set_restart_policy(&container.id, &never()).await?;
+                let comes_up = !is_held && container.restart_policy.name == Some(RestartPolicyNameEnum::ALWAYS);
+                if comes_up && super::roll::has_anonymous_volume(container) {
+                    return Err(cannot_be_held(name, container));
+                }
+                cx.activity.touch();
+                Ok((container.id.clone(), comes_up))
+            };
+            let held = futures::future::try_join_all(all.iter().map(hold)).await?;
             // Each takes its grace period, all of them the longest.
             let end = async |(id, comes_up): &(String, bool)| {
                 self.engine.stop(id).await?;

@@ -31,6 +31,7 @@ pub struct Archives<'a> {
     pub scratch: &'a Path,
     pub tasks: &'a TaskTracker,
     pub tools: &'a Tools,
+    pub mark: String,
 }
 
 /// `<deployment>/<step>/<binding>/<database>.dump`
@@ -41,7 +42,7 @@ pub fn key(cx: &StepContext, database: &str) -> String {
 impl Archives<'_> {
     /// The artifact's key, once tool and vault are both done.
     pub async fn dump(&self, cx: &StepContext, database: &str, snapshot: Option<&str>) -> Result<String, VerbError> {
-        let mut command = tools::command(self.tools, &self.tools.pg_dump, self.server, database, &cx.step)?;
+        let mut command = tools::command(self.tools, &self.tools.pg_dump, self.server, database, &self.mark)?;
         // The vault compresses, on all cores; `pg_dump` would on one.
         command.args(["--format=custom", "--compress=0", "--no-password"]).stdout(Stdio::piped());
         if let Some(snapshot) = snapshot {
@@ -53,7 +54,7 @@ impl Archives<'_> {
     /// Into an existing, empty database; the archive's file, for what else is in it.
     pub async fn restore(&self, cx: &StepContext, database: &str, artifact: &str) -> Result<Materialised, VerbError> {
         let file = self.materialise(cx, artifact).await?;
-        let mut command = tools::command(self.tools, &self.tools.pg_restore, self.server, database, &cx.step)?;
+        let mut command = tools::command(self.tools, &self.tools.pg_restore, self.server, database, &self.mark)?;
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
         command
             .args(["--exit-on-error", "--no-password", "--verbose"])
@@ -68,7 +69,7 @@ impl Archives<'_> {
 
     /// What the archive says about the database as a whole, as SQL for a person's `psql`.
     pub async fn database_sql(&self, cx: &StepContext, file: &Materialised) -> Result<String, VerbError> {
-        let mut command = tools::command(self.tools, &self.tools.pg_restore, self.server, "", &cx.step)?;
+        let mut command = tools::command(self.tools, &self.tools.pg_restore, self.server, "", &self.mark)?;
         // An empty list leaves the entries of the database itself.
         command.args(["--create", "--use-list=/dev/null", "--file=-"]).arg(file.path()).stdout(Stdio::piped());
         let mut running = Running::start(command)?;

@@ -75,7 +75,7 @@ impl Postgres {
         let database = database.unwrap_or(&server.maintenance);
         reach.check(database)?;
         let located = self.located(cx).await?;
-        let (server, mark) = (&located.config, mark(&cx.step));
+        let (server, mark) = (&located.config, self.mark(&cx.step));
         Session::open(Opening { server, reach, database, mark: &mark, idle: self.idle, tasks: &self.tasks }).await
     }
 
@@ -88,8 +88,8 @@ impl Postgres {
         }
         let located = self.located(cx).await?;
         let (_, tools) = self.tools(cx, &located).await?;
-        let archives = self.archives(&located.inside, &tools);
-        let pulse = Pulse::new(&located.config, &mark(&cx.step), &self.tasks);
+        let archives = self.archives(cx, &located.inside, &tools);
+        let pulse = Pulse::new(&located.config, &self.mark(&cx.step), &self.tasks);
         let work = pulse.beside(&cx.activity, archives.dump(cx, database, snapshot));
         let watched = self.and_clear(cx, cx.activity.watch(self.idle, work));
         cx.effects.perform("postgres.dump", &(database, snapshot), database, true, watched).await
@@ -102,8 +102,8 @@ impl Postgres {
         self.owned(cx, database)?;
         let located = self.located(cx).await?;
         let (_, tools) = self.tools(cx, &located).await?;
-        let archives = self.archives(&located.inside, &tools);
-        let pulse = Pulse::new(&located.config, &mark(&cx.step), &self.tasks);
+        let archives = self.archives(cx, &located.inside, &tools);
+        let pulse = Pulse::new(&located.config, &self.mark(&cx.step), &self.tasks);
         let work = async {
             let file = archives.restore(cx, database, artifact).await?;
             let sql = archives.database_sql(cx, &file).await?;
@@ -121,12 +121,13 @@ impl Postgres {
     /// effect then counts as not done.
     pub async fn fence_and_probe(&self, effect: &Effect) -> Verdict {
         archive::sweep(&self.scratch, &effect.step);
-        processes::end(&effect.step, &["pg_"]).await;
+        let mark = self.mark(&effect.step);
+        processes::end(&mark, &["pg_"]).await;
         let Some(server) = &self.server else { return Verdict::Unknown };
-        if server.clear(&effect.step).await.is_err() {
+        if server.clear(&mark).await.is_err() {
             return Verdict::Unknown;
         }
-        match fence::end_backends(server, &mark(&effect.step), &self.tasks).await {
+        match fence::end_backends(server, &mark, &self.tasks).await {
             Ok(()) => Verdict::NotDone,
             Err(_) => Verdict::Unknown,
         }
@@ -139,7 +140,7 @@ impl Postgres {
             return Err(VerbError::Denied(format!("`{name}` is no drill's database")));
         }
         let work = cx.activity.watch(self.idle, async {
-            let mark = mark(&cx.step);
+            let mark = self.mark(&cx.step);
             let reach = Reach::new(server, &cx.site);
             let database = server.maintenance.as_str();
             let located = self.located(cx).await?;
@@ -178,7 +179,7 @@ impl Postgres {
         &self, cx: &StepContext, work: impl Future<Output = Result<T, VerbError>>,
     ) -> Result<T, VerbError> {
         let outcome = work.await;
-        self.granted()?.clear(&cx.step).await?;
+        self.granted()?.clear(&self.mark(&cx.step)).await?;
         outcome
     }
 
@@ -192,8 +193,18 @@ impl Postgres {
         }
     }
 
-    fn archives<'a>(&'a self, server: &'a ServerConfig, tools: &'a Tools) -> Archives<'a> {
-        Archives { server, vault: &self.vault, scratch: &self.scratch, tasks: &self.tasks, tools }
+    fn archives<'a>(&'a self, cx: &StepContext, server: &'a ServerConfig, tools: &'a Tools) -> Archives<'a> {
+        let mark = self.mark(&cx.step);
+        Archives { server, vault: &self.vault, scratch: &self.scratch, tasks: &self.tasks, tools, mark }
+    }
+
+    /// `application_name`, label and variable of everything that a step starts, of which PostgreSQL keeps 63 bytes. Another
+    /// daemon beside the same server or engine counts its runs too: the folder tells the two apart.
+    fn mark(&self, step: &str) -> String {
+        let daemon = names::short_digest(&self.scratch.to_string_lossy());
+        let mut mark = format!("upgraded/{}/{step}", &daemon[..8]);
+        mark.truncate(names::NAME_BYTES);
+        mark
     }
 
     /// The server's major version, and the tools for it: held before anything is promised.
@@ -209,13 +220,6 @@ impl Postgres {
         };
         Ok((major, tools))
     }
-}
-
-/// `application_name` of everything that a step starts; PostgreSQL keeps 63 bytes.
-fn mark(step: &str) -> String {
-    let mut mark = format!("upgraded/{step}");
-    mark.truncate(names::NAME_BYTES);
-    mark
 }
 
 #[cfg(test)]

@@ -103,7 +103,8 @@ impl Bench {
     }
     /// How many backends of a step there are.
     fn backends(&self, step: &str) -> String {
-        let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'upgraded/{step}'");
+        let mark = self.driver.mark(step);
+        let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{mark}'");
         self.cluster.sql("postgres", &sql)
     }
     async fn backends_become(&self, step: &str, count: &str) {
@@ -350,7 +351,7 @@ async fn an_archive_of_a_tool_that_failed_is_no_artifact() {
             bench.cluster.sql(
                 "postgres",
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-                WHERE application_name = 'upgraded/r1-backup' AND query LIKE 'COPY%'",
+                WHERE application_name LIKE 'upgraded/%/r1-backup' AND query LIKE 'COPY%'",
             );
             tokio::time::sleep(Duration::from_millis(1)).await;
             if bench
@@ -382,6 +383,10 @@ async fn what_an_interrupted_step_left_running_is_ended() {
     let session = bench.driver.connect(&cx, Some("interrupted")).await.expect("connected");
     let other = bench.changing("r1-other");
     let bystander = bench.driver.connect(&other, Some("interrupted")).await.expect("connected");
+    let vault = bench.driver.vault.clone();
+    let server = Some(Server::at(bench.driver.server().expect("granted").clone()));
+    let another_daemon = Postgres::new(server, vault, bench.folder.path().join("another"), Duration::from_secs(60));
+    let namesake = another_daemon.connect(&cx, Some("interrupted")).await.expect("connected");
     let effect = Effect {
         step: "r1-lost".into(),
         attempt: 1,
@@ -403,7 +408,8 @@ async fn what_an_interrupted_step_left_running_is_ended() {
         restore_version: 15,
         container: None,
     };
-    let mut tool = tools::command(&found, &program, server, "interrupted", "r1-lost").expect("built");
+    let mark = bench.driver.mark("r1-lost");
+    let mut tool = tools::command(&found, &program, server, "interrupted", &mark).expect("built");
     // It waits for the lock until somebody ends it.
     let blocker = bench.cluster.psql(SUPERUSER, "interrupted").args(["-c", "CREATE TABLE t (x int)"]).status();
     assert!(blocker.is_ok_and(|status| status.success()));
@@ -417,6 +423,7 @@ async fn what_an_interrupted_step_left_running_is_ended() {
     assert!(!running.wait().await.expect("reaped").success());
     assert!(session.query(&cx, "SELECT 1").await.is_err());
     assert_eq!(text(bystander.query(&other, "SELECT 1").await.expect("untouched")), ["1"]);
+    assert_eq!(text(namesake.query(&cx, "SELECT 1").await.expect("another daemon's run of the same number")), ["1"]);
     assert_eq!(files(&bench.folder.path().join("scratch")), 1);
 }
 

@@ -131,7 +131,7 @@ fn parse_version(text: &str) -> Option<u32> {
 
 /// A tool's process: its own group, no environment of ours, the password where only the process sees it.
 pub fn command(
-    tools: &Tools, program: &Path, server: &ServerConfig, database: &str, step: &str,
+    tools: &Tools, program: &Path, server: &ServerConfig, database: &str, mark: &str,
 ) -> Result<Command, VerbError> {
     let mut command = match &tools.container {
         None => {
@@ -139,7 +139,7 @@ pub fn command(
             command.env_clear().env("PATH", "/usr/bin:/bin");
             command
         }
-        Some(inside) => inside.command(program, step, &HANDED_ON),
+        Some(inside) => inside.command(program, mark, &HANDED_ON),
     };
     command
         .env("LC_ALL", "C")
@@ -147,11 +147,11 @@ pub fn command(
         .env("PGPORT", server.port.to_string())
         .env("PGUSER", &server.user)
         .env("PGDATABASE", database)
-        .env("PGAPPNAME", super::mark(step))
+        .env("PGAPPNAME", mark)
         .env("PGCONNECT_TIMEOUT", "15")
         .env("PGPASSFILE", "/dev/null")
         .env("PGSERVICEFILE", "/dev/null")
-        .env(MARK_VARIABLE, step)
+        .env(MARK_VARIABLE, mark)
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
         .process_group(0)

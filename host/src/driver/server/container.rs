@@ -1,6 +1,6 @@
 //! Runs a tool of the server's own image.
 
-use super::{Around, STEP_LABEL};
+use super::{Around, TOOL_LABEL};
 use crate::driver::engine::Container;
 use std::path::Path;
 use tokio::process::Command;
@@ -26,10 +26,10 @@ impl InContainer {
 
     /// `handed_on`: the variables of the client that the tool sees, by name: a value on the client's command line would
     /// be for everybody to see.
-    pub fn command(&self, program: &Path, step: &str, handed_on: &[&str]) -> Command {
+    pub fn command(&self, program: &Path, mark: &str, handed_on: &[&str]) -> Command {
         let mut command = Command::new("docker");
         command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.args(&self.argv).arg(format!("--label={STEP_LABEL}={step}"));
+        command.args(&self.argv).arg(format!("--label={TOOL_LABEL}={mark}"));
         command.args(handed_on.iter().map(|name| format!("--env={name}")));
         command.arg(format!("--entrypoint={}", program.display())).arg(&self.image);
         command

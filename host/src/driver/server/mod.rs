@@ -25,8 +25,8 @@ use std::sync::Arc;
 
 pub use around::Around;
 
-/// On the containers in which tools run, by step.
-pub const STEP_LABEL: &str = "upgraded.tool";
+/// On the containers in which tools run: the mark of what started them.
+pub const TOOL_LABEL: &str = "upgraded.tool";
 
 /// One binding's database on its server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,10 +130,10 @@ impl Server {
         self.around.as_ref()
     }
 
-    /// Ends and removes the containers of a step's tools.
-    pub async fn clear(&self, step: &str) -> Result<(), VerbError> {
+    /// Ends and removes the containers of tools that were started under a mark.
+    pub async fn clear(&self, mark: &str) -> Result<(), VerbError> {
         let Some(around) = &self.around else { return Ok(()) };
-        for id in around.engine().labelled(&[format!("{STEP_LABEL}={step}")]).await? {
+        for id in around.engine().labelled(&[format!("{TOOL_LABEL}={mark}")]).await? {
             around.engine().remove(&id).await?;
         }
         Ok(())

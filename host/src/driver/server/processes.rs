@@ -8,11 +8,11 @@ use std::time::Duration;
 const TRIES: u32 = 100;
 const BETWEEN: Duration = Duration::from_millis(50);
 
-/// Kills the tools that carry the step in their environment, and waits until they are gone. `tools`: what their names
+/// Kills the tools that carry the mark in their environment, and waits until they are gone. `tools`: what their names
 /// begin with.
-pub async fn end(step: &str, tools: &[&str]) {
+pub async fn end(mark: &str, tools: &[&str]) {
     for _ in 0..TRIES {
-        let found = marked(step, tools);
+        let found = marked(mark, tools);
         if found.is_empty() {
             return;
         }
@@ -24,8 +24,8 @@ pub async fn end(step: &str, tools: &[&str]) {
 }
 
 /// Tools of these names alone: a command of the operator's that the same step started is another driver's.
-fn marked(step: &str, tools: &[&str]) -> Vec<Pid> {
-    let wanted = format!("{MARK_VARIABLE}={step}").into_bytes();
+fn marked(mark: &str, tools: &[&str]) -> Vec<Pid> {
+    let wanted = format!("{MARK_VARIABLE}={mark}").into_bytes();
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     pids.filter(|pid| {
