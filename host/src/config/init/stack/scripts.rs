@@ -92,10 +92,10 @@ pub(super) fn commands(directory: &Path, program: &str) -> Vec<Command> {
             let Some(text) = text_of(&place.join(&name)) else { continue };
             let file = Path::new(folder).join(&name).display().to_string();
             let mut reading = Reading { program, set: set.clone(), loops: BTreeMap::new(), found: Vec::new() };
-            if name.contains("cloudbuild.") {
-                reading.build(&file, &text)
-            } else {
-                reading.script(&text)
+            match name.as_str() {
+                build if build.contains("cloudbuild.") => reading.build(&file, &text),
+                make if make.ends_with("akefile") || make.ends_with(".mk") => reading.script(&text.replace("$$", "$")),
+                _ => reading.script(&text),
             }
             found.extend(reading.found.into_iter().map(|words| Command { words, file: file.clone() }));
         }
@@ -165,7 +165,9 @@ impl Reading<'_> {
                 self.loops.insert(name.clone(), values);
                 return;
             }
-            [name, sign, value, ..] if [":=", "?=", "="].contains(&sign.as_str()) => return self.set(name, value),
+            [name, sign, values @ ..] if [":=", "?=", "="].contains(&sign.as_str()) => {
+                return self.set(name, &values.join(" "));
+            }
             _ => {}
         }
         let mut at = 0;

@@ -68,6 +68,17 @@ steps:
     insta::assert_snapshot!(text);
 }
 
+#[test]
+fn a_makefile_is_a_script_as_well() {
+    let make = "REGION ?= europe-west1\nSERVICES := web api\ndeploy:\n\tfor s in $(SERVICES); do \\\n\t  gcloud run deploy $$s \
+                --image gcr.io/acme/$$s:1.0.0 --region=$(REGION); done\n\t@gcloud beta run deploy --quiet 'admin' --source . # gcloud run deploy no\n\
+                \tgcloud run deploy $$(name) --image x && echo gcloud run deploy no\n";
+    let (_, deployment) = Project::with(&[("Makefile", make)]).proposed();
+    let google = deployment.platforms[0].grants.google.clone().unwrap();
+    assert_eq!(google.services.keys().map(String::as_str).collect::<Vec<_>>(), ["admin", "api", "web"]);
+    assert_eq!((google.project.as_str(), google.region.as_str()), ("acme", "europe-west1"));
+}
+
 /// Names that stand for names are not taken for them.
 #[test]
 fn a_written_procedure_leaves_its_names_to_be_said() {
