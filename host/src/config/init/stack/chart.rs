@@ -28,10 +28,9 @@ pub struct Release {
     pub name: Option<String>,
     pub namespace: Option<String>,
     pub context: Option<String>,
-    /// As the deployment's file has it, and what the chart calls itself.
-    pub chart: Option<String>,
+    pub chart: Origin,
+    /// What the chart calls itself.
     pub chart_name: Option<String>,
-    pub repository: Option<String>,
     /// How the chart's version follows from the release's; none: it is the same.
     pub chart_version: Option<ChartVersion>,
     /// In the last of `values`, and how the version is written there.
@@ -42,6 +41,20 @@ pub struct Release {
     pub more_values: Vec<String>,
     /// The operator's clients'.
     pub cluster: Option<Cluster>,
+}
+
+/// Where the chart comes from, as the deployment's file has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// `oci://…`
+    Registry(String),
+    Repository {
+        chart: String,
+        address: Option<String>,
+    },
+    /// A path, with `{version}` where it is called by its version.
+    Folder(String),
+    Unknown,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +90,6 @@ pub(super) fn look(directory: &Path) -> io::Result<Option<Stack>> {
         (None, None, None) => return Ok(None),
     };
     let option = |names: &[&str]| installing?.option(names).map(str::to_owned);
-    let (address, repository) = address(directory, installing, &commands, chart.as_ref());
     let mut release = Release {
         source,
         script: installing.map(|command| command.file.clone()).unwrap_or_default(),
@@ -87,9 +99,8 @@ pub(super) fn look(directory: &Path) -> io::Result<Option<Stack>> {
             .map(str::to_owned),
         namespace: option(&["--namespace", "-n"]).filter(|name| is_name(name)),
         context: option(&["--kube-context"]).filter(|name| !name.contains('$')),
-        chart: address,
+        chart: origin(directory, installing, &commands, chart.as_ref()),
         chart_name: chart.as_ref().map(|chart| chart.name.clone()),
-        repository,
         chart_version: None,
         version_key: None,
         values,
@@ -103,12 +114,13 @@ pub(super) fn look(directory: &Path) -> io::Result<Option<Stack>> {
     let app_version = chart.as_ref().and_then(|chart| chart.app_version.clone());
     let version = tag.or(app_version).or(chart_version.clone()).map(|version| without_v(&version).0);
     if let (Some(version), Some(of_chart)) = (&version, chart_version) {
-        release.chart_version = match of_chart.contains(version.as_str()) {
-            true => Some(of_chart.replace(version.as_str(), "{version}"))
-                .filter(|text| text != "{version}")
-                .map(ChartVersion::Text),
-            false if release.version_key.is_some() => Some(ChartVersion::Text(of_chart)),
-            false => Some(ChartVersion::Unlike(of_chart)),
+        let rest =
+            of_chart.strip_prefix(version.as_str()).filter(|rest| rest.is_empty() || rest.starts_with(['-', '+']));
+        release.chart_version = match rest {
+            Some("") => None,
+            Some(rest) => Some(ChartVersion::Text(format!("{{version}}{rest}"))),
+            None if release.version_key.is_some() => Some(ChartVersion::Text(of_chart)),
+            None => Some(ChartVersion::Unlike(of_chart)),
         };
     }
     Ok(Some(stack(directory, release, version, chart.as_ref())))
@@ -169,30 +181,26 @@ fn values_of(installing: Option<&Command>, chart: Option<&Chart>, here: Vec<Stri
     (values, more)
 }
 
-/// The chart, and the repository that it is of.
-fn address(
-    directory: &Path, installing: Option<&Command>, commands: &[Command], chart: Option<&Chart>,
-) -> (Option<String>, Option<String>) {
-    let named =
-        installing.and_then(|command| installed(command).get(1).copied()).filter(|name| !name.contains(['$', '<']));
-    let here = || chart.map(|chart| path_of(chart));
-    let Some(named) = named else { return (here(), None) };
-    let path = named.trim_start_matches("./").trim_end_matches('/');
+fn origin(directory: &Path, installing: Option<&Command>, commands: &[Command], chart: Option<&Chart>) -> Origin {
+    let here = || chart.map_or(Origin::Unknown, |chart| Origin::Folder(path_of(chart)));
+    let named = installing.and_then(|command| installed(command).get(1).copied());
+    let Some(named) = named.filter(|name| !name.contains(['$', '<'])) else { return here() };
     if named.starts_with("oci://") {
-        return (Some(named.to_owned()), None);
+        return Origin::Registry(named.to_owned());
     }
+    let path = named.trim_start_matches("./").trim_end_matches('/');
     if named.starts_with(['.', '/']) || directory.join(path).exists() {
         let same = |chart: &&Chart| chart.folder == path || (chart.folder.is_empty() && path == ".");
-        return (Some(chart.filter(same).map_or_else(|| path.to_owned(), path_of)), None);
+        return Origin::Folder(chart.filter(same).map_or_else(|| path.to_owned(), path_of));
     }
-    if let Some(repository) = installing.and_then(|command| command.option(&["--repo"])) {
-        return (Some(named.to_owned()), Some(repository.to_owned()));
+    if let Some(address) = installing.and_then(|command| command.option(&["--repo"])) {
+        return Origin::Repository { chart: named.to_owned(), address: Some(address.to_owned()) };
     }
-    let Some((repository, name)) = named.split_once('/') else { return (here(), None) };
+    let Some((repository, name)) = named.split_once('/') else { return here() };
     let added = commands.iter().filter_map(|command| command.after(&["repo", "add"]));
     let mut added = added.filter_map(|words| Some((*words.first()?, *words.get(1)?)));
     let address = added.find(|(known, _)| *known == repository).map(|(_, address)| address.to_owned());
-    (Some(name.to_owned()), address)
+    Origin::Repository { chart: name.to_owned(), address }
 }
 
 /// The release and the chart.

@@ -76,6 +76,22 @@ fn where_the_version_of_a_chart_stands() {
 }
 
 #[test]
+fn where_a_chart_comes_from() {
+    let of = |command: &str| {
+        let project = Project::with(&[("upgrade.sh", command), ("chart/Chart.yaml", "name: shop\nversion: 1.4.0\n")]);
+        let (_, deployment) = project.proposed();
+        let kubernetes = deployment.platforms[0].grants.kubernetes.clone().unwrap();
+        format!("{} {} {}", kubernetes.release, kubernetes.chart, kubernetes.repository.unwrap_or_default())
+    };
+    assert_eq!(of("helm upgrade web oci://registry.example.com/shop"), "web oci://registry.example.com/shop ");
+    assert_eq!(of("sudo helm upgrade --install -n shop web ./chart/"), "web chart ");
+    assert_eq!(of("helm install --repo https://c.example.com web shop"), "web shop https://c.example.com");
+    // Of a repository that no script adds: it is left to be said.
+    assert_eq!(of("helm upgrade web shop/shop --wait"), "web shop https://charts.example.com");
+    assert_eq!(of("helm upgrade $RELEASE $CHART"), "shop chart ");
+}
+
+#[test]
 fn a_chart_that_says_too_little_is_named_with_its_line() {
     let project = Project::with(&[("Chart.yaml", "apiVersion: v2\nname: shop\n")]);
     assert_eq!(project.mistake(), "`Chart.yaml`, line 1: this chart has no `version`; `version: 1.4.0` would be right");

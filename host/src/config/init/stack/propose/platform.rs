@@ -2,7 +2,7 @@
 
 use super::{gap, quoted};
 use crate::config::init::propose::{commented, list, quoted_key, quoted_path};
-use crate::config::init::stack::chart::{ChartVersion, Release};
+use crate::config::init::stack::chart::{ChartVersion, Origin, Release};
 use crate::config::init::stack::cloud::Region;
 use crate::config::init::stack::{Platform, Stack, Version};
 use crate::config::init::{Found, Layout};
@@ -138,7 +138,8 @@ fn helm(out: &mut String, directory: &str, release: &Release) {
         (None, None) => out.push_str("# context = \"production\"   # without it, the kubeconfig's current one\n"),
     }
     let example = release.chart_name.as_deref().unwrap_or("shop");
-    match (&release.namespace, cluster.and_then(|cluster| cluster.namespace.as_ref())) {
+    let current = cluster.filter(|_| release.context.is_none());
+    match (&release.namespace, current.and_then(|cluster| cluster.namespace.as_ref())) {
         (Some(namespace), _) => push(out, "namespace", namespace, &release.script),
         (None, Some(namespace)) => push(out, "namespace", namespace, "the context's"),
         (None, None) => out.push_str(&gap("namespace", example, "the release's namespace, as `helm list -A` has it")),
@@ -161,30 +162,31 @@ fn helm(out: &mut String, directory: &str, release: &Release) {
 }
 
 fn chart(out: &mut String, release: &Release) {
-    let Some(chart) = &release.chart else {
-        out.push_str(&gap("chart", "shop", "a chart of `repository`, `oci://…`, or a path beneath `directory`"));
-        out.push_str("# repository = \"https://charts.example.com\"   # that `chart` is of\n");
-        return;
+    let line = |out: &mut String, chart: &str, comment: &str| {
+        let _ = writeln!(out, "chart = {}{comment}", quoted(chart));
     };
-    let of_repository = Some(chart) != release.chart_name.as_ref() && !chart.contains(['/', '{']) && chart != ".";
-    match &release.repository {
-        Some(repository) => {
-            let _ = writeln!(out, "chart = {}\nrepository = {}", quoted(chart), quoted(repository));
+    match &release.chart {
+        Origin::Registry(chart) => line(out, chart, ""),
+        Origin::Folder(path) if path.contains("{version}") => line(out, path, ""),
+        Origin::Folder(path) => {
+            line(
+                out,
+                path,
+                "   # one release alone: bring each by hand, or name a chart of `repository`, or `oci://…`",
+            );
         }
-        None if chart.starts_with("oci://") || chart.contains("{version}") => {
-            let _ = writeln!(out, "chart = {}", quoted(chart));
+        Origin::Repository { chart, address: Some(address) } => {
+            line(out, chart, "");
+            let _ = writeln!(out, "repository = {}", quoted(address));
         }
-        None if of_repository => {
-            let _ = writeln!(out, "chart = {}", quoted(chart));
-            out.push_str(&gap(
-                "repository",
-                "https://charts.example.com",
-                "that the chart is of, as `helm repo list` has it",
-            ));
+        Origin::Repository { chart, address: None } => {
+            line(out, chart, "");
+            let what = "that the chart is of, as `helm repo list` has it";
+            out.push_str(&gap("repository", "https://charts.example.com", what));
         }
-        None => {
-            let comment = "one release alone: bring each by hand, or name a chart of `repository`, or `oci://…`";
-            let _ = writeln!(out, "chart = {}   # {comment}", quoted(chart));
+        Origin::Unknown => {
+            out.push_str(&gap("chart", "shop", "a chart of `repository`, `oci://…`, or a path beneath `directory`"));
+            out.push_str("# repository = \"https://charts.example.com\"   # that `chart` is of\n");
         }
     }
 }
