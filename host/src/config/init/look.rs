@@ -1,5 +1,6 @@
 //! Looks at a project's folder. Blocking; bounded, for a folder may hold anything.
 
+use super::stack::{Platform, Stack};
 use super::{Found, Layout, Repository, git, project, stack, text_of};
 use crate::config::read::is_unit_name;
 use std::io::{self, Read};
@@ -35,15 +36,24 @@ pub fn look(folder: &Path, unit_folders: &[&Path]) -> io::Result<Found> {
     databases.sort();
     uploads.sort();
     let units = units(&directory, unit_folders);
-    let stack = match layout {
-        Layout::Releases => None,
-        Layout::Checkout | Layout::Neither if run_the_project_itself(&units, unit_folders) => None,
+    let (mut stack, mut others) = match layout {
+        Layout::Releases => Default::default(),
+        Layout::Checkout | Layout::Neither if run_the_project_itself(&units, unit_folders) => Default::default(),
         Layout::Checkout | Layout::Neither => stack::look(&directory)?,
     };
+    if layout == Layout::Checkout {
+        let is_less = |stack: &mut Stack| !stack.is_sure() && !matches!(stack.platform, Platform::Compose { .. });
+        match stack.take_if(is_less) {
+            Some(stack) => others.insert(0, stack.platform.to_string()),
+            None if stack.is_some() => others.push("a git checkout, whose releases `source` would run".into()),
+            None => {}
+        }
+    }
     Ok(Found {
         repository: repository(&directory, active.as_deref()),
         units,
         stack,
+        others,
         postgres: project::postgres(&directory).or_else(|| project::postgres(&project)),
         build: project::build(&project),
         migrate: project::migrate(&project),

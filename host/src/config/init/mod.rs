@@ -40,6 +40,8 @@ pub struct Found {
     pub migrate: Option<Script>,
     /// Where containers run it.
     pub stack: Option<Stack>,
+    /// What else the folder is.
+    pub others: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

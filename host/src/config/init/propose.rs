@@ -82,7 +82,8 @@ fn push_tag(out: &mut String, found: &Found) {
 
 fn platform(found: &Found) -> String {
     let directory = quoted_path(&found.directory);
-    let mut out = format!("[platform]\nplugin = \"source\"\ndirectory = {directory}\n");
+    let mut out = beginning(found);
+    let _ = writeln!(out, "plugin = \"source\"\ndirectory = {directory}");
     let address = found.repository.as_ref().and_then(|repository| repository.address.as_deref());
     match address {
         Some(address) if super::super::read::repository_mistake(address).is_none() => {
@@ -106,6 +107,11 @@ fn platform(found: &Found) -> String {
         ),
     }
     out
+}
+
+pub(super) fn beginning(found: &Found) -> String {
+    let others = found.others.iter().map(|other| format!("# Also here, and not proposed: {}\n", commented(other)));
+    format!("{}[platform]\n", others.collect::<String>())
 }
 
 fn services(found: &Found) -> String {

@@ -79,8 +79,8 @@ struct Chart {
 pub(super) fn look(directory: &Path) -> io::Result<Option<Stack>> {
     let chart = chart_of(directory).map_err(wrong)?;
     let commands = scripts::commands(directory, "helm");
-    let installing =
-        commands.iter().rfind(|command| command.after(&["upgrade"]).or(command.after(&["install"])).is_some());
+    // A release and a chart: documents mention the command alone.
+    let installing = commands.iter().rfind(|command| installed(command).len() > 1);
     let named = files(directory, &YAML).into_iter().filter(|name| name.starts_with("values"));
     let (values, more_values) = values_of(installing, chart.as_ref(), named.collect());
     let source = match (&chart, installing, values.first().or(more_values.first())) {

@@ -85,11 +85,12 @@ impl Found {
     }
 
     fn command(&mut self, command: &Command) {
-        let after = |verbs: &[&str]| command.after(verbs);
+        // Documents mention a command alone.
+        let after = |verbs: &[&str]| command.after(verbs).filter(|words| !words.is_empty());
         let service = after(&["run", "services", "update"]).or_else(|| after(&["run", "deploy"]));
         let job = ["update", "deploy", "execute"].into_iter().find_map(|verb| after(&["run", "jobs", verb]));
         let replaced = after(&["run", "services", "replace"]);
-        let saved = after(&["sql", "backups", "create"]);
+        let saved = command.after(&["sql", "backups", "create"]);
         if let Some(words) = &service {
             self.seen(&command.file);
             if let Some(name) = words.first().filter(|name| is_name(name)) {
@@ -161,7 +162,6 @@ impl Found {
             address: None,
             data: Data { instances, ..Data::default() },
             commands: Vec::new(),
-            others: Vec::new(),
         }
     }
 }

@@ -35,8 +35,6 @@ pub struct Stack {
     pub data: Data,
     /// What a hop may name.
     pub commands: Vec<(&'static str, Script)>,
-    /// What else the folder is.
-    pub others: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,13 +114,12 @@ pub struct Store {
     pub service: String,
 }
 
-/// None where no platform's files are there; an error names the file and the line.
+/// None where no platform's files are there; an error names the file and the line. And what else the folder is.
 ///
 /// Of several the first whose files say a version, in this order: each says less of what an upgrade has to know than the
 /// one before.
-pub(super) fn look(directory: &Path) -> io::Result<Option<Stack>> {
-    let compose = compose::look(directory)?;
-    let mut found = Vec::from_iter(compose);
+pub(super) fn look(directory: &Path) -> io::Result<(Option<Stack>, Vec<String>)> {
+    let mut found = Vec::from_iter(compose::look(directory)?);
     let mut mistakes = Vec::new();
     for look in [pods::look, chart::look, cloud::look] {
         match look(directory) {
@@ -131,19 +128,19 @@ pub(super) fn look(directory: &Path) -> io::Result<Option<Stack>> {
         }
     }
     if found.is_empty() {
-        return match mistakes.into_iter().next() {
-            Some(mistake) => Err(mistake),
-            None => Ok(None),
-        };
+        return mistakes.into_iter().next().map_or(Ok((None, Vec::new())), Err);
     }
-    let surest = found.iter().position(|stack| stack.version != Version::Unknown).unwrap_or(0);
-    let mut stack = found.remove(surest);
-    stack.others = found.iter().map(|other| other.platform.to_string()).collect();
-    stack.others.extend(mistakes.iter().map(io::Error::to_string));
-    Ok(Some(stack))
+    let stack = found.remove(found.iter().position(Stack::is_sure).unwrap_or(0));
+    let others = found.iter().map(|other| other.platform.to_string());
+    Ok((Some(stack), others.chain(mistakes.iter().map(io::Error::to_string)).collect()))
 }
 
 impl Stack {
+    /// Its files say a version.
+    pub(super) fn is_sure(&self) -> bool {
+        self.version != Version::Unknown
+    }
+
     /// What the operator's own clients are set to. `variable`: of the environment.
     pub fn ask_clients(&mut self, variable: impl Fn(&str) -> Option<String>) -> Result<(), Unusable> {
         match &mut self.platform {
@@ -175,7 +172,7 @@ impl Stack {
                 push_new(&mut services, &store.service);
             }
         }
-        Self { platform, version, services, gate, address, data, commands: Vec::new(), others: Vec::new() }
+        Self { platform, version, services, gate, address, data, commands: Vec::new() }
     }
 }
 

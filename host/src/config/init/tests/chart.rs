@@ -139,5 +139,12 @@ fn a_folder_of_two_kinds() {
     assert!(text.contains("plugin = \"helm\"") && text.contains(also), "{text}");
     project.shell("git init -q");
     let text = project.proposal();
-    assert!(text.contains("a git checkout, whose releases `source` would run"), "{text}");
+    assert!(text.contains("not proposed: a git checkout, whose releases `source` would run\n"), "{text}");
+    // A checkout is surer than values without a version.
+    let project =
+        Project::with(&[("values.yaml", "a: b\n"), ("UPGRADE.md", "`helm upgrade` and `gcloud run deploy` do it\n")]);
+    project.shell("git init -q");
+    let text = project.proposal();
+    let also = "# Also here, and not proposed: a release of Helm (`values.yaml`)\n[platform]\nplugin = \"source\"";
+    assert!(text.contains(also), "{text}");
 }

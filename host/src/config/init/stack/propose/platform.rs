@@ -1,11 +1,11 @@
 //! What a platform's own lines say.
 
 use super::{gap, quoted};
-use crate::config::init::propose::{commented, list, quoted_key, quoted_path};
+use crate::config::init::Found;
+use crate::config::init::propose::{beginning, commented, list, quoted_key, quoted_path};
 use crate::config::init::stack::chart::{ChartVersion, Origin, Release};
 use crate::config::init::stack::cloud::Region;
 use crate::config::init::stack::{Platform, Stack, Version};
-use crate::config::init::{Found, Layout};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -13,16 +13,7 @@ const USUAL_ENGINE: &str = "/var/run/docker.sock";
 const PODMAN: &str = "/run/podman/podman.sock";
 
 pub(super) fn lines(found: &Found, stack: &Stack) -> String {
-    let mut out = String::new();
-    for other in &stack.others {
-        let _ = writeln!(out, "# Also here, and not proposed: {}", commented(other));
-    }
-    if found.layout == Layout::Checkout && matches!(stack.platform, Platform::Helm(_) | Platform::CloudRun(_)) {
-        out.push_str(
-            "# Also here, and not proposed: a git checkout, whose releases `source` would run on this machine\n",
-        );
-    }
-    out.push_str("[platform]\n");
+    let mut out = beginning(found);
     let directory = quoted_path(&found.directory);
     match &stack.platform {
         Platform::Compose { engine, files, profiles } => {
