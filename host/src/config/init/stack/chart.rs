@@ -128,7 +128,7 @@ pub(super) fn look(directory: &Path) -> io::Result<Option<Stack>> {
 
 fn stack(directory: &Path, release: Release, version: Option<String>, chart: Option<&Chart>) -> Stack {
     let (parts, claims) = chart.map(|chart| templates::read(directory, chart, &release)).unwrap_or_default();
-    let mut stack = Stack::of(Platform::Helm(release), directory, &BTreeMap::new(), &parts);
+    let mut stack = Stack::of(Platform::Helm(Box::new(release)), directory, &BTreeMap::new(), &parts);
     stack.version = version.map_or(Version::Unknown, Version::Told);
     // Whether it is published the cluster knows.
     stack.gate = parts.iter().filter(|part| part.role == Role::Proxy).map(|part| part.service.clone()).collect();

@@ -53,7 +53,7 @@ pub enum Platform {
         config_maps: Vec<String>,
         networks: Vec<String>,
     },
-    Helm(chart::Release),
+    Helm(Box<chart::Release>),
     CloudRun(cloud::Region),
 }
 

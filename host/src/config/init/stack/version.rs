@@ -28,7 +28,7 @@ pub(super) fn of<'p>(environment: &BTreeMap<String, String>, parts: &'p [Part]) 
 }
 
 /// What most have in common, and those that have it; of several the first.
-pub(super) fn most<'p, T: Copy>(parts: &[T], of: impl Fn(T) -> Option<String>) -> Option<(String, Vec<T>)> {
+pub(super) fn most<T: Copy>(parts: &[T], of: impl Fn(T) -> Option<String>) -> Option<(String, Vec<T>)> {
     let mut groups: Vec<(String, Vec<T>)> = Vec::new();
     for part in parts.iter().copied() {
         let Some(common) = of(part) else { continue };
