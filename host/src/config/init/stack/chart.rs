@@ -9,6 +9,7 @@ use super::{Platform, Stack, Store, Version, YAML, files, text_at, wrong};
 use crate::config::init::cluster::Cluster;
 use crate::config::init::text_of;
 use compose_files::{Mistake, Node};
+use reqwest::Url;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path};
@@ -194,13 +195,19 @@ fn origin(directory: &Path, installing: Option<&Command>, commands: &[Command], 
         return Origin::Folder(chart.filter(same).map_or_else(|| path.to_owned(), path_of));
     }
     if let Some(address) = installing.and_then(|command| command.option(&["--repo"])) {
-        return Origin::Repository { chart: named.to_owned(), address: Some(address.to_owned()) };
+        return Origin::Repository { chart: named.to_owned(), address: public(address) };
     }
     let Some((repository, name)) = named.split_once('/') else { return here() };
     let added = commands.iter().filter_map(|command| command.after(&["repo", "add"]));
     let mut added = added.filter_map(|words| Some((*words.first()?, *words.get(1)?)));
-    let address = added.find(|(known, _)| *known == repository).map(|(_, address)| address.to_owned());
+    let address = added.find(|(known, _)| *known == repository).and_then(|(_, address)| public(address));
     Origin::Repository { chart: name.to_owned(), address }
+}
+
+/// A repository's address without an account in it.
+fn public(address: &str) -> Option<String> {
+    let url = Url::parse(address).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    (url.username().is_empty() && url.password().is_none() && !address.contains('$')).then(|| address.to_owned())
 }
 
 /// The release and the chart.

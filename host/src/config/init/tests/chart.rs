@@ -86,6 +86,10 @@ fn where_a_chart_comes_from() {
     assert_eq!(of("helm upgrade web oci://registry.example.com/shop"), "web oci://registry.example.com/shop ");
     assert_eq!(of("sudo helm upgrade --install -n shop web ./chart/"), "web chart ");
     assert_eq!(of("helm install --repo https://c.example.com web shop"), "web shop https://c.example.com");
+    assert_eq!(
+        of("helm upgrade --repo https://me:hunter2@c.example.com web shop"),
+        "web shop https://charts.example.com"
+    );
     // Of a repository that no script adds: it is left to be said.
     assert_eq!(of("helm upgrade web shop/shop --wait"), "web shop https://charts.example.com");
     assert_eq!(of("helm upgrade $RELEASE $CHART"), "shop chart ");
