@@ -44,7 +44,7 @@ async fn hooks(ready: &Ready) -> Vec<Finding> {
         let drivers = ready.drivers.get(&(Role::Platform, hook.service.platform.clone()));
         let why = match drivers.and_then(|drivers| drivers.compose.as_ref()) {
             Some(project) => project.container_of(&hook.service.name).await.err().map(|error| error.to_string()),
-            None => Some(format!("there is no platform `{}` with an `engine`", hook.service.platform)),
+            None => Some(format!("hooks run in Compose projects alone, and `{}` is none", hook.service.platform)),
         };
         let name = &config.binding.name;
         let finding = |why| Finding::blocker("host", &format!("hook-{name}"), format!("the hook of `{name}`: {why}"));

@@ -39,7 +39,7 @@ impl RealHands {
         let Some(config) = datastores.find(|config| config.binding == *binding) else { return Ok(None) };
         let Some(hook) = &config.grants.hook else { return Ok(None) };
         let project = self.drivers(Role::Platform, &hook.service.platform)?.compose.as_ref();
-        let missing = || format!("the hook's service `{}` is of no platform with an `engine`", hook.service);
+        let missing = || format!("the hook's service `{}` is of no Compose project", hook.service);
         project.map(|project| Some((hook, project))).ok_or_else(|| failure("missing", &missing()))
     }
 

@@ -9,13 +9,9 @@ use upgraded_sdk::rules::Leg;
 /// Whoever starts a write is stopped before whoever carries it out.
 const QUIESCED: [&str; 5] = ["scheduler", "optimizer", "model-service", "query-router", "frontend"];
 
-/// What the files of the Compose edition make each other wait for; the gateway, which is the gate, starts with the release
-/// when it opens.
-const BY_DEPENDENCY: [&[&str]; 3] = [&["model-service"], &["query-router", "optimizer", "scheduler"], &["frontend"]];
-
-/// On Docker Compose services change in the order of their dependencies; on Cloud Run one by one in the published order, the
-/// gateway too: its revision is made before the gate opens. A release on the same schema serves there beside the one before,
-/// and nobody is shut out.
+/// On Docker Compose, which orders services by their dependencies, all change at once, and the gateway, which is the gate,
+/// when it opens. On Cloud Run they change one by one in the published order, the gateway too: its revision is made before
+/// the gate opens. A release on the same schema serves there beside the one before, and nobody is shut out.
 pub fn of(call: &Call<Settings>, index: &Index, leg: Leg) -> Result<Hop> {
     let (from, to) = (index.find(&leg.source)?, index.find(&leg.target)?);
     let same_schema = from.db_migration == to.db_migration;
@@ -27,14 +23,8 @@ pub fn of(call: &Call<Settings>, index: &Index, leg: Leg) -> Result<Hop> {
             hop = hop.act(Wave { rolling: rolls, ..Wave::new([call.service(service)?]) });
         }
     } else {
-        for services in BY_DEPENDENCY {
-            let mut wave = Wave::new(call.services(&services.iter().map(ToString::to_string).collect::<Vec<_>>())?);
-            // On Cloud Run a revision is ready once its migrations have ended.
-            if services.contains(&"model-service") {
-                wave = wave.follow(migrations(call.service("model-service")?));
-            }
-            hop = hop.act(wave);
-        }
+        let wave = Wave::new(call.services(&SERVICES.map(String::from))?);
+        hop = hop.act(wave.follow(migrations(call.service("model-service")?)));
     }
     for version in leg.passes.iter().rev() {
         let lines = index.find(version)?.notes.iter();

@@ -18,7 +18,8 @@ impl InContainer {
     /// `folder`: of the machine, for the tool to read.
     pub fn new(around: &Around, container: &Container, folder: Option<&Path>) -> Self {
         // Not `--rm`: podman forgets how a container ended that it removes by itself. `Server::clear` removes it.
-        let mut argv: Vec<String> = ["run", "--pull=never", "--user=0:0"].map(String::from).into();
+        // What it says goes to us alone: the engine would keep a whole dump as its log.
+        let mut argv: Vec<String> = ["run", "--pull=never", "--user=0:0", "--log-driver=none"].map(String::from).into();
         argv.push(format!("--network={}", around.network_of(container)));
         argv.extend(folder.map(|folder| format!("--volume={0}:{0}:ro", folder.display())));
         Self { argv, environment: around.client_environment(), image: container.image_id.clone() }
