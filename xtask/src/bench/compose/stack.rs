@@ -120,6 +120,11 @@ impl<'a> Stack<'a> {
         }
     }
 
+    /// With its database.
+    pub fn stop_all(&self) -> Result<()> {
+        self.composed.compose(&["stop"]).map(drop)
+    }
+
     fn stop(&self) -> Result<()> {
         self.composed.compose(&[&["stop"][..], &SERVICES].concat()).map(drop)
     }
