@@ -13,7 +13,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use std::time::Duration;
 
-const POLL: Duration = Duration::from_millis(100);
+const POLL: Duration = Duration::from_millis(250);
 /// A service without a health check counts once it has run so long.
 const STANDS_AFTER: Duration = Duration::from_secs(1);
 /// The same where it has ended before.
