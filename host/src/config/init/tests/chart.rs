@@ -28,7 +28,7 @@ fn values_for_a_chart_and_a_script() {
     let Platform::Helm(release) = &mut stack.platform else { panic!("{stack:?}") };
     let context = Some("production".to_owned());
     release.cluster =
-        Some(Cluster { kubeconfig: "/root/.kube/config".into(), context, namespace: Some("other".into()) });
+        Some(Cluster { kubeconfig: "/home/ops/.kube/config".into(), context, namespace: Some("other".into()) });
     let text = propose("shop", &found);
     let kubernetes = parse(&text).platforms[0].grants.kubernetes.clone().unwrap();
     assert_eq!((kubernetes.release.as_str(), kubernetes.namespace.as_str()), ("evose", "evose"));
