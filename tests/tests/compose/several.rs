@@ -29,13 +29,8 @@ fn two_platforms_go_up_together_and_come_back_together() {
     };
     whole();
 
-    // Cut off between the two ways back.
-    shop.cut_at(Cut::Started("b0-revert-front"));
-    daemon.told(&["retry", &shop.name]);
-    daemon.dies();
-    shop.no_cut();
-    let mut daemon = Daemon::start(&shop);
-    assert_eq!(outcome(&daemon.end_of_run_after(2)), "rolled-back");
+    // Between the two ways back.
+    retried_and_cut(&shop, daemon, Cut::Started("b0-revert-front"));
     whole();
 }
 
@@ -61,13 +56,18 @@ fn compose_and_cloud_run_are_one_transaction() {
     assert_eq!(failure(&run).0, "h0-apply-edge-5");
     whole();
 
-    // Killed when the shop and Cloud Run are back and the front is not.
-    shop.cut_at(Cut::Succeeded("b0-revert-edge"));
+    // The shop and Cloud Run are back and the front is not.
+    retried_and_cut(&shop, daemon, Cut::Succeeded("b0-revert-edge"));
+    whole();
+    edge.google.assert_held_to_the_documents();
+}
+
+/// The version that failed in the second run is tried again, the daemon killed on the way back, and the next one ends it.
+fn retried_and_cut(shop: &Shop, daemon: Daemon<'_>, cut: Cut) {
+    shop.cut_at(cut);
     daemon.told(&["retry", &shop.name]);
     daemon.dies();
     shop.no_cut();
-    let mut daemon = Daemon::start(&shop);
+    let mut daemon = Daemon::start(shop);
     assert_eq!(outcome(&daemon.end_of_run_after(2)), "rolled-back");
-    whole();
-    edge.google.assert_held_to_the_documents();
 }

@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 /// Look at a project's folder and write a deployment's file for it, with comments
 ///
 /// Understands a git checkout, releases, Compose files, files of podman's pods, a chart of Helm or values for one, and what
-/// deploys to Cloud Run. Nothing of the project is run or changed, and no secret's value is taken over. The file is written where you are, to be
-/// looked over before you put it among the deployments; one that is there already is left alone. Needs no daemon.
+/// deploys to Cloud Run. Nothing of the project is run or changed, and no secret's value is taken over. The file is written
+/// where you are, to be looked over before you put it among the deployments; one that is there already is left alone. Needs
+/// no daemon.
 #[derive(Debug, Args)]
 #[command(after_long_help = TABLE)]
 pub struct Arguments {

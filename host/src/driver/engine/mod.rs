@@ -88,8 +88,7 @@ impl Engine {
     async fn containers_as_they_are(&self, project: &str) -> Result<Vec<Container>, VerbError> {
         let label = format!("{PROJECT_LABEL}={project}");
         let found = self.labelled(&[label, "com.docker.compose.oneoff=False".into()]).await?;
-        let looked_at = futures::future::try_join_all(found.iter().map(|id| self.container(id))).await?;
-        let mut containers: Vec<Container> = looked_at.into_iter().flatten().collect();
+        let mut containers = self.of_ids(&found).await?;
         containers.sort_by(|a, b| (&a.service, a.number, &a.created).cmp(&(&b.service, b.number, &b.created)));
         Ok(containers)
     }
