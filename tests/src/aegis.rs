@@ -71,8 +71,11 @@ impl<'p> Aegis<'p> {
     /// With a bridge and addresses that no other podman of this machine has; its own command line can't say the bridge.
     fn make_network(&self) {
         let (name, number) = (&self.network, self.number);
+        let bridge = format!("pods{number}");
+        // Whoever was killed left it, and nobody else has it.
+        let _ = Command::new("ip").args(["link", "delete", &bridge]).output();
         let network = format!(
-            r#"{{"name":"{name}","driver":"bridge","dns_enabled":true,"network_interface":"pods{number}",
+            r#"{{"name":"{name}","driver":"bridge","dns_enabled":true,"network_interface":"{bridge}",
             "subnets":[{{"subnet":"10.199.{}.0/24"}}]}}"#,
             160 + number
         );

@@ -5,7 +5,7 @@ use crate::{Engine, ImageConfig, program_files, registry_has};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub struct Shelf {
     engine: Engine,
@@ -32,8 +32,7 @@ impl Shelf {
 
     /// Puts an image there, where it isn't there yet. It does not stay on the engine, so that whoever needs it pulls it.
     pub fn publish(&self, name: &str, config: &ImageConfig) -> Result<(), String> {
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let _guard = one_at_a_time();
         if self.has(name) {
             return Ok(());
         }
@@ -49,6 +48,10 @@ impl Shelf {
 
     /// A base image of the tests, beside the product's own.
     pub fn mirror(&self, name: &str) -> Result<(), String> {
+        let _guard = one_at_a_time();
+        if self.has(name) {
+            return Ok(());
+        }
         let reference = format!("{}/{name}", self.registry);
         let own = format!("{}/{name}", self.engine.registry());
         for arguments in [&["pull", "--quiet", &own][..], &["tag", &own, &reference], &["push", "--quiet", &reference]]
@@ -63,6 +66,12 @@ impl Shelf {
         let beneath = self.registry.strip_prefix(self.engine.registry()).unwrap_or_default().trim_start_matches('/');
         registry_has(self.engine.registry(), &format!("{beneath}/{name}"), tag)
     }
+}
+
+/// A registry that two push the same layers into says of one that they are unknown.
+fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static PUSHING: Mutex<()> = Mutex::new(());
+    PUSHING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Without what only a debugger needs: it is copied into images.
