@@ -77,6 +77,16 @@ impl Cluster {
         Ok(self.client.apiserver_version().await?.git_version)
     }
 
+    /// The certificate of the cluster's authority, which each of its namespaces has, and no other cluster. None: the
+    /// account may not look.
+    pub async fn authority(&self) -> Result<Option<String>> {
+        match self.get(&self.path("api/v1", "configmaps"), "kube-root-ca.crt").await {
+            Ok(found) => Ok(found.and_then(|found| found["data"]["ca.crt"].as_str().map(str::to_owned))),
+            Err(Error::Denied(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// `apis/apps/v1`, `deployments`: within the release's namespace.
     pub(crate) fn path(&self, group: &str, resource: &str) -> String {
         format!("/{group}/namespaces/{}/{resource}", self.target.namespace)

@@ -42,6 +42,7 @@ pub fn needed(documents: &[Value], forwards: bool) -> BTreeSet<Right> {
     add("", "pods/log", &["get"]);
     add("", "events", &["list"]);
     add("", "persistentvolumeclaims", &["get"]);
+    add("", "configmaps", &["get"]);
     add("apps", "deployments", &["get", "list", "patch"]);
     add("apps", "statefulsets", &["get", "list", "patch"]);
     add("apps", "daemonsets", &["list"]);

@@ -178,6 +178,8 @@ pub struct KubernetesConfig {
     pub kubeconfig: Option<PathBuf>,
     /// None: the kubeconfig's current one.
     pub context: Option<String>,
+    /// Which one it has to be, in the word that the driver has for it. None: the one of the last upgrade.
+    pub cluster: Option<String>,
     pub namespace: String,
     pub release: String,
     /// A name in `repository`, `oci://…`, or a path, absolute or beneath the platform's `directory`, in which `{version}`

@@ -3,9 +3,9 @@
 use crate::image::NO_FILES;
 use crate::{Engine, ImageConfig, program_files, registry_has};
 use sha2::{Digest, Sha256};
+use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub struct Shelf {
     engine: Engine,
@@ -32,7 +32,7 @@ impl Shelf {
 
     /// Puts an image there, where it isn't there yet. It does not stay on the engine, so that whoever needs it pulls it.
     pub fn publish(&self, name: &str, config: &ImageConfig) -> Result<(), String> {
-        let _guard = one_at_a_time();
+        let _guard = one_at_a_time()?;
         if self.has(name) {
             return Ok(());
         }
@@ -48,7 +48,7 @@ impl Shelf {
 
     /// A base image of the tests, beside the product's own.
     pub fn mirror(&self, name: &str) -> Result<(), String> {
-        let _guard = one_at_a_time();
+        let _guard = one_at_a_time()?;
         if self.has(name) {
             return Ok(());
         }
@@ -68,10 +68,11 @@ impl Shelf {
     }
 }
 
-/// A registry that two push the same layers into says of one that they are unknown.
-fn one_at_a_time() -> MutexGuard<'static, ()> {
-    static PUSHING: Mutex<()> = Mutex::new(());
-    PUSHING.lock().unwrap_or_else(PoisonError::into_inner)
+/// Of all programs of tests on this machine: a registry that two push the same layers into says that they are unknown.
+fn one_at_a_time() -> Result<File, String> {
+    let path = std::env::temp_dir().join("upgraded-tests-push.lock");
+    let options = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    options.and_then(|file| file.lock().map(|()| file)).map_err(|error| format!("`{}`: {error}", path.display()))
 }
 
 /// Without what only a debugger needs: it is copied into images.

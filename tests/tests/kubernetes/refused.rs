@@ -32,4 +32,11 @@ fn what_cannot_come_is_refused_untouched() {
     evose.cluster.kubectl(&patch);
     refused(&["may not do what the release needs", "deployments", "patch", "add this rule to its Role"]);
     assert_eq!((evose.revisions(), evose.data()), (revisions, data));
+
+    // A context that leads elsewhere.
+    let file = evose.deployment_file();
+    let text = fs::read_to_string(&file).expect("the deployment");
+    let other = text.replace("[platform.kubernetes]\n", "[platform.kubernetes]\ncluster = \"0123456789abcdef\"\n");
+    fs::write(&file, other).expect("the deployment");
+    refused(&["the context leads to the cluster", "names `0123456789abcdef`"]);
 }

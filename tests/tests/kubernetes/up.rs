@@ -1,6 +1,7 @@
 //! A good release comes, with Helm's own record of it; a bad one goes back with the data. What is beside is not touched.
 
 use crate::run_to;
+use std::fs;
 use upgraded_tests::{Cluster, Daemon, EvoseRelease};
 
 #[test]
@@ -16,6 +17,17 @@ fn evose_goes_up_and_comes_back_with_its_data() {
     evose.is_whole("1.4.0", None);
     assert_eq!(evose.revisions(), ["1 superseded evose-1.3.0", "2 superseded evose-0.0.0", "3 deployed evose-1.4.0"]);
     let data = evose.data();
+
+    // Behind the same context there may be another cluster one day.
+    let kept = fs::read_dir(evose.path("state/clusters")).expect("what the upgrade knew of the cluster").flatten();
+    let kept = kept.map(|entry| entry.path()).next().expect("the cluster of the release");
+    let known = fs::read_to_string(&kept).expect("the cluster");
+    fs::write(&kept, "{\"cluster\":\"0123456789abcdef\",\"server\":\"https://10.0.0.1\"}").expect("another cluster");
+    let (answer, code) = daemon.upgradectl(&["plan", &evose.name, "--to", "1.5.0"]);
+    let why = answer.to_string();
+    assert!(code != Some(0) && why.contains("leads to another cluster than at the last upgrade"), "{answer:#}");
+    fs::write(&kept, known).expect("the cluster");
+
     let run = run_to(&mut daemon, "1.5.0", "rolled-back");
     let why = run["failure"]["message"].as_str().unwrap_or_default();
     assert!(why.contains("migration failed"), "{why}");

@@ -5,8 +5,10 @@ use super::{down, engine, is_up, up};
 use crate::interrupt::{Interrupt, pause};
 use anyhow::Result;
 use scratch_docker::{Engine, GIVEN_ENGINE, GIVEN_REGISTRY};
-use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::collections::BTreeSet;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -14,8 +16,8 @@ use std::thread;
 pub struct Lease {
     /// Whether the engine ends with it. Held while the engine is started or stopped.
     ours: Arc<Mutex<bool>>,
-    /// Of the tests that use it; 0 is none.
-    group: Arc<AtomicU32>,
+    /// Of the processes that use it.
+    groups: Arc<Mutex<BTreeSet<u32>>>,
     /// Images stay in the engine's folder, for the next time.
     keeps_images: bool,
 }
@@ -59,12 +61,17 @@ impl Lease {
         Ok(variables)
     }
 
-    /// The process group that uses it.
-    pub fn used_by(&self, group: u32) {
-        self.group.store(group, Ordering::Relaxed);
+    /// Starts a program that uses it, as a process group of its own, which an interruption ends before the engine goes.
+    pub fn start(&self, command: &mut Command) -> io::Result<Child> {
+        let mut groups = self.groups();
+        let child = command.process_group(0).spawn()?;
+        groups.insert(child.id());
+        Ok(child)
     }
-    pub fn is_free(&self) {
-        self.group.store(0, Ordering::Relaxed);
+    pub fn wait(&self, child: &mut Child) -> io::Result<ExitStatus> {
+        let status = child.wait();
+        self.groups().remove(&child.id());
+        status
     }
 
     pub fn is_ours(&self) -> bool {
@@ -77,13 +84,18 @@ impl Lease {
     }
 
     fn interrupt(&self) {
-        let group = self.group.load(Ordering::Relaxed);
-        if group != 0 {
+        // Held until this program has ended: nobody starts another one.
+        let groups = self.groups();
+        for group in &*groups {
             let _ = Command::new("kill").args(["-TERM", "--", &format!("-{group}")]).status();
         }
         if let Err(error) = crate::kubernetes::end().and_then(|()| self.end()) {
             eprintln!("error: {error:#}");
         }
+    }
+
+    fn groups(&self) -> MutexGuard<'_, BTreeSet<u32>> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ours(&self) -> MutexGuard<'_, bool> {

@@ -12,6 +12,7 @@ impl Reading<'_, '_> {
         let mut table = item.table(self.report)?;
         let kubeconfig = table.take("kubeconfig").map(|item| self.path(&item));
         let context = table.take("context").map(|item| item.text(self.report).map(str::to_owned));
+        let cluster = table.take("cluster").map(|item| item.text(self.report).map(str::to_owned));
         let release = self.object_name(&mut table, "release", "the release's name, as `helm list` has it");
         let namespace = self.object_name(&mut table, "namespace", "the release's namespace");
         let chart = table.require("chart", "a chart of `repository`, `oci://…`, or a path", self.report);
@@ -30,6 +31,7 @@ impl Reading<'_, '_> {
         Some(KubernetesConfig {
             kubeconfig: kubeconfig.map_or(Some(None), |read| read.map(Some))?,
             context: context.map_or(Some(None), |read| read.map(Some))?,
+            cluster: cluster.map_or(Some(None), |read| read.map(Some))?,
             namespace: namespace?,
             release: release?,
             chart: chart?,

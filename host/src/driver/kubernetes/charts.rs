@@ -91,6 +91,7 @@ impl Kubernetes {
             let bytes = fs::read(&chart.file).map_err(io_error("read the chart"))?;
             durable::write(&kept, &bytes).map_err(io_error("keep the chart"))?;
             self.forget_old(&kept);
+            self.place().keep(self.cluster().await?).await?;
             Ok(Kept { name: chart.name, version: chart.version, digest: chart.digest })
         };
         let kept = cx.effects.perform("helm.pull", &version, version, true, work).await;

@@ -14,6 +14,7 @@ mod errors;
 mod held;
 mod look;
 mod orchestrator;
+mod place;
 mod standing;
 
 pub use upgraded_kubernetes::{Chart, Revision};
@@ -26,6 +27,7 @@ use crate::context::{Site, StepContext};
 use crate::model::*;
 use crate::plan::event::{Effect, Verdict};
 use errors::verb_error;
+use place::Place;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -123,8 +125,17 @@ impl Kubernetes {
     }
 
     async fn cluster(&self) -> Result<&Cluster, VerbError> {
-        let connect = async { Cluster::connect(&self.target()).await.map_err(verb_error) };
+        let connect = async {
+            let cluster = Cluster::connect(&self.target()).await.map_err(verb_error)?;
+            self.place().check(&cluster).await?;
+            Ok(cluster)
+        };
         self.cluster.get_or_try_init(|| connect).await
+    }
+
+    fn place(&self) -> Place {
+        let file = self.machine.state.join("clusters").join(format!("{}-{}", self.deployment, self.platform));
+        Place { file, stated: self.config.cluster.clone() }
     }
 
     fn target(&self) -> Target {
