@@ -81,7 +81,10 @@ impl Composed {
         done(self.shelf.publish(name, config));
     }
     pub fn mirror(&self, name: &str) {
-        done(self.shelf.mirror(name));
+        self.mirror_as(name, name);
+    }
+    pub fn mirror_as(&self, base: &str, name: &str) {
+        done(self.shelf.mirror_as(base, name));
     }
 
     /// `docker compose` as the operator would call it, in the project's folder.

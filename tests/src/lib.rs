@@ -44,7 +44,7 @@ pub use machine::{Machine, succeed};
 pub use programs::Programs;
 pub use release::Release;
 pub use replicas::Replicas;
-pub use shop::{EDGE_SERVICES, Shop};
+pub use shop::{Database, EDGE_SERVICES, MARIADB, POSTGRES, Shop};
 pub use site::{Setup, Site};
 pub use socket::ask;
 pub use stack::{SERVICES, Stack, StackInstall};

@@ -1,8 +1,10 @@
-//! [`Composed`] with the least that a product can be: one service with a volume, PostgreSQL beside it, and releases that
+//! [`Composed`] with the least that a product can be: one service with a volume, a database beside it, and releases that
 //! migrate both.
 
+mod database;
 mod edge;
 
+pub use database::{Database, MARIADB, POSTGRES};
 pub use edge::EDGE_SERVICES;
 
 use crate::composed::{Composed, free_port};
@@ -27,11 +29,9 @@ esac"#;
 /// Every service comes up with the engine.
 const COMPOSE: &str = "services:
   db:
-    image: ${POSTGRES}
+    image: ${DATABASE}
     restart: always
-    environment: { POSTGRES_USER: shop, POSTGRES_PASSWORD: '${PASSWORD}', POSTGRES_DB: shop }
-    volumes: ['db:/var/lib/postgresql/data']
-    healthcheck: { test: [CMD, pg_isready, -h, 127.0.0.1, -U, shop], interval: 1s, retries: 60 }
+    {database}
   web:
     image: ${REGISTRY}/shop/web:${VERSION}
     init: true
@@ -67,6 +67,7 @@ pub struct Front {
 
 pub struct Shop {
     composed: Composed,
+    database: Database,
     /// Where users come in.
     url: String,
 }
@@ -79,18 +80,22 @@ impl Deref for Shop {
 }
 
 impl Shop {
-    /// The first release runs, with data.
+    /// The first release runs, with data in PostgreSQL.
     pub fn on(engine: &Engine) -> Self {
+        Self::with(engine, POSTGRES)
+    }
+
+    pub fn with(engine: &Engine, database: Database) -> Self {
         let composed = Composed::on(engine, "shop", |machine| machine.programs.tessallite.clone());
         let port = free_port();
-        let shop = Self { composed, url: format!("http://127.0.0.1:{port}") };
+        let shop = Self { composed, database, url: format!("http://127.0.0.1:{port}") };
         for release in RELEASES {
             shop.publish_program("web", release, PROGRAM);
         }
-        write(&shop.file("compose.yaml"), COMPOSE);
-        let (project, registry, postgres) = (shop.project.name(), shop.registry(), engine.base("postgres:15"));
+        write(&shop.file("compose.yaml"), &COMPOSE.replace("{database}", database.service));
+        let (project, registry, image) = (shop.project.name(), shop.registry(), engine.base(database.image));
         let env = format!(
-            "COMPOSE_PROJECT_NAME={project}\nREGISTRY={registry}\nPOSTGRES={postgres}\nPASSWORD={PASSWORD}\n\
+            "COMPOSE_PROJECT_NAME={project}\nREGISTRY={registry}\nDATABASE={image}\nPASSWORD={PASSWORD}\n\
              VERSION={}\nPORT={port}\n",
             RELEASES[0]
         );
@@ -118,10 +123,12 @@ impl Shop {
     }
 
     fn deployment(&self) -> String {
+        let Database { plugin, user, migrate, .. } = self.database;
         let migrate = |sql: &str| {
+            let script = migrate.replace("{sql}", sql);
             format!(
-                "acts = [{{ command = \"sh\", args = [\"-c\", \"PGPASSWORD=$POSTGRES_PASSWORD psql -h db -U shop -c \\\"{sql}\\\"\"], \
-                 service = \"db\" }}, {{ command = \"migrate\", service = \"web\" }}, {{ wave = [\"web\"] }}]"
+                "acts = [{{ command = \"sh\", args = [\"-c\", \"{script}\"], service = \"db\" }}, \
+                 {{ command = \"migrate\", service = \"web\" }}, {{ wave = [\"web\"] }}]"
             )
         };
         format!(
@@ -129,8 +136,8 @@ impl Shop {
              version-url = \"{url}/version\"\nversion-field = \"version\"\nhttp = [\"{url}\"]\nattempts = 5\n\
              pause-ms = 300\n\n[[settings.releases]]\nversion = \"{first}\"\n\n[[settings.releases]]\nversion = \"{good}\"\n{up}\n\n[[settings.releases]]\n\
              version = \"{bad}\"\n{spoil}\n\n[platform]\nplugin = \"compose\"\ndirectory = \"{home}\"\n\
-             engine = \"unix://{socket}\"\nversion-key = \"VERSION\"\n\n[datastores.main]\nplugin = \"postgres\"\n\
-             server = {{ service = \"db\", user = \"shop\", database = \"shop\", \
+             engine = \"unix://{socket}\"\nversion-key = \"VERSION\"\n\n[datastores.main]\nplugin = \"{plugin}\"\n\
+             server = {{ service = \"db\", user = \"{user}\", database = \"shop\", \
              password = {{ secret = \"file:{secret}\" }} }}\n\n[datastores.notes]\nplugin = \"files\"\n\
              paths = {{ notes = \"volume:{project}_notes\" }}\n\n[policy]\ndrill = \"ahead\"\nidle = \"30s\"\n",
             first = RELEASES[0],
@@ -150,7 +157,7 @@ impl Shop {
         let began = Instant::now();
         let ready = || {
             let mut ask = self.engine().docker();
-            ask.args(["compose", "exec", "-T", "db", "pg_isready", "-h", "127.0.0.1", "-U", "shop"]);
+            ask.args(["compose", "exec", "-T", "db", "sh", "-c", self.database.ready]);
             ask.current_dir(self.home()).output().is_ok_and(|output| output.status.success())
         };
         while !ready() {
@@ -201,21 +208,17 @@ impl Shop {
     /// From now on the database's image goes with the product's version: `majors` names the one of each release.
     pub fn with_majors(&self, majors: &[(&str, &str)]) {
         for (release, image) in majors {
-            let name = format!("{}/shop/db:{release}", self.registry());
-            self.engine().succeed(&["tag", &self.engine().base(image), &name]);
-            self.engine().succeed(&["push", "--quiet", &name]);
+            self.mirror_as(&format!("base/{image}"), &format!("shop/db:{release}"));
         }
         let text = std::fs::read_to_string(self.file("compose.yaml")).expect("the project's file");
-        write(&self.file("compose.yaml"), &text.replace("${POSTGRES}", "${REGISTRY}/shop/db:${VERSION}"));
+        write(&self.file("compose.yaml"), &text.replace("${DATABASE}", "${REGISTRY}/shop/db:${VERSION}"));
         self.compose(&["up", "--detach", "--wait", "--quiet-pull"]);
-        self.sql("CREATE ROLE reader LOGIN PASSWORD 'of-the-reader'; GRANT SELECT ON notes TO reader");
+        self.sql(self.database.reader);
     }
 
     /// The server's major version, as somebody sees it whose password is the old server's.
     pub fn major(&self) -> String {
-        let ask = "PGPASSWORD=of-the-reader psql -XqAt -h 127.0.0.1 -U reader -c \
-                   \"SELECT current_setting('server_version_num')::int / 10000, count(*) > 0 FROM notes\" shop";
-        self.compose(&["exec", "-T", "db", "sh", "-c", ask]).trim().to_owned()
+        self.compose(&["exec", "-T", "db", "sh", "-c", self.database.major]).trim().to_owned()
     }
 
     /// Where the engine keeps the database's files.
@@ -225,12 +228,13 @@ impl Shop {
     }
 
     pub fn sql(&self, sql: &str) -> String {
-        self.compose(&["exec", "-T", "db", "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-U", "shop", "-c", sql, "shop"])
+        self.compose(&["exec", "-T", "db", "sh", "-c", self.database.ask, sql])
     }
 
     /// Rows, columns and the volume's file with its owner, as the services see them.
     pub fn data(&self) -> String {
-        let rows = self.sql("SELECT row_to_json(notes) FROM notes ORDER BY text");
+        let ask = "SELECT * FROM notes ORDER BY text";
+        let rows = self.compose(&["exec", "-T", "db", "sh", "-c", self.database.ask_rows, ask]);
         let notes =
             self.compose(&["exec", "-T", "web", "sh", "-c", "cat /data/notes && stat -c '%u:%g %a' /data/notes"]);
         format!("{rows}{notes}")

@@ -48,12 +48,17 @@ impl Shelf {
 
     /// A base image of the tests, beside the product's own.
     pub fn mirror(&self, name: &str) -> Result<(), String> {
+        self.mirror_as(name, name)
+    }
+
+    /// The same, under another name.
+    pub fn mirror_as(&self, base: &str, name: &str) -> Result<(), String> {
         let _guard = one_at_a_time()?;
         if self.has(name) {
             return Ok(());
         }
         let reference = format!("{}/{name}", self.registry);
-        let own = format!("{}/{name}", self.engine.registry());
+        let own = format!("{}/{base}", self.engine.registry());
         for arguments in [&["pull", "--quiet", &own][..], &["tag", &own, &reference], &["push", "--quiet", &reference]]
         {
             self.engine.try_to(arguments)?;

@@ -1,12 +1,13 @@
 //! The daemon is killed at instants of a run that turns round: the next one ends it with the data, the files and the pods
 //! of the old version.
 
-use crate::{POLICY, folder};
+use crate::folder;
 use scratch_docker::PodmanSocket;
 use upgraded_tests::{Aegis, Cut, Daemon, kind, outcome};
 
 const FROM: &str = "0.2.0";
 const TO: &str = "0.2.1";
+const POLICY: &str = "approve = \"never\"\ndrill = \"off\"\nidle = \"60s\"\n";
 
 #[test]
 fn a_daemon_that_is_killed_meanwhile_leaves_the_old_version_whole() {

@@ -8,8 +8,6 @@ use serde_json::Value;
 use tempfile::TempDir;
 use upgraded_tests::{Daemon, last_run, outcome};
 
-const POLICY: &str = "approve = \"never\"\ndrill = \"off\"\nidle = \"60s\"\n";
-
 /// For a podman, which has to be gone before it.
 fn folder() -> TempDir {
     tempfile::Builder::new().prefix("upgraded-").tempdir().expect("a folder for podman")

@@ -1,8 +1,11 @@
 //! Good releases and bad ones, one after the other, beside somebody else's pod.
 
-use crate::{POLICY, failure, folder, run_to};
+use crate::{failure, folder, run_to};
 use scratch_docker::PodmanSocket;
 use upgraded_tests::{Aegis, Daemon};
+
+/// Each backup is drilled, beside the live database on its server.
+const POLICY: &str = "approve = \"never\"\ndrill = \"ahead\"\nidle = \"60s\"\n";
 
 #[test]
 fn aegis_goes_up_pod_by_pod_and_by_teardown_and_comes_back_from_bad_releases() {

@@ -47,7 +47,7 @@ packages_of() { # KIND of a base image
   case $1 in
     postgres) echo postgresql-15 postgresql-client-15 ;;
     postgres17) echo postgresql-17 postgresql-client-17 ;;
-    mariadb) echo mariadb-server mariadb-client mariadb-backup ;;
+    mariadb | mariadb11) echo mariadb-server mariadb-client mariadb-backup ;;
     mysql) echo mysql-server ;;
     nginx) echo nginx ;;
     busybox) echo busybox-static ;;

@@ -35,7 +35,7 @@ postgres=$(cd "$R" && ls -d usr/lib/postgresql/*/bin 2>/dev/null) || true
 set -- --change "ENV PATH=${postgres:+/$postgres:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 case $kind in
   postgres*) set -- "$@" --change 'CMD ["postgres"]' --change 'VOLUME /var/lib/postgresql/data' --change 'EXPOSE 5432' ;;
-  mariadb) set -- "$@" --change 'CMD ["mariadbd"]' --change 'VOLUME /var/lib/mysql' --change 'EXPOSE 3306' ;;
+  mariadb*) set -- "$@" --change 'CMD ["mariadbd"]' --change 'VOLUME /var/lib/mysql' --change 'EXPOSE 3306' ;;
   mysql) set -- "$@" --change 'CMD ["mysqld"]' --change 'VOLUME /var/lib/mysql' --change 'EXPOSE 3306' ;;
   nginx)
     mkdir -p "$R"/var/log/nginx "$R"/var/lib/nginx "$R"/etc/nginx/conf.d
