@@ -32,7 +32,6 @@ use crate::plan::event::{Effect, Verdict};
 use bollard::query_parameters::{ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveVolumeOptions};
 use declared::Declaration;
 use double::Double;
-use said::Said;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -57,7 +56,6 @@ pub struct Compose {
     idle: Duration,
     /// It is a rehearsal's: nothing of the files is done but what is left of them there.
     double: Option<Arc<Double>>,
-    said: Said,
 }
 
 /// What a [`Compose`] is built with.
@@ -98,8 +96,7 @@ impl Compose {
     pub fn new(parts: Parts) -> Self {
         let Parts { platform, deployment, engine, directory, config, project, processes, machine, idle, double } =
             parts;
-        let said = Said::default();
-        Self { platform, deployment, engine, directory, config, project, processes, machine, idle, double, said }
+        Self { platform, deployment, engine, directory, config, project, processes, machine, idle, double }
     }
 
     pub fn engine(&self) -> &Arc<Engine> {

@@ -1,5 +1,5 @@
 //! What `docker compose config` said last, while it still holds: each asking is a program that reads every file anew, and
-//! a step asks many times.
+//! a step asks many times, for the platform and for each datastore that is on it.
 
 use super::Compose;
 use super::shadow::{self, Shadow};
@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 /// Of files that others read (included ones, say) a change by somebody else is seen after so long.
 const HOLDS_FOR: Duration = Duration::from_secs(5);
 
-#[derive(Default)]
-pub struct Said(Mutex<Option<Kept>>);
+/// Of each project, whoever asked.
+static SAID: Mutex<Vec<Kept>> = Mutex::new(Vec::new());
 
 struct Kept {
+    argv: Vec<String>,
     at: Instant,
     of: Vec<Stamp>,
     edits: u64,
@@ -34,18 +35,19 @@ impl Compose {
             return self.ask_for_rendered(shadow).await;
         }
         // Both are taken before the answer: what changes meanwhile makes it stale.
-        let (of, edits) = (self.stamps(), project::edits());
+        let (argv, of, edits) = (self.named(None), self.stamps(), project::edits());
         {
-            let kept = self.said.0.lock().expect("no panic holds this lock");
-            if let Some(kept) = kept.as_ref().filter(|kept| kept.at.elapsed() < HOLDS_FOR)
-                && (&kept.of, kept.edits) == (&of, edits)
-            {
+            let mut said = SAID.lock().expect("no panic holds this lock");
+            said.retain(|kept| kept.at.elapsed() < HOLDS_FOR && kept.edits == edits);
+            if let Some(kept) = said.iter().find(|kept| (&kept.argv, &kept.of) == (&argv, &of)) {
                 return Ok(kept.rendered.clone());
             }
         }
+        let at = Instant::now();
         let rendered = self.ask_for_rendered(None).await?;
-        let kept = Kept { at: Instant::now(), of, edits, rendered: rendered.clone() };
-        *self.said.0.lock().expect("no panic holds this lock") = Some(kept);
+        let mut said = SAID.lock().expect("no panic holds this lock");
+        said.retain(|kept| kept.argv != argv);
+        said.push(Kept { argv, at, of, edits, rendered: rendered.clone() });
         Ok(rendered)
     }
 
