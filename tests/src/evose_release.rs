@@ -133,6 +133,22 @@ impl EvoseRelease {
         self.cluster.helm(&["repo", "index", &folder]);
     }
 
+    /// From now on the daemon has its charts from the registry of the images, where those are that were published so far.
+    pub fn moves_its_charts_to_the_registry(&self) {
+        let charts = format!("oci://{}/charts", self.shelf.registry());
+        let packed = fs::read_dir(&self.charts).expect("the charts").flatten().map(|entry| entry.path());
+        for chart in packed.filter(|path| path.extension().is_some_and(|extension| extension == "tgz")) {
+            self.cluster.helm(&["push", &chart.display().to_string(), &charts, "--plain-http"]);
+        }
+        let text = fs::read_to_string(self.deployment_file()).expect("the deployment");
+        let lines = text.lines().filter(|line| !line.starts_with("repository = "));
+        let lines = lines.map(|line| match line.starts_with("chart = ") {
+            true => format!("chart = \"{charts}/evose\"\nplain-http = true\n"),
+            false => format!("{line}\n"),
+        });
+        write(&self.deployment_file(), &lines.collect::<String>());
+    }
+
     fn install(&self, (api, gateway): (u32, u32)) {
         let (cluster, namespace) = (&self.cluster, &self.namespace);
         let (home, files) = (self.home(), self.home().join("data/files"));

@@ -1,4 +1,5 @@
-//! The power goes in the middle of `helm upgrade`: the release is left pending, and nobody is there who works on it.
+//! The power goes in the middle of `helm upgrade`: the release is left pending, and nobody is there who works on it. Its
+//! chart is one of a registry.
 
 use std::time::{Duration, Instant};
 use upgraded_tests::{Cluster, Daemon, EvoseRelease, outcome};
@@ -8,6 +9,7 @@ fn a_release_that_a_cut_left_pending_is_unlocked_and_comes() {
     // Its migration takes some seconds.
     let evose = EvoseRelease::new(Cluster::shared(true), "drill = \"off\"\nidle = \"60s\"\n");
     evose.publish("1.9.0");
+    evose.moves_its_charts_to_the_registry();
     let daemon = Daemon::start(&evose).settled();
     evose.edit_version("1.9.0");
     let began = Instant::now();
