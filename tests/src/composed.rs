@@ -89,8 +89,8 @@ impl Composed {
 
     /// `docker compose` as the operator would call it, in the project's folder.
     pub fn compose(&self, arguments: &[&str]) -> String {
-        let mut compose = self.engine.docker();
-        compose.args(["compose", "--progress", "quiet"]).args(arguments).current_dir(self.home());
+        let mut compose = self.engine.compose();
+        compose.args(["--progress", "quiet"]).args(arguments).current_dir(self.home());
         succeed(&mut compose)
     }
 

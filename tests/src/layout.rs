@@ -175,8 +175,8 @@ impl Layout<'_> {
     }
 
     pub fn compose(&self, arguments: &[&str]) -> String {
-        let mut compose = Engine::shared().docker();
-        compose.args(["compose", "--progress", "quiet"]);
+        let mut compose = Engine::shared().compose();
+        compose.args(["--progress", "quiet"]);
         compose.args(self.plan.flags.iter().map(|flag| self.text(flag, "")));
         succeed(compose.args(arguments).current_dir(&self.home))
     }

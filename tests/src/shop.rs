@@ -156,8 +156,8 @@ impl Shop {
     fn wait_for_database(&self) {
         let began = Instant::now();
         let ready = || {
-            let mut ask = self.engine().docker();
-            ask.args(["compose", "exec", "-T", "db", "sh", "-c", self.database.ready]);
+            let mut ask = self.engine().compose();
+            ask.args(["exec", "-T", "db", "sh", "-c", self.database.ready]);
             ask.current_dir(self.home()).output().is_ok_and(|output| output.status.success())
         };
         while !ready() {
@@ -181,8 +181,8 @@ impl Shop {
         let (name, registry) = (project.name(), self.registry());
         let env = format!("COMPOSE_PROJECT_NAME={name}\nREGISTRY={registry}\nVERSION={first}\nPORT={port}\n");
         write(&folder.join(".env"), &env);
-        let mut up = self.engine().docker();
-        up.args(["compose", "--progress", "quiet", "up", "--detach", "--wait", "--quiet-pull"]).current_dir(&folder);
+        let mut up = self.engine().compose();
+        up.args(["--progress", "quiet", "up", "--detach", "--wait", "--quiet-pull"]).current_dir(&folder);
         succeed(&mut up);
         let front = Front { _project: project, url: format!("http://127.0.0.1:{port}/version"), folder };
         self.deploy_text(&self.deployment_with(&front));

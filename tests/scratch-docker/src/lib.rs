@@ -101,6 +101,18 @@ impl Engine {
         docker
     }
 
+    /// `docker compose`; the plugin itself where it is known, which `docker` would start twice.
+    pub fn compose(&self) -> Command {
+        let mut compose = self.docker();
+        let Some(own) = &self.own else {
+            compose.arg("compose");
+            return compose;
+        };
+        let mut plugin = Command::new(own.config().join("cli-plugins/docker-compose"));
+        plugin.envs(self.environment()).env_remove("DOCKER_CONTEXT").stdin(Stdio::null());
+        plugin
+    }
+
     /// What other programs need to find this engine and its command line.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let mut variables = vec![("DOCKER_HOST", format!("unix://{}", self.socket.display()))];

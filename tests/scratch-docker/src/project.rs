@@ -32,8 +32,8 @@ impl Project {
 
     /// `docker compose` for this project, to add to.
     pub fn compose(&self) -> Command {
-        let mut compose = self.engine.docker();
-        compose.args(["compose", "--project-name", &self.name, "--progress", "plain"]);
+        let mut compose = self.engine.compose();
+        compose.args(["--project-name", &self.name, "--progress", "plain"]);
         compose
     }
 

@@ -64,7 +64,7 @@ impl Compose {
         let file = double.folder.join(FILE);
         let text = double.of(rendered)?.to_string();
         durable::write(&file, text.as_bytes()).map_err(io_error("write the double's configuration"))?;
-        let mut argv = cli::compose(&double.folder);
+        let mut argv = self.compose(&double.folder);
         argv.extend(["--file".into(), file.display().to_string(), "--project-name".into(), double.project.clone()]);
         argv.extend(["up", "--detach", "--no-build", "--pull", "never"].map(String::from));
         self.command(cx, &argv, "start the double").await?;

@@ -11,7 +11,7 @@ use crate::effect::hex;
 use crate::model::VerbError;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -19,6 +19,13 @@ use tokio::process::Command;
 
 /// How long a question that changes nothing may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// In the client's order.
+const PLUGINS: [&str; 4] = [
+    "/usr/local/lib/docker/cli-plugins",
+    "/usr/local/libexec/docker/cli-plugins",
+    "/usr/lib/docker/cli-plugins",
+    "/usr/libexec/docker/cli-plugins",
+];
 /// Lines kept for the error of one that failed.
 const KEPT_LINES: usize = 12;
 
@@ -31,14 +38,14 @@ impl Compose {
         if !file.exists() {
             durable::write(&file, text.as_bytes()).map_err(io_error("write the double's configuration"))?;
         }
-        let mut argv = compose(&self.directory);
+        let mut argv = self.compose(&self.directory);
         argv.extend(["--file".into(), file.display().to_string(), "--project-name".into(), double.project.clone()]);
         Ok(argv)
     }
 
     /// With the files that the operator named.
     pub(super) fn named(&self, shadow: Option<&Shadow>) -> Vec<String> {
-        let mut argv = compose(shadow.map_or(&self.directory, |shadow| &shadow.directory));
+        let mut argv = self.compose(shadow.map_or(&self.directory, |shadow| &shadow.directory));
         let files = match shadow {
             Some(shadow) => shadow.files.clone(),
             None => self.config.files.iter().map(|file| self.directory.join(file)).collect(),
@@ -59,13 +66,24 @@ impl Compose {
     /// Where the engine and its client's settings are.
     pub(super) fn environment(&self) -> BTreeMap<String, EnvironmentValue> {
         let mut environment = BTreeMap::from([("DOCKER_HOST".to_owned(), self.engine.host())]);
-        let own = || std::env::var("DOCKER_CONFIG").ok();
-        if let Some(client) =
-            self.engine.config().client.as_ref().map(|client| client.display().to_string()).or_else(own)
-        {
-            environment.insert("DOCKER_CONFIG".into(), client);
-        }
+        environment.extend(self.settings().map(|folder| ("DOCKER_CONFIG".to_owned(), folder.display().to_string())));
         environment.into_iter().map(|(name, value)| (name, EnvironmentValue::Plain(value))).collect()
+    }
+
+    /// The folder of the client's settings, where it isn't the account's.
+    fn settings(&self) -> Option<PathBuf> {
+        self.engine.config().client.clone().or_else(|| std::env::var_os("DOCKER_CONFIG").map(PathBuf::from))
+    }
+
+    /// Up to the folder that relative paths start from.
+    pub(super) fn compose(&self, directory: &Path) -> Vec<String> {
+        let mut argv = match plugin(self.settings()) {
+            Some(program) => vec![program.display().to_string()],
+            None => vec!["docker".to_owned(), "compose".to_owned()],
+        };
+        argv.extend(["--ansi", "never", "--progress", "plain", "--project-directory"].map(String::from));
+        argv.push(directory.display().to_string());
+        argv
     }
 
     /// The engine's client, for somebody else's driver.
@@ -146,11 +164,12 @@ impl Compose {
     }
 }
 
-pub(super) fn compose(directory: &Path) -> Vec<String> {
-    let mut argv: Vec<String> =
-        ["docker", "compose", "--ansi", "never", "--progress", "plain", "--project-directory"].map(String::from).into();
-    argv.push(directory.display().to_string());
-    argv
+/// Compose itself, where the client finds it: `docker` starts every plugin to ask what it is before it starts this one.
+fn plugin(settings: Option<PathBuf>) -> Option<PathBuf> {
+    let own = settings.or_else(|| std::env::home_dir().map(|home| home.join(".docker")));
+    let own = own.map(|folder| folder.join("cli-plugins"));
+    let known = PLUGINS.iter().map(PathBuf::from);
+    own.into_iter().chain(known).map(|folder| folder.join("docker-compose")).find(|program| program.is_file())
 }
 
 /// Clients that a daemon which is gone left at work.
@@ -176,5 +195,20 @@ fn not_there(error: &std::io::Error) -> VerbError {
                 .into(),
         ),
         _ => VerbError::other("io", format!("`docker` can't be run: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plugin_beside_the_clients_settings_comes_first() {
+        let settings = tempfile::tempdir().unwrap();
+        let ours = settings.path().join("cli-plugins/docker-compose");
+        std::fs::create_dir(settings.path().join("cli-plugins")).unwrap();
+        assert_ne!(plugin(Some(settings.path().to_owned())).as_ref(), Some(&ours));
+        std::fs::write(&ours, "").unwrap();
+        assert_eq!(plugin(Some(settings.path().to_owned())), Some(ours));
     }
 }
