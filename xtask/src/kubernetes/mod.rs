@@ -66,17 +66,25 @@ pub fn run(action: &Action) -> Result<()> {
     }
 }
 
-/// For the time of the tests: what was up before stays up.
-pub fn begin() -> Result<()> {
-    if given().is_some() {
-        return Ok(());
+/// The cluster, for the time of the tests that use it: what was up before stays up.
+pub struct Lease(());
+
+impl Lease {
+    pub fn begin() -> Result<Self> {
+        if given().is_none() {
+            OURS.store(!is_up()?, Ordering::Relaxed);
+            up()?;
+        }
+        Ok(Self(()))
     }
-    OURS.store(!is_up()?, Ordering::Relaxed);
-    up()
 }
 
-pub fn is_ours() -> bool {
-    OURS.load(Ordering::Relaxed)
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Err(error) = end() {
+            eprintln!("error: {error:#}");
+        }
+    }
 }
 
 pub fn end() -> Result<()> {

@@ -8,11 +8,12 @@ use crate::engine::Lease;
 use crate::interrupt::Interrupt;
 use crate::stages::Stages;
 use crate::workspace::{Workspace, cargo};
-use crate::{check, components, kubernetes, setup};
+use crate::{check, components, setup};
 use anyhow::{Context, Result, bail};
 use tally::Tally;
 
-/// The tests on a real cluster are a program of their own, and no other needs one.
+/// The tests on a real cluster are a program of their own, and no other needs one. It is not up longer than they are: at
+/// rest it takes a third of a processor.
 const KUBERNETES: &str = "kubernetes";
 
 pub fn run(filter: Option<&str>) -> Result<()> {
@@ -31,16 +32,10 @@ pub fn run(filter: Option<&str>) -> Result<()> {
         workspace = Workspace::read()?;
         // Tests that need no engine run without one too.
         stages.run("engine", || engine.begin().map(drop));
-        if filter.is_none_or(|filter| filter == KUBERNETES) {
-            stages.run("kubernetes", kubernetes::begin);
-        }
         stages.run("tests", || {
             tally = run_tests(&workspace, filter, &engine)?;
             tally.verdict()
         });
-        if kubernetes::is_ours() {
-            stages.run("kubernetes down", kubernetes::end);
-        }
         if engine.is_ours() {
             stages.run("engine down", || engine.end());
         }
@@ -70,7 +65,11 @@ fn run_tests(workspace: &Workspace, filter: Option<&str>, engine: &Lease) -> Res
     let mut arguments = Vec::new();
     match filter {
         Some(KUBERNETES) => programs.retain(|program| program.name() == KUBERNETES),
-        filter => arguments.extend(filter.map(str::to_owned)),
+        Some(filter) => {
+            programs.retain(|program| program.name() != KUBERNETES);
+            arguments.push(filter.to_owned());
+        }
+        None => {}
     }
     let mut variables = vec![
         ("UPGRADED_COMPONENTS", workspace.components_folder().display().to_string()),
@@ -80,7 +79,6 @@ fn run_tests(workspace: &Workspace, filter: Option<&str>, engine: &Lease) -> Res
         ("INSTA_UPDATE", "no".to_owned()),
     ];
     variables.extend(engine.environment().unwrap_or_default());
-    variables.extend(kubernetes::environment().unwrap_or_default());
     Ok(pool::run(programs, &arguments, &variables, engine))
 }
 

@@ -3,6 +3,7 @@
 use super::programs::Program;
 use super::tally::Tally;
 use crate::engine::Lease;
+use crate::kubernetes;
 use anyhow::{Context, Result};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
@@ -38,6 +39,13 @@ fn run_one(program: &Program, arguments: &[String], variables: &[(&str, String)]
     say(&format!("     Running {}", program.name()));
     let mut command = program.command(arguments);
     command.envs(variables.iter().map(|(name, value)| (name, value)));
+    let _cluster = if program.name() == super::KUBERNETES {
+        let cluster = kubernetes::Lease::begin()?;
+        command.envs(kubernetes::environment()?);
+        Some(cluster)
+    } else {
+        None
+    };
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = engine.start(&mut command).context("it doesn't start")?;
     let output = child.stdout.take().context("the output was piped")?;
