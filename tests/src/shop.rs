@@ -208,10 +208,11 @@ impl Shop {
     /// From now on the database's image goes with the product's version: `majors` names the one of each release.
     pub fn with_majors(&self, majors: &[(&str, &str)]) {
         for (release, image) in majors {
-            self.mirror_as(&format!("base/{image}"), &format!("shop/db:{release}"));
+            self.mirror_as(&format!("base/{image}"), &format!("shop/{}:{release}", self.database.plugin));
         }
         let text = std::fs::read_to_string(self.file("compose.yaml")).expect("the project's file");
-        write(&self.file("compose.yaml"), &text.replace("${DATABASE}", "${REGISTRY}/shop/db:${VERSION}"));
+        let image = format!("${{REGISTRY}}/shop/{}:${{VERSION}}", self.database.plugin);
+        write(&self.file("compose.yaml"), &text.replace("${DATABASE}", &image));
         self.compose(&["up", "--detach", "--wait", "--quiet-pull"]);
         self.sql(self.database.reader);
     }

@@ -236,7 +236,7 @@ async fn set_aside(cx: &StepContext, former: &Former) -> Result<(), VerbError> {
         let Former { folder, beside, .. } = &former;
         if former.accounts.is_none() {
             if !beside.exists() {
-                let unfinished = beside.with_added_extension("part");
+                let unfinished = unfinished(beside);
                 remove(&unfinished).map_err(at("remove an unfinished copy"))?;
                 copy_tree(folder, &unfinished, Means::Any, pulse)?;
                 fs::rename(&unfinished, beside).map_err(at("name the copy of the old server's data"))?;
@@ -255,8 +255,14 @@ async fn set_aside(cx: &StepContext, former: &Former) -> Result<(), VerbError> {
     .await
 }
 
+/// The copy of the old server's data, until it is whole.
+fn unfinished(beside: &Path) -> PathBuf {
+    beside.with_added_extension("part")
+}
+
 fn put_back(former: &Former) -> io::Result<()> {
     let Former { folder, beside, .. } = former;
+    remove(&unfinished(beside))?;
     if !beside.exists() {
         return Ok(());
     }
@@ -331,5 +337,27 @@ mod tests {
             assert_eq!((old(&folder).as_deref(), beside.exists()), (Some("15"), false));
             fs::remove_dir_all(&folder).unwrap();
         }
+    }
+
+    #[test]
+    fn a_copy_that_was_cut_off_goes_and_the_data_stays() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (folder, beside) = (scratch.path().join("_data"), scratch.path().join("_data.upgraded-r5"));
+        let former = Former {
+            step: "r5-h0-carry-main".into(),
+            folder: folder.clone(),
+            beside: beside.clone(),
+            image_name: "mariadb:10.11".into(),
+            image: "sha256:1".into(),
+            accounts: None,
+            replaced: false,
+        };
+        for place in [&folder, &unfinished(&beside)] {
+            fs::create_dir(place).unwrap();
+            fs::write(place.join("ibdata1"), "").unwrap();
+        }
+        put_back(&former).unwrap();
+        assert!(folder.join("ibdata1").exists());
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1);
     }
 }

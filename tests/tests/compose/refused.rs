@@ -43,7 +43,7 @@ fn bad_input_is_named_before_anything_is_touched() {
         let why = refusal(&stack, &daemon, "a file that is no YAML is refused");
         assert!(why.contains("`docker compose config") && why.contains("compose.yaml"), "{why}");
     });
-    with_file(&stack, "compose.yaml", &compose.replace("15", "16"), || {
+    with_file(&stack, "compose.yaml", &compose.replace("start_period: 20s", "start_period: 21s"), || {
         let why = refusal(&stack, &daemon, "an edit that was never applied is refused");
         assert!(why.contains("`frontend` runs something else than the files say"), "{why}");
         assert!(why.contains("`docker compose up -d` would apply them"), "the hint: {why}");

@@ -74,7 +74,7 @@ fn run_tests(workspace: &Workspace, filter: Option<&str>, engine: &Lease) -> Res
     let mut variables = vec![
         ("UPGRADED_COMPONENTS", workspace.components_folder().display().to_string()),
         // What takes long in the end-to-end tests is waiting.
-        ("RUST_TEST_THREADS", (2 * cores()).to_string()),
+        ("RUST_TEST_THREADS", (cores() + 1).to_string()),
         // A snapshot that changed is a failure, not a file to look at later.
         ("INSTA_UPDATE", "no".to_owned()),
     ];
