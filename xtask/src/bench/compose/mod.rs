@@ -67,7 +67,7 @@ impl Bench<'_> {
         for _ in 0..self.options.rounds {
             eprintln!("downtime");
             let samples = &mut self.samples;
-            // Health checks once a second are work, and whoever is not measured does none.
+            // Health checks are work, and whoever is not measured does none.
             small.stop_all()?;
             downtime::by_daemon(&large, "compose-large", &self.interrupt, samples)?;
             downtime::by_hand(&large, include_str!("by-hand.sh"), "script", samples)?;
