@@ -314,45 +314,41 @@ mod tests {
         }
     }
 
+    fn former(scratch: &Path, image_name: &str, accounts: Option<String>) -> Former {
+        Former {
+            step: "r5-h0-carry-main".into(),
+            folder: scratch.join("_data"),
+            beside: scratch.join("_data.upgraded-r5"),
+            image_name: image_name.into(),
+            image: "sha256:1".into(),
+            accounts,
+            replaced: false,
+        }
+    }
+
     #[test]
     fn the_old_data_takes_its_place_again_from_wherever_it_was_cut_off() {
         let scratch = tempfile::tempdir().unwrap();
-        let (folder, beside) = (scratch.path().join("_data"), scratch.path().join("_data.upgraded-r5"));
-        let former = Former {
-            step: "r5-h0-carry-main".into(),
-            folder: folder.clone(),
-            beside: beside.clone(),
-            image_name: "postgres:15".into(),
-            image: "sha256:1".into(),
-            accounts: Some(String::new()),
-            replaced: false,
-        };
+        let former = former(scratch.path(), "postgres:15", Some(String::new()));
+        let Former { folder, beside, .. } = &former;
         let old = |path: &Path| fs::read_to_string(path.join("PG_VERSION")).ok();
         for made in [vec![], vec!["_data"], vec!["_data", "_data/new"]] {
-            fs::create_dir_all(&beside).unwrap();
+            fs::create_dir_all(beside).unwrap();
             fs::write(beside.join("PG_VERSION"), "15").unwrap();
             made.iter().for_each(|name| fs::create_dir(scratch.path().join(name)).unwrap());
             put_back(&former).unwrap();
             put_back(&former).unwrap();
-            assert_eq!((old(&folder).as_deref(), beside.exists()), (Some("15"), false));
-            fs::remove_dir_all(&folder).unwrap();
+            assert_eq!((old(folder).as_deref(), beside.exists()), (Some("15"), false));
+            fs::remove_dir_all(folder).unwrap();
         }
     }
 
     #[test]
     fn a_copy_that_was_cut_off_goes_and_the_data_stays() {
         let scratch = tempfile::tempdir().unwrap();
-        let (folder, beside) = (scratch.path().join("_data"), scratch.path().join("_data.upgraded-r5"));
-        let former = Former {
-            step: "r5-h0-carry-main".into(),
-            folder: folder.clone(),
-            beside: beside.clone(),
-            image_name: "mariadb:10.11".into(),
-            image: "sha256:1".into(),
-            accounts: None,
-            replaced: false,
-        };
-        for place in [&folder, &unfinished(&beside)] {
+        let former = former(scratch.path(), "mariadb:10.11", None);
+        let Former { folder, beside, .. } = &former;
+        for place in [folder, &unfinished(beside)] {
             fs::create_dir(place).unwrap();
             fs::write(place.join("ibdata1"), "").unwrap();
         }

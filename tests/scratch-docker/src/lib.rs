@@ -96,21 +96,23 @@ impl Engine {
     /// The command line, with Compose and buildx, pointed at this engine.
     pub fn docker(&self) -> Command {
         let program = self.own.as_ref().map_or_else(|| PathBuf::from("docker"), |own| own.cli().join("docker"));
-        let mut docker = Command::new(program);
-        docker.envs(self.environment()).env_remove("DOCKER_CONTEXT").stdin(Stdio::null());
-        docker
+        self.client(program)
     }
 
     /// `docker compose`; the plugin itself where it is known, which `docker` would start twice.
     pub fn compose(&self) -> Command {
+        if let Some(own) = &self.own {
+            return self.client(own.config().join("cli-plugins/docker-compose"));
+        }
         let mut compose = self.docker();
-        let Some(own) = &self.own else {
-            compose.arg("compose");
-            return compose;
-        };
-        let mut plugin = Command::new(own.config().join("cli-plugins/docker-compose"));
-        plugin.envs(self.environment()).env_remove("DOCKER_CONTEXT").stdin(Stdio::null());
-        plugin
+        compose.arg("compose");
+        compose
+    }
+
+    fn client(&self, program: PathBuf) -> Command {
+        let mut client = Command::new(program);
+        client.envs(self.environment()).env_remove("DOCKER_CONTEXT").stdin(Stdio::null());
+        client
     }
 
     /// What other programs need to find this engine and its command line.

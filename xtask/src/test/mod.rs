@@ -64,9 +64,9 @@ fn run_tests(workspace: &Workspace, filter: Option<&str>, engine: &Lease) -> Res
     let mut programs = programs::list(workspace)?;
     let mut arguments = Vec::new();
     match filter {
-        Some(KUBERNETES) => programs.retain(|program| program.name() == KUBERNETES),
+        Some(KUBERNETES) => programs.retain(|program| program.name == KUBERNETES),
         Some(filter) => {
-            programs.retain(|program| program.name() != KUBERNETES);
+            programs.retain(|program| program.name != KUBERNETES);
             arguments.push(filter.to_owned());
         }
         None => {}

@@ -7,7 +7,7 @@ use crate::kubernetes;
 use anyhow::{Context, Result};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use std::{io, thread};
@@ -17,12 +17,12 @@ pub fn run(programs: Vec<Program>, arguments: &[String], variables: &[(&str, Str
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     let tally = Mutex::new(Tally::default());
     let work = || {
-        while let Some(program) = next() {
-            let own = run_one(&program, arguments, variables, engine).unwrap_or_else(|error| {
-                say(&format!("{}: {error:#}", program.name()));
+        while let Some(Program { name, command, .. }) = next() {
+            let own = run_one(&name, command, arguments, variables, engine).unwrap_or_else(|error| {
+                say(&format!("{name}: {error:#}"));
                 Tally::default()
             });
-            tally.lock().unwrap_or_else(PoisonError::into_inner).add(own, program.name());
+            tally.lock().unwrap_or_else(PoisonError::into_inner).add(own, &name);
         }
     };
     thread::scope(|scope| {
@@ -34,12 +34,13 @@ pub fn run(programs: Vec<Program>, arguments: &[String], variables: &[(&str, Str
 }
 
 /// Passes the output on line by line, what failed tests wrote apart: others write at the same time.
-fn run_one(program: &Program, arguments: &[String], variables: &[(&str, String)], engine: &Lease) -> Result<Tally> {
+fn run_one(
+    name: &str, mut command: Command, arguments: &[String], variables: &[(&str, String)], engine: &Lease,
+) -> Result<Tally> {
     let began = Instant::now();
-    say(&format!("     Running {}", program.name()));
-    let mut command = program.command(arguments);
-    command.envs(variables.iter().map(|(name, value)| (name, value)));
-    let _cluster = if program.name() == super::KUBERNETES {
+    say(&format!("     Running {name}"));
+    command.args(arguments).envs(variables.iter().map(|(name, value)| (name, value)));
+    let _cluster = if name == super::KUBERNETES {
         let cluster = kubernetes::Lease::begin()?;
         command.envs(kubernetes::environment()?);
         Some(cluster)
@@ -57,7 +58,7 @@ fn run_one(program: &Program, arguments: &[String], variables: &[(&str, String)]
         }
     }
     tally.succeeded = engine.wait(&mut child).context("its end")?.success();
-    say(&format!("       Ended {} after {:.1} s", program.name(), began.elapsed().as_secs_f64()));
+    say(&format!("       Ended {name} after {:.1} s", began.elapsed().as_secs_f64()));
     Ok(tally)
 }
 

@@ -10,24 +10,22 @@ use std::process::{Command, Stdio};
 /// Tests against real servers: the longest, which begin first.
 const STORIES: &str = "tests";
 
-pub enum Program {
-    Tests {
-        name: String,
-        file: PathBuf,
-        /// Of its package: where it runs.
-        folder: PathBuf,
-    },
-    Doctests {
-        root: PathBuf,
-        selection: Vec<String>,
-    },
+pub struct Program {
+    pub name: String,
+    /// Of its package: where it runs.
+    folder: PathBuf,
+    pub command: Command,
 }
 
 /// Builds what isn't built.
 pub fn list(workspace: &Workspace) -> Result<Vec<Program>> {
-    let mut build = cargo();
-    build.current_dir(&workspace.root).args(["test", "--no-run", "--message-format", "json-render-diagnostics"]);
-    build.args(workspace.native_selection()).args(check::features(workspace));
+    let of_the_workspace = |arguments: &[&str]| {
+        let mut test = cargo();
+        test.current_dir(&workspace.root).arg("test").args(arguments);
+        test.args(workspace.native_selection()).args(check::features(workspace));
+        test
+    };
+    let mut build = of_the_workspace(&["--no-run", "--message-format", "json-render-diagnostics"]);
     let built = build.stderr(Stdio::inherit()).output().context("`cargo test --no-run`")?;
     if !built.status.success() {
         bail!("the tests don't build");
@@ -35,19 +33,13 @@ pub fn list(workspace: &Workspace) -> Result<Vec<Program>> {
     let messages = String::from_utf8_lossy(&built.stdout);
     let mut programs: Vec<Program> = messages.lines().filter_map(Program::built).collect();
     let stories = workspace.root.join(STORIES);
-    programs.sort_by_cached_key(|program| match program {
-        Program::Tests { name, folder, .. } => (*folder != stories, folder.clone(), name.clone()),
-        Program::Doctests { .. } => (true, PathBuf::new(), String::new()),
-    });
-    programs.push(Program::Doctests {
-        root: workspace.root.clone(),
-        selection: workspace.native_selection().into_iter().chain(features(workspace)).collect(),
+    programs.sort_by_cached_key(|program| (program.folder != stories, program.folder.clone(), program.name.clone()));
+    programs.push(Program {
+        name: "examples in the documentation".to_owned(),
+        folder: workspace.root.clone(),
+        command: of_the_workspace(&["--doc"]),
     });
     Ok(programs)
-}
-
-fn features(workspace: &Workspace) -> impl Iterator<Item = String> {
-    check::features(workspace).iter().map(|argument| (*argument).to_owned())
 }
 
 impl Program {
@@ -56,35 +48,11 @@ impl Program {
         if message["reason"] != "compiler-artifact" || message["profile"]["test"] != true {
             return None;
         }
-        Some(Self::Tests {
-            name: message["target"]["name"].as_str()?.to_owned(),
-            file: PathBuf::from(message["executable"].as_str()?),
-            folder: Path::new(message["manifest_path"].as_str()?).parent()?.to_owned(),
-        })
-    }
-
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Tests { name, .. } => name,
-            Self::Doctests { .. } => "examples in the documentation",
-        }
-    }
-
-    pub fn command(&self, arguments: &[String]) -> Command {
-        let mut command = match self {
-            Self::Tests { file, folder, .. } => {
-                let mut program = Command::new(file);
-                program.current_dir(folder).env("CARGO_MANIFEST_DIR", folder);
-                program
-            }
-            Self::Doctests { root, selection } => {
-                let mut doctests = cargo();
-                doctests.current_dir(root).args(["test", "--doc"]).args(selection);
-                doctests
-            }
-        };
-        command.args(arguments);
-        command
+        let name = message["target"]["name"].as_str()?.to_owned();
+        let folder = Path::new(message["manifest_path"].as_str()?).parent()?.to_owned();
+        let mut command = Command::new(message["executable"].as_str()?);
+        command.current_dir(&folder).env("CARGO_MANIFEST_DIR", &folder);
+        Some(Self { name, folder, command })
     }
 }
 
@@ -96,9 +64,10 @@ mod tests {
     fn what_cargo_built_for_tests_is_a_program_and_nothing_else_is() {
         let tests = r#"{"reason":"compiler-artifact","manifest_path":"/p/host/Cargo.toml","target":{"name":"cli"},
             "profile":{"test":true},"executable":"/t/debug/deps/cli-1"}"#;
-        let Some(Program::Tests { name, file, folder }) = Program::built(tests) else { panic!("a program") };
+        let Program { name, folder, command } = Program::built(tests).expect("a program");
+        let file = Path::new(command.get_program());
         assert_eq!(
-            (name.as_str(), file.as_path(), folder.as_path()),
+            (name.as_str(), file, folder.as_path()),
             ("cli", Path::new("/t/debug/deps/cli-1"), Path::new("/p/host"))
         );
         assert!(

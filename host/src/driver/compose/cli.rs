@@ -6,6 +6,7 @@ use crate::activity::Level;
 use crate::config::EnvironmentValue;
 use crate::context::StepContext;
 use crate::driver::durable;
+use crate::driver::engine::credentials::folder_of_client;
 use crate::driver::process::{self, MARK_VARIABLE, end_marked as end_processes, io_error, mark};
 use crate::effect::hex;
 use crate::model::VerbError;
@@ -70,9 +71,9 @@ impl Compose {
         environment.into_iter().map(|(name, value)| (name, EnvironmentValue::Plain(value))).collect()
     }
 
-    /// The folder of the client's settings, where it isn't the account's.
+    /// The folder of the client's settings.
     fn settings(&self) -> Option<PathBuf> {
-        self.engine.config().client.clone().or_else(|| std::env::var_os("DOCKER_CONFIG").map(PathBuf::from))
+        folder_of_client(self.engine.config().client.as_deref())
     }
 
     /// Up to the folder that relative paths start from.
@@ -166,8 +167,7 @@ impl Compose {
 
 /// Compose itself, where the client finds it: `docker` starts every plugin to ask what it is before it starts this one.
 fn plugin(settings: Option<PathBuf>) -> Option<PathBuf> {
-    let own = settings.or_else(|| std::env::home_dir().map(|home| home.join(".docker")));
-    let own = own.map(|folder| folder.join("cli-plugins"));
+    let own = settings.map(|folder| folder.join("cli-plugins"));
     let known = PLUGINS.iter().map(PathBuf::from);
     own.into_iter().chain(known).map(|folder| folder.join("docker-compose")).find(|program| program.is_file())
 }

@@ -121,7 +121,8 @@ fn user_and_password(auth: &str) -> Option<(String, String)> {
     Some((user.to_owned(), password.trim_end_matches('\0').to_owned()))
 }
 
-fn folder_of_client(configured: Option<&Path>) -> Option<PathBuf> {
+/// Of the client's settings, as the client itself looks for it.
+pub fn folder_of_client(configured: Option<&Path>) -> Option<PathBuf> {
     let own = || env::var_os("DOCKER_CONFIG").map(PathBuf::from);
     let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".docker"));
     configured.map(Path::to_owned).or_else(own).or_else(home)

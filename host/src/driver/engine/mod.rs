@@ -1,7 +1,7 @@
 //! A container engine of this machine, through its socket: what `compose` and `images` stand on.
 
 mod container;
-mod credentials;
+pub mod credentials;
 pub mod images;
 mod podman;
 mod pods;
