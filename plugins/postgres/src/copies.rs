@@ -2,7 +2,7 @@
 
 use crate::facts::{Abilities, Database, Fence};
 use crate::fence::{close, end_others};
-use crate::manifest;
+use crate::manifest::{self, Extent};
 use crate::names::Names;
 use crate::note::Note;
 use crate::properties::{Properties, copy_settings};
@@ -65,16 +65,18 @@ pub fn backup(server: &impl Server, names: &Names, frozen: Option<&str>) -> Resu
             let snapshot = connection.value("SELECT pg_export_snapshot()")?;
             let before = manifest::sequences(connection)?;
             let artifact = server.dump(database, &snapshot)?;
-            let manifest = manifest::take(server, connection, database)?;
+            let manifest = manifest::take(server, connection, database, Extent::Whole)?;
             let manifest = manifest::with_moved_sequences(&manifest, &before);
             Ok(BackupRef { artifacts: vec![artifact], manifest })
         })
     })
 }
 
+/// Of a copy in brief: users wait for it, and its backup, whose manifest is whole, does not keep them waiting.
 pub fn manifest(server: &impl Server, names: &Names, frozen: Option<&str>) -> Result<String> {
+    let extent = if frozen.is_some() { Extent::Brief } else { Extent::Whole };
     reading(server, names, frozen, |database, connection| {
-        in_snapshot(connection, || manifest::take(server, connection, database))
+        in_snapshot(connection, || manifest::take(server, connection, database, extent))
     })
 }
 

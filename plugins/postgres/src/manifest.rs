@@ -8,7 +8,7 @@
 
 use crate::properties::Properties;
 use crate::quote;
-use crate::server::{Connection, Row, Server, cell};
+use crate::server::{Connection, Row, Server, cell, truth};
 use upgraded_sdk::{Error, Result};
 
 /// Tables asked for at once.
@@ -17,13 +17,25 @@ const SEQUENCE: &str = "sequence/";
 /// In place of a digest: whatever is there fits.
 const ANY: &str = "*";
 
+/// How much of the tables' content is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Every row.
+    Whole,
+    /// Every row of the smallest tables, up to [`BRIEF_BYTES`] in all; the rows of others are counted alone.
+    Brief,
+}
+
+/// Half a second on a slow processor.
+const BRIEF_BYTES: i64 = 64 << 20;
+
 /// Within the caller's snapshot.
-pub fn take(server: &impl Server, connection: &impl Connection, database: &str) -> Result<String> {
+pub fn take(server: &impl Server, connection: &impl Connection, database: &str, extent: Extent) -> Result<String> {
     let mut lines = Properties::read(connection, database)?.lines();
     add(&mut lines, connection.query(&objects())?)?;
     add(&mut lines, connection.query(LARGE_OBJECTS)?)?;
     lines.extend(sequences(connection)?);
-    let tables = connection.query(TABLES)?;
+    let tables = connection.query(&tables(extent))?;
     for (number, batch) in tables.chunks(BATCH).enumerate() {
         server.progress((number * BATCH) as u64, tables.len() as u64, "tables", "counted");
         add(&mut lines, connection.query(&union(batch, table)?)?)?;
@@ -85,8 +97,8 @@ fn add(lines: &mut Vec<String>, rows: Vec<Row>) -> Result<()> {
     Ok(())
 }
 
-fn union(batch: &[Row], one: impl Fn(&str, &str) -> String) -> Result<String> {
-    let parts: Result<Vec<String>> = batch.iter().map(|row| Ok(one(cell(row, 0)?, cell(row, 1)?))).collect();
+fn union(batch: &[Row], one: impl Fn(&Row) -> Result<String>) -> Result<String> {
+    let parts: Result<Vec<String>> = batch.iter().map(one).collect();
     match parts?.join(" UNION ALL ") {
         sql if sql.is_empty() => Err(Error::other("manifest", "nothing to ask for")),
         sql => Ok(sql),
@@ -94,26 +106,43 @@ fn union(batch: &[Row], one: impl Fn(&str, &str) -> String) -> Result<String> {
 }
 
 /// The sum of the rows' hashes knows no order, and counts a row that is there twice.
-fn table(schema: &str, table: &str) -> String {
-    format!(
-        "SELECT {}, count(*), coalesce(sum(hashtextextended((upgraded_row.*)::text, 0)), 0) FROM ONLY {}.{} upgraded_row",
+fn table(row: &Row) -> Result<String> {
+    let (schema, table) = (cell(row, 0)?, cell(row, 1)?);
+    let digest = match truth(row, 2)? {
+        true => "coalesce(sum(hashtextextended((upgraded_row.*)::text, 0)), 0)::text".to_owned(),
+        false => quote::literal(ANY),
+    };
+    Ok(format!(
+        "SELECT {}, count(*), {digest} FROM ONLY {}.{} upgraded_row",
         quote::literal(&format!("table/{schema}.{table}")),
         quote::name(schema),
         quote::name(table)
-    )
+    ))
 }
 
-fn sequence(schema: &str, sequence: &str) -> String {
-    format!(
+fn sequence(row: &Row) -> Result<String> {
+    let (schema, sequence) = (cell(row, 0)?, cell(row, 1)?);
+    Ok(format!(
         "SELECT {}, 1::int8, last_value || CASE WHEN is_called THEN ' called' ELSE '' END FROM {}.{}",
         quote::literal(&format!("{SEQUENCE}{schema}.{sequence}")),
         quote::name(schema),
         quote::name(sequence)
-    )
+    ))
 }
 
-/// Tables that hold rows of their own, those of extensions only where the extension says that a dump takes all of them.
-const TABLES: &str = "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+/// Tables that hold rows of their own, those of extensions only where the extension says that a dump takes all of them;
+/// and whether their rows are digested.
+fn tables(extent: Extent) -> String {
+    let digested = match extent {
+        Extent::Whole => "true".to_owned(),
+        Extent::Brief => {
+            format!("sum(pg_table_size(c.oid)) OVER (ORDER BY pg_table_size(c.oid), c.oid) <= {BRIEF_BYTES}")
+        }
+    };
+    format!("SELECT n.nspname, c.relname, {digested} {TABLES}")
+}
+
+const TABLES: &str = "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
     WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
     AND (NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid \
       AND d.deptype = 'e') \

@@ -11,7 +11,7 @@ use crate::copies::{drop_database, in_snapshot, opened};
 use crate::evidence;
 use crate::facts::{Abilities, Database, Fence, LIMIT_SETTING};
 use crate::fence::{close, end_others};
-use crate::manifest;
+use crate::manifest::{self, Extent};
 use crate::names::Names;
 use crate::note::{Note, Replacement};
 use crate::properties::Properties;
@@ -70,7 +70,7 @@ pub fn from_backup(server: &impl Server, names: &Names, backup: &BackupRef) -> R
 /// What was restored is what was saved; then the planner learns about it, or the old version would start slowly.
 fn count(server: &impl Server, names: &Names, making: &str, backup: &BackupRef) -> Result<()> {
     let connection = server.connect(Some(making))?;
-    let found = in_snapshot(&connection, || manifest::take(server, &connection, making))?;
+    let found = in_snapshot(&connection, || manifest::take(server, &connection, making, Extent::Whole))?;
     if let Some(difference) = manifest::difference(&backup.manifest, &found) {
         return Err(Error::other(
             "restore-differs",

@@ -184,11 +184,12 @@ Y
 }
 
 up() {
-  build
-  mkdir -p "$STATE"/{pki,log,etcd,kubelet,cni,manifests,registries/_default} $RUN
-  cd "$STATE"
+  mkdir -p $RUN
   exec 9>"$RUN/lock"
   flock 9
+  build
+  mkdir -p "$STATE"/{pki,log,etcd,kubelet,cni,manifests,registries/_default}
+  cd "$STATE"
   network
   certificates
   settings

@@ -79,6 +79,25 @@ fn a_frozen_copy_is_the_database_and_swaps_back() {
 }
 
 #[test]
+fn of_a_copy_small_tables_are_read_and_large_ones_counted() {
+    let bench = Bench::new("large");
+    bench.sql("CREATE TABLE large AS SELECT n, repeat('x', 1000) AS text FROM generate_series(1, 70000) n");
+    bench.sql("CREATE TABLE small AS SELECT 1 AS n");
+    let before = live(&bench);
+    fenced(&bench);
+    let (host, names) = step(&bench, "r1-freeze-main");
+    assert_eq!(freeze(&host, &names), Ok(true));
+    let copy = manifest(&host, &names, Some("r1-freeze-main")).expect("counted");
+    let line = |manifest: &str, table: &str| {
+        let id = format!("table/public.{table}\t");
+        manifest.lines().find(|line| line.starts_with(&id)).expect("a table").to_owned()
+    };
+    assert_eq!(line(&copy, "large"), "table/public.large\t70000\t*");
+    assert_eq!(line(&copy, "small"), line(&before, "small"));
+    same(&copy, &before);
+}
+
+#[test]
 fn a_used_up_frozen_copy_counts_until_somebody_writes() {
     let bench = Bench::new("used");
     rich(&bench);
