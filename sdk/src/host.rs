@@ -8,7 +8,7 @@ use crate::fake::State;
 use crate::pods;
 use crate::{
     Answer, Chart, CloudService, Command, Container, Declared, Error, Exit, Image, Instance, Level, MajorVersions,
-    OneOff, Outlook, Registered, Request, Response, Result, Revision, Service, ServiceRef, Share, Tracked, Watch,
+    OneOff, Outlook, Reconciler, Registered, Request, Response, Result, Revision, Service, ServiceRef, Share, Tracked, Watch,
     Workload,
 };
 
@@ -176,6 +176,8 @@ interfaces! {
         settle() -> ();
         /// Empty, or what isn't as the newest revision says.
         drift() -> Vec<String>;
+        /// Controllers that make the release what it should be.
+        reconcilers() -> Vec<Reconciler>;
     }
     /// Services and jobs of Cloud Run that the operator named in `google`; `control` starts and stops the services.
     CloudRun in cloud_run {

@@ -26,7 +26,7 @@ pub use bindings::cloud_run::{Answer, Service as CloudService, Share};
 pub use bindings::cloud_sql::Instance;
 pub use bindings::compose::{Container, ContainerState, Declared, Mount, OneOff};
 pub use bindings::datastore::{BackupRef, Origin};
-pub use bindings::helm::{Chart, Outlook, Revision, Workload};
+pub use bindings::helm::{Chart, Outlook, Reconciler, Revision, Workload};
 pub use bindings::http::{Request, Response, SecretHeader};
 pub use bindings::images::{Image, Registered};
 pub use bindings::meta::Need;

@@ -1,6 +1,6 @@
 //! `helm`: the deployment's release. Granted by `kubernetes` in the platform's table.
 
-use super::bindings::helm::{Chart, Host, Outlook, Revision, Workload};
+use super::bindings::helm::{Chart, Host, Outlook, Reconciler, Revision, Workload};
 use super::bindings::types::Error;
 use super::guest::Guest;
 use crate::driver::Drivers;
@@ -81,6 +81,18 @@ impl Host for Guest {
     async fn drift(&mut self) -> Result<Vec<String>, Error> {
         let granted = self.granted.cluster("helm.drift");
         self.verb(granted, |cx, drivers| Box::pin(async move { release(drivers)?.drift(cx).await })).await
+    }
+
+    async fn reconcilers(&mut self) -> Result<Vec<Reconciler>, Error> {
+        let granted = self.granted.cluster("helm.reconcilers");
+        let all =
+            self.verb(granted, |cx, drivers| Box::pin(async move { release(drivers)?.reconcilers(cx).await })).await?;
+        let reconciler = |reconciler: kubernetes::Reconciler| Reconciler {
+            name: reconciler.name,
+            suspended: reconciler.suspended,
+            hint: reconciler.hint,
+        };
+        Ok(all.into_iter().map(reconciler).collect())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{Settings, first_act};
 use upgraded_sdk::prelude::*;
-use upgraded_sdk::{HopServices, Workload, nearest};
+use upgraded_sdk::{HopServices, Reconciler, Workload, nearest};
 
 /// Of the manifests' diff, as the plan shows it.
 const SHOWN_LINES: usize = 400;
@@ -13,6 +13,7 @@ pub fn look(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<Vec
         return Ok(rights.iter().enumerate().map(|(number, rule)| missing(number, rule)).collect());
     }
     let mut findings = status(host)?;
+    findings.extend(reconcilers(host)?);
     let version = call.settings.chart_of(&hop.target);
     let outlook = match host.helm().look_ahead(&version) {
         Ok(outlook) => outlook,
@@ -79,6 +80,21 @@ fn status(host: &PlatformHost) -> Result<Vec<Finding>> {
         ]);
     }
     Ok(Vec::new())
+}
+
+/// What would make the release what it was, in the middle of an upgrade.
+fn reconcilers(host: &PlatformHost) -> Result<Vec<Finding>> {
+    let all = host.helm().reconcilers()?;
+    let finding = |(number, reconciler): (usize, &Reconciler)| {
+        let Reconciler { name, suspended, hint } = reconciler;
+        let message = match suspended {
+            Some(true) => return None,
+            Some(false) => format!("{name} has the release too, and would undo the upgrade"),
+            None => format!("{name} has the release too, and the account may not look whether it is suspended"),
+        };
+        Some(Finding::blocker(format!("reconciler-{number}"), message).hint(hint))
+    };
+    Ok(all.iter().enumerate().filter_map(finding).collect())
 }
 
 /// What the hop names is in the release, now or then.

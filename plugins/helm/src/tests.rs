@@ -112,6 +112,13 @@ fn preflight_names_what_is_wrong_and_changes_nothing() {
     assert_eq!(of(|fake| fake.revision("1.3.0", "failed"), &hop()), ["status"]);
     assert_eq!(of(|fake| fake.removed_definition("jobs.example"), &hop()), ["definition-jobs.example"]);
     assert_eq!(of(|fake| fake.drifted("the Deployment `api` is gone"), &hop()), ["drift-0"]);
+    assert_eq!(of(|fake| fake.reconciler("the HelmRelease `shop`", Some(true)), &hop()), [""; 0]);
+    for suspended in [Some(false), None] {
+        let fake = fake();
+        fake.reconciler("the HelmRelease `shop`", suspended);
+        let found = Helm::preflight(&call(&fake), &fake.platform(), &hop()).unwrap();
+        assert_eq!(ids(&found), ["reconciler-0"]);
+    }
     assert_eq!(of(|_| {}, &Hop { target: "9.9.9".into(), ..hop() }), ["chart"]);
     assert_eq!(of(|_| {}, &hop().gate([service("gatway")])), ["service-gatway"]);
     assert_eq!(of(|_| {}, &Hop::new("1.3.0", "1.4.0")), ["no-wave"]);

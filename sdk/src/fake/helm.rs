@@ -1,7 +1,7 @@
 //! A release of Helm: revisions, workloads, and charts that somebody published.
 
 use super::{FakeHost, State};
-use crate::{Chart, Error, Outlook, Result, Revision, Workload};
+use crate::{Chart, Error, Outlook, Reconciler, Result, Revision, Workload};
 
 #[derive(Default)]
 pub struct Release {
@@ -11,6 +11,7 @@ pub struct Release {
     missing: Vec<String>,
     drift: Vec<String>,
     removed: Vec<String>,
+    reconcilers: Vec<Reconciler>,
 }
 
 const NAME: &str = "shop";
@@ -38,6 +39,11 @@ impl FakeHost {
     }
     pub fn drifted(&self, what: &str) {
         self.state.0.helm.borrow_mut().drift.push(what.into());
+    }
+    /// `suspended`: none where nobody may look.
+    pub fn reconciler(&self, name: &str, suspended: Option<bool>) {
+        let reconciler = Reconciler { name: name.into(), suspended, hint: String::new() };
+        self.state.0.helm.borrow_mut().reconcilers.push(reconciler);
     }
     /// A CRD that no chart to come has any more.
     pub fn removed_definition(&self, name: &str) {
@@ -129,4 +135,9 @@ pub fn settle(state: &State) -> Result<()> {
 pub fn drift(state: &State) -> Result<Vec<String>> {
     state.reading("helm.drift", &[])?;
     Ok(state.0.helm.borrow().drift.clone())
+}
+
+pub fn reconcilers(state: &State) -> Result<Vec<Reconciler>> {
+    state.reading("helm.reconcilers", &[])?;
+    Ok(state.0.helm.borrow().reconcilers.clone())
 }

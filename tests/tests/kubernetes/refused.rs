@@ -3,6 +3,14 @@
 use std::fs;
 use upgraded_tests::{Cluster, Daemon, EvoseRelease};
 
+/// What Flux calls a release.
+const HELM_RELEASES: &str = "{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, \
+    metadata: {name: helmreleases.helm.toolkit.fluxcd.io}, spec: {group: helm.toolkit.fluxcd.io, scope: Namespaced, \
+    names: {kind: HelmRelease, plural: helmreleases, singular: helmrelease}, versions: [{name: v2, served: true, storage: true, \
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]}}";
+
+const DEFINITION: &str = "customresourcedefinition/helmreleases.helm.toolkit.fluxcd.io";
+
 #[test]
 fn what_cannot_come_is_refused_untouched() {
     let evose = EvoseRelease::new(Cluster::shared(false), "drill = \"off\"\nidle = \"60s\"\n");
@@ -27,11 +35,29 @@ fn what_cannot_come_is_refused_untouched() {
     refused(&["the Deployment `evose-worker` has 2 replicas instead of 1"]);
     evose.cluster.kubectl(&["--namespace", &evose.namespace, "scale", "deployment/evose-worker", "--replicas", "1"]);
 
-    let role = "[{\"op\":\"replace\",\"path\":\"/rules/8/verbs\",\"value\":[\"get\",\"list\",\"watch\"]}]";
-    let patch = ["--namespace", &evose.namespace, "patch", "role", "upgraded", "--type=json", "--patch", role];
-    evose.cluster.kubectl(&patch);
+    let patch = |what: &str, patch: &str| {
+        evose.cluster.kubectl(&["--namespace", &evose.namespace, "patch", what, "--type=json", "--patch", patch])
+    };
+    let verbs = |verbs: &str| {
+        patch("role/upgraded", &format!("[{{\"op\":\"replace\",\"path\":\"/rules/8/verbs\",\"value\":[{verbs}]}}]"));
+    };
+    verbs("\"get\",\"list\",\"watch\"");
     refused(&["may not do what the release needs", "deployments", "patch", "add this rule to its Role"]);
     assert_eq!((evose.revisions(), evose.data()), (revisions, data));
+
+    verbs("\"get\",\"list\",\"watch\",\"create\",\"update\",\"patch\",\"delete\"");
+    of_flux(&evose);
+    refused(&["the HelmRelease `", "of Flux", "may not look", "helmreleases"]);
+    patch(
+        "role/upgraded",
+        "[{\"op\":\"add\",\"path\":\"/rules/-\",\"value\":{\"apiGroups\":[\"helm.toolkit.fluxcd.io\"],\
+         \"resources\":[\"helmreleases\"],\"verbs\":[\"get\"]}}]",
+    );
+    refused(&["of Flux has the release too", "flux suspend helmrelease evose"]);
+    patch("helmrelease/evose", "[{\"op\":\"add\",\"path\":\"/spec/suspend\",\"value\":true}]");
+    let (answer, code) = daemon.upgradectl(&["plan", &evose.name, "--to", "1.4.0"]);
+    assert_eq!(code, Some(0), "suspended: {answer:#}");
+    evose.cluster.kubectl(&["delete", DEFINITION]);
 
     // A context that leads elsewhere.
     let file = evose.deployment_file();
@@ -39,4 +65,24 @@ fn what_cannot_come_is_refused_untouched() {
     let other = text.replace("[platform.kubernetes]\n", "[platform.kubernetes]\ncluster = \"0123456789abcdef\"\n");
     fs::write(&file, other).expect("the deployment");
     refused(&["the context leads to the cluster", "names `0123456789abcdef`"]);
+}
+
+/// A HelmRelease that is not suspended, and a workload that says so.
+fn of_flux(evose: &EvoseRelease) {
+    let (cluster, namespace) = (&evose.cluster, &evose.namespace);
+    let create = |name: &str, text: &str| {
+        let file = evose.path(name);
+        fs::write(&file, text).expect("a manifest");
+        cluster.kubectl(&["create", "--filename", &file.display().to_string()]);
+    };
+    create("definition.yaml", HELM_RELEASES);
+    cluster.kubectl(&["wait", "--for=condition=Established", DEFINITION]);
+    let release = format!(
+        "{{apiVersion: helm.toolkit.fluxcd.io/v2, kind: HelmRelease, metadata: {{name: evose, namespace: {namespace}}}, \
+         spec: {{}}}}"
+    );
+    create("release.yaml", &release);
+    let label = |what: &str, value: &str| format!("helm.toolkit.fluxcd.io/{what}={value}");
+    let (name, place) = (label("name", "evose"), label("namespace", namespace));
+    cluster.kubectl(&["--namespace", namespace, "label", "deployment/evose-worker", &name, &place]);
 }

@@ -17,7 +17,7 @@ mod orchestrator;
 mod place;
 mod standing;
 
-pub use upgraded_kubernetes::{Chart, Revision};
+pub use upgraded_kubernetes::{Chart, Reconciler, Revision};
 
 use super::Machine;
 use super::process::Processes;
@@ -116,6 +116,11 @@ impl Kubernetes {
         let cluster = self.cluster().await?;
         cluster.newest().await.map_err(verb_error)?;
         cluster.revisions().await.map_err(verb_error)
+    }
+
+    pub async fn reconcilers(&self, cx: &StepContext) -> Result<Vec<Reconciler>, VerbError> {
+        cx.activity.touch();
+        self.cluster().await?.reconcilers().await.map_err(verb_error)
     }
 
     /// Every verb converges: what still runs is waited for, and the step is taken again from its top.
