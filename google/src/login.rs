@@ -1,7 +1,9 @@
 //! Who we are at Google's: a service account's key, what the machine's user logged in as, or the machine itself.
 
 use crate::{Error, Result};
+use google_cloud_auth::credentials::idtoken::{self, IDTokenCredentials};
 use google_cloud_auth::credentials::{AccessTokenCredentials, Builder, mds, service_account, user_account};
+use serde_json::Value;
 
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 
@@ -44,13 +46,34 @@ impl Login {
         };
         built.map_err(|error| Error::Denied(format!("there is no login at Google's: {error}")))
     }
+
+    /// Who we are to a service that lets only its invokers in, which is told by another token than Google's API. Asks
+    /// nobody yet.
+    pub(crate) fn identity(&self, audience: &str) -> Result<IDTokenCredentials> {
+        let built = match self {
+            Self::Key(text) => idtoken::service_account::Builder::new(audience, read(text)?).build(),
+            Self::Default => idtoken::Builder::new(audience).build(),
+            Self::Machine { metadata } => {
+                let builder = idtoken::mds::Builder::new(audience);
+                match metadata {
+                    Some(address) => builder.with_endpoint(address).build(),
+                    None => builder.build(),
+                }
+            }
+        };
+        built.map_err(|_| Error::Denied("this login has no identity for a service; a service account has".into()))
+    }
+}
+
+/// The text is a secret: no error repeats it.
+fn read(text: &str) -> Result<Value> {
+    serde_json::from_str(text).map_err(|_| {
+        Error::Invalid("the credentials are no JSON; the key file of a service account would be".into())
+    })
 }
 
 fn of_key(text: &str) -> Result<AccessTokenCredentials> {
-    // The text is a secret: no error repeats it.
-    let key: serde_json::Value = serde_json::from_str(text).map_err(|_| {
-        Error::Invalid("the credentials are no JSON; the key file of a service account would be".into())
-    })?;
+    let key = read(text)?;
     let kind = key["type"].as_str().unwrap_or_default().to_owned();
     let built = match kind.as_str() {
         "service_account" => {

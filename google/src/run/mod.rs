@@ -15,6 +15,7 @@ use crate::pause::Pauses;
 use crate::place::backoff;
 use crate::{Error, Heard, Place, Result, registry};
 use google_cloud_auth::credentials::AccessTokenCredentials;
+use google_cloud_auth::credentials::idtoken::IDTokenCredentials;
 use google_cloud_run_v2::client;
 use google_cloud_run_v2::model;
 use std::time::Duration;
@@ -223,21 +224,42 @@ impl CloudRun {
         }
     }
 
-    /// A `GET` of a path of the service's own address, or of the one that our tag has.
+    /// A `GET` of a path of the service's own address, or of the one that our tag has; as who we are where the service lets
+    /// only its invokers in.
     pub async fn ask(&self, service: &str, by_tag: bool, path: &str) -> Result<Answer> {
         if !path.starts_with('/') {
             return Err(Error::Invalid(format!("`{path}` is no path; `/api/health` would be")));
         }
         let seen = self.service(service).await?;
         let uri = match by_tag {
-            false => seen.uri,
+            false => seen.uri.clone(),
             true => {
                 let tagged = seen.tagged.into_iter().find(|tagged| tagged.tag == TAG).map(|tagged| tagged.uri);
                 tagged.ok_or_else(|| Error::NotFound(format!("{} has no tag `{TAG}`", self.about(service))))?
             }
         };
-        let away = |error: reqwest::Error| Error::Unavailable(format!("`{uri}{path}` does not answer: {error}"));
-        let mut answer = self.clients().await?.http.get(format!("{uri}{path}")).send().await.map_err(away)?;
+        let url = format!("{uri}{path}");
+        let answer = self.answer(&url, None).await?;
+        if !matches!(answer.status, 401 | 403) {
+            return Ok(answer);
+        }
+        // An identity is for the service, whichever of its addresses is asked.
+        match self.place.login.identity(&seen.uri) {
+            Ok(identity) => self.answer(&url, Some(&identity)).await,
+            Err(_) => Ok(answer),
+        }
+    }
+
+    async fn answer(&self, url: &str, identity: Option<&IDTokenCredentials>) -> Result<Answer> {
+        let away = |error: reqwest::Error| Error::Unavailable(format!("`{url}` does not answer: {error}"));
+        let mut request = self.clients().await?.http.get(url);
+        if let Some(identity) = identity {
+            let token = identity.id_token().await;
+            request = request.bearer_auth(
+                token.map_err(|error| Error::Unavailable(format!("there is no identity for `{url}`: {error}")))?,
+            );
+        }
+        let mut answer = request.send().await.map_err(away)?;
         let (status, mut body) = (answer.status().as_u16(), Vec::new());
         while let Some(bytes) = answer.chunk().await.map_err(away)? {
             body.extend_from_slice(&bytes[..bytes.len().min(ANSWER_BYTES - body.len())]);

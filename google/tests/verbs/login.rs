@@ -1,6 +1,6 @@
 //! Who we are, and what is missing where we may not.
 
-use crate::{full, image, place, start};
+use crate::{answered, full, image, nobody, place, start};
 use upgraded_google::{CloudRun, Error, Login, Place};
 
 #[tokio::test]
@@ -13,6 +13,24 @@ async fn by_key_and_by_the_machine() {
         assert_eq!(CloudRun::new(place).names().await.unwrap(), ["web"]);
     }
     google.assert_held_to_the_documents();
+}
+
+/// It lets only its invokers in, at each of its addresses.
+#[tokio::test]
+async fn a_closed_service_is_asked_with_an_identity() {
+    let (google, _) = start();
+    let address = google.deploy(&full("web"), &image("1"));
+    google.close(&address);
+    let metadata = Some(format!("http://{}", google.metadata_host()));
+    let run = CloudRun::new(place(&google, Login::Machine { metadata }));
+    assert_eq!(answered(&run, "web").await, (200, "1".into()));
+    run.deploy("web", "web-r1-h0", &image("2"), &nobody).await.unwrap();
+    assert_eq!(run.ask("web", true, "/").await.unwrap().body, b"2");
+    let unknown = reqwest::get(&address).await.unwrap();
+    assert_eq!(unknown.status().as_u16(), 403);
+
+    google.withdraw("run.routes.invoke");
+    assert_eq!(answered(&run, "web").await.0, 403);
 }
 
 #[tokio::test]

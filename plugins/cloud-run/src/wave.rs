@@ -102,7 +102,13 @@ fn answers_once(call: &Call<Settings>, host: &PlatformHost, name: &str, by_tag: 
     }
     let wanted = health.contains.as_ref().map(|wanted| format!(" with `{wanted}`")).unwrap_or_default();
     let said: String = text.trim().chars().take(300).collect();
-    let message =
-        format!("`{name}` should answer 200{wanted} at `{}`, and answers {} `{said}`", health.path, answer.status);
+    let invoker = match answer.status {
+        401 | 403 => "; where only invokers are let in, the daemon's account needs `roles/run.invoker` on the service",
+        _ => "",
+    };
+    let message = format!(
+        "`{name}` should answer 200{wanted} at `{}`, and answers {} `{said}`{invoker}",
+        health.path, answer.status
+    );
     Err(Error::other("unhealthy", message))
 }

@@ -22,6 +22,8 @@ pub(crate) struct Core {
     pub run: Run,
     pub sql: Sql,
     pub projects: Mutex<BTreeSet<String>>,
+    /// Addresses of services that let only their invokers in.
+    pub closed: Mutex<BTreeSet<String>>,
     pub pace: Mutex<Pace>,
     pub stop: CancellationToken,
     pub tasks: TaskTracker,
@@ -66,6 +68,7 @@ impl Core {
             run: Run::default(),
             sql: Sql::new(folder),
             projects: Mutex::default(),
+            closed: Mutex::default(),
             pace: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -87,6 +90,12 @@ impl Core {
 
     pub(crate) fn has_project(&self, name: &str) -> bool {
         self.projects.lock().expect("nothing panics while it holds the lock").contains(name)
+    }
+
+    /// Whether who asks with this `authorization` may come in at a service.
+    pub(crate) fn lets_in(&self, service: &str, authorization: Option<&str>) -> bool {
+        let closed = self.closed.lock().expect("nothing panics while it holds the lock").contains(service);
+        !closed || self.login.is_invoker(authorization, service)
     }
 
     pub(crate) fn unstick(&self) {

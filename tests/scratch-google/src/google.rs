@@ -92,6 +92,11 @@ impl Google {
         self.core.login.grant(permission);
     }
 
+    /// The service at this address lets only in who comes with an identity that is for it.
+    pub fn close(&self, address: &str) {
+        self.core.closed.lock().expect("nothing panics while it holds the lock").insert(address.to_owned());
+    }
+
     pub fn inject(&self, fault: Fault) {
         self.core.faults.arm(fault);
     }

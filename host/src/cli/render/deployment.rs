@@ -1,7 +1,8 @@
 //! Deployments and what is done about them.
 
-use super::{Clock, Column, Paint, Table, brief_outcome, diagnostics, progress, wrap};
+use super::{Clock, Column, Paint, Table, brief_outcome, diagnostics, kind, progress, wrap};
 use crate::api::{Decision, Deployment, Running, State, Stuck, WaitReason, Waiting};
+use crate::plan::Kind;
 
 pub fn deployment_table(all: &[Deployment], clock: &Clock, paint: Paint, width: Option<usize>) -> String {
     if all.is_empty() {
@@ -81,7 +82,8 @@ pub fn deployment_details(of: &Deployment, clock: &Clock, paint: Paint, width: O
     if let Some(run) = &of.last_run {
         let how = run.outcome.as_ref().map_or_else(|| "open".into(), |how| brief_outcome(how, paint));
         let when = clock.moment(run.ended_at.unwrap_or(run.started_at));
-        line("last run", &format!("{}: {} → {}, {how}, {when}", run.id, run.from, run.to));
+        let what = if run.kind == Kind::Upgrade { String::new() } else { format!("{}, ", kind(&run.kind)) };
+        line("last run", &format!("{}: {what}{} → {}, {how}, {when}", run.id, run.from, run.to));
     }
     text + &advice(of, paint, width)
 }

@@ -16,6 +16,8 @@ pub use run::{brief_outcome, failure_lines, log_line, mark, run_details, run_tab
 pub use table::{Column, Table, wrap};
 pub use time::{Clock, duration};
 
+use crate::plan::Kind;
+
 /// Colours, or none.
 #[derive(Debug, Clone, Copy)]
 pub struct Paint {
@@ -43,6 +45,15 @@ impl Paint {
     }
     pub fn cyan(self, text: &str) -> String {
         self.with("36", text)
+    }
+}
+
+/// `upgrade`, `rollback of run 7`.
+fn kind(kind: &Kind) -> String {
+    match kind {
+        Kind::Upgrade => "upgrade".into(),
+        Kind::Rollback(way) => format!("rollback of run {}", way.of),
+        Kind::Rehearsal => "rehearsal".into(),
     }
 }
 

@@ -1,8 +1,7 @@
 //! A plan: what is new, breaking first; every step; every edited file; where it waits; what stands against it.
 
-use super::{Clock, Column, Paint, Table, count, duration, findings, wrap};
+use super::{Clock, Column, Paint, Table, count, duration, findings, kind, wrap};
 use crate::api::{EditView, HopView, PlanView, Severity, StepView};
-use crate::plan::Kind;
 
 pub fn plan(plan: &PlanView, clock: &Clock, paint: Paint, width: Option<usize>) -> String {
     let mut text = title(plan, paint);
@@ -27,11 +26,7 @@ pub fn plan(plan: &PlanView, clock: &Clock, paint: Paint, width: Option<usize>) 
 }
 
 fn title(plan: &PlanView, paint: Paint) -> String {
-    let what = match &plan.kind {
-        Kind::Upgrade => "upgrade".into(),
-        Kind::Rollback(way) => format!("rollback of run {}", way.of),
-        Kind::Rehearsal => "rehearsal".into(),
-    };
+    let what = kind(&plan.kind);
     let title = format!("{}: {what} {} → {}", plan.deployment, plan.from, plan.to);
     let breaking = plan.hops.iter().any(|hop| hop.breaking);
     format!("{}{}\n", paint.bold(&title), if breaking { paint.red(" breaking") } else { String::new() })

@@ -1,9 +1,8 @@
 //! Runs: one in full, many in a table, and what they wrote.
 
-use super::{Clock, Column, Paint, Table, duration, findings, wrap};
+use super::{Clock, Column, Paint, Table, duration, findings, kind, wrap};
 use crate::activity::Level;
 use crate::api::{LogLine, Outcome, Run, RunStep, RunSummary, StepState};
-use crate::plan::Kind;
 
 /// The first line of the reason: where all of it is told elsewhere.
 pub fn brief_outcome(how: &Outcome, paint: Paint) -> String {
@@ -64,11 +63,7 @@ pub fn run_table(runs: &[RunSummary], clock: &Clock, paint: Paint, width: Option
 
 pub fn run_details(run: &Run, clock: &Clock, paint: Paint, width: Option<usize>) -> String {
     let summary = &run.summary;
-    let what = match &summary.kind {
-        Kind::Upgrade => "upgrade".into(),
-        Kind::Rollback(way) => format!("rollback of run {}", way.of),
-        Kind::Rehearsal => "rehearsal".into(),
-    };
+    let what = kind(&summary.kind);
     let title = format!("run {}: {what} of {}, {} → {}", summary.id, summary.deployment, summary.from, summary.to);
     let mut text = format!("{}\n", paint.bold(&title));
     let mut line = |what: &str, value: String| {

@@ -25,6 +25,13 @@ pub(crate) fn answer(login: &Login, request: &hyper::http::request::Parts, body:
     let reply = match wanted.trim_end_matches('/') {
         "" => Reply::text(200, "computeMetadata/"),
         "instance/service-accounts/default/token" => Reply::json(200, &access(login, MACHINE)),
+        "instance/service-accounts/default/identity" => {
+            let asked = pairs(request.uri.query().unwrap_or_default());
+            match asked.iter().find(|(name, _)| name == "audience") {
+                Some((_, audience)) => Reply::text(200, &login.identify(MACHINE, audience)),
+                None => Reply::text(400, "non-empty audience parameter required"),
+            }
+        }
         "instance/service-accounts/default/email" => Reply::text(200, MACHINE),
         "instance/service-accounts/default/scopes" => {
             Reply::text(200, "https://www.googleapis.com/auth/cloud-platform")

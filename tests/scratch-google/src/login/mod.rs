@@ -26,6 +26,8 @@ pub(crate) struct Login {
 struct State {
     accounts: BTreeMap<String, Key>,
     tokens: BTreeMap<String, Token>,
+    /// The service that each is for.
+    identities: BTreeMap<String, String>,
     issued: u64,
     withdrawn: BTreeSet<String>,
     /// Self-signed tokens issued before are refused, in seconds since 1970.
@@ -60,10 +62,24 @@ impl Login {
         token
     }
 
+    /// A token that says who somebody is to a service.
+    fn identify(&self, owner: &str, service: &str) -> String {
+        let token = account::identity(owner, service, LIFE);
+        self.state().identities.insert(token.clone(), service.to_owned());
+        token
+    }
+
+    pub(crate) fn is_invoker(&self, authorization: Option<&str>, service: &str) -> bool {
+        let token = authorization.and_then(|text| text.strip_prefix("Bearer "));
+        let is_for_it = token.is_some_and(|token| self.state().identities.get(token).is_some_and(|own| own == service));
+        is_for_it && self.may("run.routes.invoke")
+    }
+
     /// Every token that anybody holds is refused from now on.
     pub(crate) fn expire(&self) {
         let mut state = self.state();
         state.tokens.clear();
+        state.identities.clear();
         state.expired_before = jiff::Timestamp::now().as_second() + 1;
     }
 

@@ -4,7 +4,7 @@ use crate::core::Core;
 use crate::reply::{Body, whole};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use hyper::header::HeaderValue;
+use hyper::header::{AUTHORIZATION, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -29,13 +29,15 @@ struct Routes {
 }
 
 impl Front {
-    pub(super) fn open(core: &Arc<Core>) -> std::io::Result<Self> {
+    /// Of a service, or of a tag of the one at `service`.
+    pub(super) fn open(core: &Arc<Core>, service: Option<&str>) -> std::io::Result<Self> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
         let url = format!("http://{}", listener.local_addr()?);
         let routes = Arc::new(Mutex::new(Routes::default()));
         let stop = CancellationToken::new();
-        core.spawn(serve(Arc::clone(core), listener, Arc::clone(&routes), stop.clone()));
+        let service = Arc::from(service.unwrap_or(&url));
+        core.spawn(serve(Arc::clone(core), listener, service, Arc::clone(&routes), stop.clone()));
         Ok(Self { url, routes, _stop: stop.drop_guard() })
     }
 
@@ -59,23 +61,33 @@ impl Routes {
     }
 }
 
-async fn serve(core: Arc<Core>, listener: std::net::TcpListener, routes: Arc<Mutex<Routes>>, stop: CancellationToken) {
+async fn serve(
+    core: Arc<Core>, listener: std::net::TcpListener, service: Arc<str>, routes: Arc<Mutex<Routes>>,
+    stop: CancellationToken,
+) {
     let Ok(listener) = TcpListener::from_std(listener) else { return };
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         let Ok((stream, _)) = accepted else { continue };
         let (routes, stop) = (Arc::clone(&routes), stop.clone());
-        let connection = connection(Arc::clone(&core), stream, routes);
+        let connection = connection(Arc::clone(&core), stream, Arc::clone(&service), routes);
         core.spawn(async move { _ = stop.run_until_cancelled(connection).await });
     }
 }
 
-async fn connection(core: Arc<Core>, stream: TcpStream, routes: Arc<Mutex<Routes>>) {
-    let service = service_fn(move |request| {
-        let port = routes.lock().expect("nothing panics while it holds the lock").next();
+async fn connection(core: Arc<Core>, stream: TcpStream, service: Arc<str>, routes: Arc<Mutex<Routes>>) {
+    let answer = service_fn(move |request: Request<Incoming>| {
+        let authorization = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let is_let_in = core.lets_in(&service, authorization);
+        let port = is_let_in.then(|| routes.lock().expect("nothing panics while it holds the lock").next());
         let core = Arc::clone(&core);
-        async move { Ok::<_, Infallible>(pass_on(&core, request, port).await) }
+        async move {
+            Ok::<_, Infallible>(match port {
+                Some(port) => pass_on(&core, request, port).await,
+                None => said(StatusCode::FORBIDDEN, "Your client does not have permission to get the URL"),
+            })
+        }
     });
-    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
 }
 
 async fn pass_on(core: &Core, mut request: Request<Incoming>, port: Option<u16>) -> Response<Body> {
