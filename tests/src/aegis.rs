@@ -6,9 +6,12 @@ use scratch_docker::{ImageConfig, Podman, PodmanSocket};
 use std::fs;
 use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::Command;
 
 const PASSWORD: &str = "a-password-that-nobody-may-read";
+/// Where the example has PostgreSQL's image from.
+const BASE: &str = "registry.example.com/base/";
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/aegis");
 /// In the order in which they are deployed.
 const SERVICES: [&str; 5] = ["database", "secrets", "core", "temporal", "seal-gateway"];
@@ -42,19 +45,17 @@ impl<'p> Aegis<'p> {
         aegis.publish_server("openbao", "2.0.1");
         for service in SERVICES {
             let file = format!("pod-{service}.yaml");
-            write(
-                &aegis.file(&file),
-                &fs::read_to_string(format!("{FOLDER}/pods/{file}")).expect("the example's file"),
-            );
+            let text = fs::read_to_string(format!("{FOLDER}/pods/{file}")).expect("the example's file");
+            write(&aegis.file(&file), &text.replace(BASE, &aegis.engine().base("")));
         }
         for script in ["bootstrap-secrets.sh", "validate.sh"] {
             let place = aegis.file(script);
             fs::copy(format!("{FOLDER}/pods/{script}"), &place).expect("the example's script");
             fs::set_permissions(place, fs::Permissions::from_mode(0o755)).expect("a script");
         }
-        let (registry, postgres) = (aegis.registry(), aegis.engine().base("postgres:15"));
+        let registry = aegis.registry();
         let env = format!(
-            "# of this machine\nAEGIS_IMAGE_TAG={version}\nAEGIS_REGISTRY={registry}\nPOSTGRES_IMAGE={postgres}\n\
+            "# of this machine\nAEGIS_IMAGE_TAG={version}\nAEGIS_REGISTRY={registry}\n\
              TEMPORAL_IMAGE={registry}/temporal:{temporal}\nOPENBAO_IMAGE={registry}/openbao:2.0.1\n\
              POSTGRES_PASSWORD={PASSWORD}\nGATEWAY_PORT={gateway}\nAEGIS_PORT={runtime}\n"
         );
@@ -187,10 +188,34 @@ impl<'p> Aegis<'p> {
 
     /// What PostgreSQL has, a line each: columns and agents.
     pub fn data(&self) -> String {
-        let sql = "SELECT 'agent ' || t::text FROM agents t UNION ALL \
-                   SELECT concat_ws(' ', 'column', table_name, column_name) FROM information_schema.columns \
-                   WHERE table_schema = 'public' ORDER BY 1";
+        self.sql(
+            "SELECT 'agent ' || t::text FROM agents t UNION ALL \
+             SELECT concat_ws(' ', 'column', table_name, column_name) FROM information_schema.columns \
+             WHERE table_schema = 'public' ORDER BY 1",
+        )
+    }
+
+    pub fn sql(&self, sql: &str) -> String {
         self.podman(&["exec", "aegis-database-postgres", "psql", "-XqAt", "-U", "aegis", "-c", sql])
+    }
+
+    /// Somebody else's role on the server, with a password and a setting.
+    pub fn add_reader(&self) {
+        self.sql("CREATE ROLE reader LOGIN PASSWORD 'of-the-reader'");
+        self.sql("ALTER ROLE reader SET work_mem = '9MB'; GRANT SELECT ON agents TO reader");
+    }
+
+    /// The server's major version, what it set for its reader, and how many agents that one sees.
+    pub fn read(&self) -> String {
+        let sql = "SELECT current_setting('server_version_num')::int / 10000, current_setting('work_mem'), count(*) \
+                   FROM agents";
+        let address = "postgres://reader:of-the-reader@127.0.0.1/aegis";
+        self.podman(&["exec", "aegis-database-postgres", "psql", "-XqAt", "-c", sql, address])
+    }
+
+    /// Where podman keeps the database's files.
+    pub fn database_folder(&self) -> PathBuf {
+        self.podman(&["volume", "inspect", "--format", "{{.Mountpoint}}", "aegis-postgres-data"]).into()
     }
 
     /// Every pod's name and containers with their images, those of pods alone.

@@ -5,6 +5,7 @@
 //! names it.
 
 mod aegis;
+mod carry;
 mod cloud;
 mod cluster;
 mod composed;
@@ -29,6 +30,7 @@ mod tinker;
 mod visitor;
 
 pub use aegis::Aegis;
+pub use carry::beside;
 pub use cloud::{CLOUD_SERVICES, Cloud};
 pub use cluster::Cluster;
 pub use composed::Composed;

@@ -4,11 +4,12 @@ use super::host::Host;
 use super::looks::{Ready, failure};
 use crate::activity::Activity;
 use crate::config::{Deployment, MYSQL_PLUGIN};
-use crate::model::{Failure, Finding, Hop, Role};
+use crate::driver::server::whole;
+use crate::model::{Failure, Finding, Hop, Role, ServiceRef};
 use crate::plan::Plan;
 use std::collections::BTreeMap;
 
-/// The images of the servers that are services of a Compose project, hop by hop.
+/// The images of the servers that run in containers, hop by hop.
 #[derive(Debug, Default)]
 pub struct Servers {
     /// By datastore, as the files have it so far.
@@ -35,6 +36,15 @@ impl Servers {
         Ok(())
     }
 
+    /// Another that is replaced, and that can't be started alone.
+    fn in_the_same_pod(&self, deployment: &Deployment, datastore: &str) -> Option<&str> {
+        let own = service(deployment, datastore)?;
+        let others = self.replaced.iter().map(|(other, ..)| other.as_str());
+        others.filter(|other| *other != datastore).find(|other| {
+            service(deployment, other).is_some_and(|other| other != own && whole(other) == whole(own))
+        })
+    }
+
     /// By the first hop: the others' data is not that of the quiesce any more.
     pub fn carried(&self) -> impl Iterator<Item = &str> {
         self.replaced.iter().map(|(datastore, ..)| datastore.as_str())
@@ -50,15 +60,11 @@ async fn images(ready: &Ready, activity: &Activity) -> Result<BTreeMap<String, S
         });
         let on_it: Vec<_> = on_it.collect();
         let drivers = ready.drivers.get(&(Role::Platform, binding.name.clone()));
-        let Some(project) = drivers.and_then(|drivers| drivers.compose.as_ref()).filter(|_| !on_it.is_empty()) else {
-            continue;
-        };
-        let declared = project.declared(&ready.context(binding, activity), true).await?;
-        for (datastore, service) in on_it {
-            let image =
-                declared.iter().find(|declared| declared.name == *service).and_then(|found| found.image.clone());
-            images.extend(image.map(|image| (datastore.clone(), image)));
-        }
+        let around = drivers.and_then(|drivers| drivers.around()).filter(|_| !on_it.is_empty());
+        let Some(around) = around else { continue };
+        let named = around.images(&ready.context(binding, activity), true).await?;
+        let image = |(datastore, service): (&String, &String)| Some((datastore.clone(), named.get(service)?.clone()));
+        images.extend(on_it.into_iter().filter_map(image));
     }
     Ok(images)
 }
@@ -80,6 +86,12 @@ impl Host {
                 findings.push(Finding::blocker("host", &id, message));
                 continue;
             }
+            if let Some(other) = servers.in_the_same_pod(&ready.deployment, datastore) {
+                let message = format!("the servers of `{datastore}` and `{other}` change with the same hop, in one pod");
+                let hint = "each has to be set aside before it starts: a pod for each would be right";
+                findings.push(Finding::blocker("host", &id, message).hint(hint));
+                continue;
+            }
             let Some((binding, _)) = ready.bound.datastore(datastore) else { continue };
             let Some(drivers) = ready.drivers.get(&(binding.role, binding.name.clone())) else { continue };
             let known = known_databases(&ready.deployment, datastore);
@@ -97,15 +109,17 @@ impl Host {
 
 /// Of the datastore's server: those that belong to a datastore, and those that may be lost.
 pub fn known_databases(deployment: &Deployment, datastore: &str) -> Vec<String> {
-    let server = |name: &str| {
-        let found = deployment.datastores.iter().find(|config| config.binding.name == name);
-        found.and_then(|config| config.grants.server.as_ref())
-    };
-    let service = server(datastore).and_then(|server| server.service.clone());
+    let service = service(deployment, datastore);
     let servers = deployment.datastores.iter().filter_map(|config| config.grants.server.as_ref());
-    let bound = servers.filter(|server| server.service == service).map(|server| server.database.clone());
+    let bound = servers.filter(|server| server.service.as_ref() == service).map(|server| server.database.clone());
     let disposable = deployment.policy.disposable.iter().filter_map(|entry| entry.strip_prefix("database:"));
     bound.chain(disposable.map(str::to_owned)).collect()
+}
+
+/// In which the datastore's server runs.
+fn service<'d>(deployment: &'d Deployment, datastore: &str) -> Option<&'d ServiceRef> {
+    let config = deployment.datastores.iter().find(|config| config.binding.name == datastore)?;
+    config.grants.server.as_ref()?.service.as_ref()
 }
 
 /// A server of MySQL or MariaDB starts from its data, which an older one does not read.

@@ -42,7 +42,7 @@ use postgres::Postgres;
 use process::Processes;
 use project::Project;
 use release::Layout;
-use server::Server;
+use server::{Around, Server};
 use services::{Orchestrator, Services};
 use sqlite::Sqlite;
 use std::collections::BTreeMap;
@@ -101,6 +101,8 @@ pub struct Drivers {
     pub postgres: Postgres,
     pub mysql: Mysql,
     pub http: Http,
+    /// The daemon's state folder.
+    state: PathBuf,
     /// How long a verb may be silent.
     idle: Duration,
 }
@@ -169,8 +171,15 @@ impl Drivers {
             mysql: Mysql::new(server(|plugin| plugin == MYSQL_PLUGIN), vault.clone(), idle),
             http: Http::new(grants.http.clone(), grants.secrets.clone())
                 .instead(environment.double.as_ref().map(|_| projects.values().cloned().collect())),
+            state: machine.state.clone(),
             idle,
         }
+    }
+
+    /// What the binding's platform runs containers in.
+    pub fn around(&self) -> Option<Around> {
+        let project = self.compose.clone().map(Around::Compose);
+        project.or_else(|| self.pods.clone().map(Around::Pods))
     }
 
     /// For an effect that a crash left without an end: finds what still runs under its handle, waits for it or ends it,

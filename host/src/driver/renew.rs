@@ -3,19 +3,19 @@
 //! the way back. A note in the state folder says so, so that every cut converges.
 
 use super::Drivers;
-use super::beside::work;
-use super::compose::Compose;
+use super::beside::work::{self, At};
 use super::durable;
+use super::engine::Container;
 use super::process::io_error;
-use super::server::{Server, on_the_machine};
+use super::server::{Around, Server, mount_at, on_the_machine};
 use super::trees::copy::{Means, copy_tree, properties_of, settle};
 use crate::context::{Site, StepContext};
 use crate::model::{ServiceRef, VerbError};
+use rustix::fs::{Access, AtFlags, CWD, StatxAttributes, StatxFlags};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// What is remembered of the old server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ struct Former {
     /// Where a server finds its data, on this machine.
     folder: PathBuf,
     beside: PathBuf,
-    /// By which the files name the image, and its ID.
+    /// By which its files named the image, and its ID.
     image_name: String,
     image: String,
     /// For a new server that starts empty; none for one that starts from a copy.
@@ -37,7 +37,7 @@ struct Former {
 /// A server's place, as a step sees it.
 struct Seat<'a> {
     server: &'a Server,
-    project: &'a Arc<Compose>,
+    around: &'a Around,
     service: &'a ServiceRef,
     note: PathBuf,
 }
@@ -58,12 +58,11 @@ impl Drivers {
             },
         };
         seat.write(&former)?;
-        let names = std::slice::from_ref(seat.service);
-        seat.project.stop(cx, names).await?;
+        seat.around.stop(cx, seat.service).await?;
         let work = set_aside(cx, &former);
         let watched = cx.activity.watch(self.idle, work);
         cx.effects.perform("server.set-aside", &(), &seat.service.to_string(), true, watched).await?;
-        seat.project.start(cx, names).await?;
+        seat.around.start(cx, seat.service).await?;
         let container = cx.activity.watch(self.idle, seat.answers(cx)).await?;
         if let Some(accounts) = &former.accounts {
             let script = self.client_of(seat.server);
@@ -81,8 +80,7 @@ impl Drivers {
         let Some(former) = seat.read()?.filter(|former| former.step != cx.step) else {
             return self.renew_server(cx, known).await.map(drop);
         };
-        let names = std::slice::from_ref(seat.service);
-        seat.project.stop(cx, names).await?;
+        seat.around.stop(cx, seat.service).await?;
         let place = former.clone();
         let work = work::run(cx, former.folder.clone(), move |pulse| {
             pulse.alive()?;
@@ -91,7 +89,7 @@ impl Drivers {
         let watched = cx.activity.watch(self.idle, work);
         cx.effects.perform("server.put-back", &(), &seat.service.to_string(), true, watched).await?;
         self.images.point(cx, &former.image_name, &former.image).await?;
-        seat.project.start(cx, names).await?;
+        seat.around.start(cx, seat.service).await?;
         cx.activity.watch(self.idle, seat.answers(cx)).await?;
         durable::remove(&seat.note).map_err(io_error("forget the old server"))
     }
@@ -122,17 +120,14 @@ impl Drivers {
 
     /// None: the files name what runs, or what reads its data.
     async fn former(&self, cx: &StepContext, seat: &Seat<'_>, known: &[String]) -> Result<Option<Former>, VerbError> {
-        let declared = seat.project.declared(cx, false).await?;
-        let named = declared.into_iter().find(|declared| declared.name == seat.service.name);
-        let Some(image_name) = named.and_then(|declared| declared.image) else { return Ok(None) };
-        let wanted = self.images.find(cx, &image_name).await?;
-        let wanted = wanted.ok_or_else(|| VerbError::NotFound(format!("the image `{image_name}` is not here")))?.id;
-        let live = seat.project.container_of(&seat.service.name).await?;
-        let live = live.ok_or_else(|| VerbError::NotFound(format!("`{}` has no container", seat.service)))?;
+        let Some(named) = seat.around.images(cx, false).await?.remove(&seat.service.name) else { return Ok(None) };
+        let wanted = self.images.find(cx, &named).await?;
+        let wanted = wanted.ok_or_else(|| VerbError::NotFound(format!("the image `{named}` is not here")))?.id;
+        let live = seat.container().await?;
         if live.image_id == wanted {
             return Ok(None);
         }
-        let (from, to) = (version(seat.project, &live.image_id).await?, version(seat.project, &wanted).await?);
+        let (from, to) = (version(seat.around, &live.image_id).await?, version(seat.around, &wanted).await?);
         if from == to {
             return Ok(None);
         }
@@ -149,7 +144,7 @@ impl Drivers {
             step: cx.step.clone(),
             folder,
             beside: beside.into(),
-            image_name,
+            image_name: live.image,
             image: live.image_id,
             accounts,
             replaced: false,
@@ -177,11 +172,12 @@ impl Drivers {
 
     fn seat(&self, cx: &StepContext) -> Result<Seat<'_>, VerbError> {
         let server = self.database_server().ok_or_else(|| VerbError::Denied("no `server` is granted".into()))?;
-        let service = server.config.service.as_ref().zip(server.client());
-        let (service, around) = service.ok_or_else(|| VerbError::Invalid("the server runs in no container".into()))?;
-        let project = around.project()?;
-        let note = project.note_of(&format!("r{}-{}.json", cx.run, service.name));
-        Ok(Seat { server, project, service, note })
+        let around = server.around()?;
+        let missing = || VerbError::Invalid("the server is no service of a platform".into());
+        let service = server.config.service.as_ref().ok_or_else(missing)?;
+        let name = format!("r{}-{}.json", cx.run, service.name.replace('/', "."));
+        let note = self.state.join("servers").join(&cx.deployment).join(&service.platform).join(name);
+        Ok(Seat { server, around, service, note })
     }
 }
 
@@ -202,29 +198,52 @@ impl Seat<'_> {
         durable::write(&self.note, &text).map_err(io_error("write down what the old server was"))
     }
 
-    /// Where the server's data lies on this machine.
+    async fn container(&self) -> Result<Container, VerbError> {
+        let container = self.around.container_of(&self.service.name).await?;
+        container.ok_or_else(|| VerbError::NotFound(format!("`{}` has no container", self.service)))
+    }
+
+    /// Where the server's data lies on this machine, in a folder that can be set aside.
     async fn folder(&self, cx: &StepContext, drivers: &Drivers) -> Result<PathBuf, VerbError> {
         let live = cx.reading_at(Site::Live);
         let folder = match drivers.mysql.bound_server() {
             Some(_) => drivers.mysql.data_folder(&live).await?,
             None => drivers.postgres.data_folder(&live).await?,
         };
-        let container = self.project.container_of(&self.service.name).await?;
-        let found = container.and_then(|container| on_the_machine(&container, &folder));
-        found.ok_or_else(|| {
+        let container = self.container().await?;
+        let stays = match mount_at(&container, &folder) {
+            Some(mount) => self.around.outlives(&self.service.name, mount).await?,
+            None => false,
+        };
+        let found = on_the_machine(&container, &folder).filter(|_| stays).ok_or_else(|| {
             VerbError::Invalid(format!(
                 "`{}` keeps its data in `{}` inside its container: a volume there would be right",
                 self.service,
                 folder.display()
             ))
-        })
+        })?;
+        can_be_set_aside(&found)
     }
 
     /// The container, once the server listens.
     async fn answers(&self, cx: &StepContext) -> Result<String, VerbError> {
-        let container = self.project.container_of(&self.service.name).await?;
-        let container = container.ok_or_else(|| VerbError::NotFound(format!("`{}` has no container", self.service)))?;
-        Ok(self.server.answers(cx, self.project, &container.id).await?.id)
+        Ok(self.server.answers(cx, &self.container().await?.id).await?.id)
+    }
+}
+
+/// The folder itself, wherever a link leads. Something else mounted there would not move with it.
+fn can_be_set_aside(folder: &Path) -> Result<PathBuf, VerbError> {
+    let folder = fs::canonicalize(folder).at("looking for", folder)?;
+    let around = folder.parent().unwrap_or(&folder);
+    let refused = |why: String| Err(VerbError::Invalid(format!("the data in `{}` {why}", folder.display())));
+    let seen = rustix::fs::statx(CWD, &folder, AtFlags::empty(), StatxFlags::BASIC_STATS).at("looking at", &folder)?;
+    if seen.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
+        return refused("is mounted there: a folder inside of what is mounted would be right".into());
+    }
+    let mine = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+    match [around, &folder].iter().try_for_each(|path| rustix::fs::access(*path, mine)) {
+        Ok(()) => Ok(folder),
+        Err(error) => refused(format!("can't be set aside by the daemon's account: {error}")),
     }
 }
 
@@ -279,10 +298,10 @@ fn remove(folder: &Path) -> io::Result<()> {
 }
 
 /// Of the server in an image, as far as it says what data it reads: `15`, or `10.11`.
-async fn version(project: &Compose, image: &str) -> Result<String, VerbError> {
+async fn version(around: &Around, image: &str) -> Result<String, VerbError> {
     const ASK: &str = "postgres --version 2>/dev/null || mariadbd --version 2>/dev/null || mysqld --version";
     let mut ask =
-        project.client(&["run", "--rm", "--pull=never", "--network=none", "--entrypoint=sh", image, "-c", ASK]);
+        around.client(&["run", "--rm", "--pull=never", "--network=none", "--entrypoint=sh", image, "-c", ASK]);
     let output = ask.output().await.map_err(|error| VerbError::other("io", format!("`docker run`: {error}")))?;
     let said = String::from_utf8_lossy(&output.stdout);
     read_version(&said).ok_or_else(|| {
@@ -312,6 +331,18 @@ mod tests {
         ] {
             assert_eq!(read_version(said).as_deref(), version, "{said}");
         }
+    }
+
+    #[test]
+    fn what_is_mounted_is_not_set_aside_and_links_lead_to_the_data() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (data, link) = (scratch.path().join("data"), scratch.path().join("link"));
+        fs::create_dir(&data).unwrap();
+        std::os::unix::fs::symlink(&data, &link).unwrap();
+        assert_eq!(can_be_set_aside(&link).unwrap(), data.canonicalize().unwrap());
+        let why = can_be_set_aside(Path::new("/proc")).unwrap_err().to_string();
+        assert!(why.contains("the data in `/proc` is mounted there"), "{why}");
+        assert!(can_be_set_aside(&scratch.path().join("gone")).is_err());
     }
 
     fn former(scratch: &Path, image_name: &str, accounts: Option<String>) -> Former {

@@ -2,7 +2,7 @@
 
 use scratch_docker::Engine;
 use std::path::PathBuf;
-use upgraded_tests::{Daemon, MARIADB, Shop, kind, last_run, outcome};
+use upgraded_tests::{Daemon, MARIADB, Shop, beside, last_run, outcome};
 
 /// And back: cancelled, by a daemon that was killed while the new server was made; and by hand, after users were let in.
 #[test]
@@ -13,7 +13,7 @@ fn a_new_major_version_of_postgresql_gets_the_data_and_gives_it_back() {
     let mut daemon = is_cancelled_and_goes_up(&shop, "15|t");
     assert_eq!(shop.major(), "17|t");
     assert_eq!(shop.sql("SELECT text, author FROM notes"), "the first|nobody\n");
-    assert_eq!(beside(&shop), Vec::<PathBuf>::new(), "the old data is gone with the commit");
+    assert_eq!(beside(&shop.database_folder()), Vec::<PathBuf>::new(), "the old data is gone with the commit");
 
     shop.sql("INSERT INTO notes VALUES ('written since')");
     let before = last_run(&daemon.now());
@@ -22,7 +22,8 @@ fn a_new_major_version_of_postgresql_gets_the_data_and_gives_it_back() {
     assert_eq!(outcome(&now), "rolled-back", "{now:#}\n{}", shop.log());
     shop.is_whole("1.0.0");
     assert_eq!((shop.data(), shop.major()), (data, "15|t".into()));
-    let [kept] = &beside(&shop)[..] else { panic!("what was written since is kept: {:?}", beside(&shop)) };
+    let kept = beside(&shop.database_folder());
+    let [kept] = &kept[..] else { panic!("what was written since is kept: {kept:?}") };
     assert!(std::fs::read_to_string(kept.join("PG_VERSION")).is_ok_and(|major| major.trim() == "17"));
 }
 
@@ -35,7 +36,7 @@ fn a_new_version_of_mariadb_gets_the_data_and_gives_it_back() {
     let daemon = is_cancelled_and_goes_up(&shop, "10.11|1");
     assert_eq!(shop.major(), "11.8|1");
     assert_eq!(shop.sql("SELECT text, author FROM notes"), "the first\tnobody\n");
-    assert_eq!(beside(&shop), Vec::<PathBuf>::new(), "the old data is gone with the commit");
+    assert_eq!(beside(&shop.database_folder()), Vec::<PathBuf>::new(), "the old data is gone with the commit");
 
     let (answer, code) = daemon.upgradectl(&["rollback", &shop.name, "--yes"]);
     assert_ne!(code, Some(0), "{answer:#}");
@@ -46,34 +47,15 @@ fn a_new_version_of_mariadb_gets_the_data_and_gives_it_back() {
 /// The daemon is killed while the new server is made, and the operator cancels the run; then it is retried.
 fn is_cancelled_and_goes_up<'a>(shop: &'a Shop, major: &str) -> Daemon<'a> {
     let data = shop.data();
-    let daemon = Daemon::start(shop).settled();
-    shop.edit_version("1.1.0");
-    while beside(shop).is_empty() {
-        let now = daemon.now();
-        assert!(now["last_run"]["outcome"].is_null() && kind(&now) != "error", "{now:#}");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    daemon.kill();
-    let mut daemon = Daemon::start(shop);
-    daemon.wait("the run goes on", |now| kind(now) == "running");
-    daemon.told(&["cancel", &shop.name]);
-    let now = daemon.end_of_run_to("1.1.0");
+    let (mut daemon, now) = Daemon::start(shop).settled().cancelled_while_carrying(&shop.database_folder(), "1.1.0");
     assert_eq!(outcome(&now), "rolled-back", "{now:#}");
     shop.is_whole("1.0.0");
     assert_eq!((shop.data(), shop.major()), (data, major.into()));
-    assert_eq!(beside(shop), Vec::<PathBuf>::new());
+    assert_eq!(beside(&shop.database_folder()), Vec::<PathBuf>::new());
 
     daemon.told(&["retry", &shop.name]);
     let now = daemon.end_of_run_after(last_run(&now));
     assert_eq!(outcome(&now), "committed", "{now:#}\n{}", shop.log());
     shop.is_whole("1.1.0");
     daemon
-}
-
-/// What stands beside the database's folder.
-fn beside(shop: &Shop) -> Vec<PathBuf> {
-    let folder = shop.database_folder();
-    let entries = std::fs::read_dir(folder.parent().expect("a volume has a folder")).expect("the volume's folder");
-    let paths = entries.map(|entry| entry.expect("an entry").path());
-    paths.filter(|path| path.to_string_lossy().contains(".upgraded-r")).collect()
 }

@@ -17,25 +17,29 @@ const GATEWAY: &str = "seal-gateway";
 
 /// "Rolling Upgrade (Preferred)" where the code alone changes: pod by pod. With a migration the gateway is the gate, the
 /// database is backed up first, and the migration runs while the core starts. Where pod definitions change, "Full
-/// Teardown": all pods are made anew, secrets are bootstrapped, and all of it is validated.
+/// Teardown": all pods are made anew, secrets are bootstrapped, and all of it is validated. Another PostgreSQL has the same
+/// gate: what the backup holds is what it gets.
 pub fn of(call: &Call<Settings>, index: &Index, leg: Leg) -> Result<Hop> {
     let (from, to) = (index.find(&leg.source)?, index.find(&leg.target)?);
     let service = |name: &str| call.service(name);
     let (migrates, teardown) = (from.db_migration != to.db_migration, index.pods_change(&leg));
+    let database = from.postgres != to.postgres;
     let mut hop = Hop::new(&leg.source, &leg.target);
     (hop.breaking, hop.notes) = (leg.breaking, index.notes(&leg));
     hop.requires =
         MATRIX.map(|(component, range)| Requirement { component: component.into(), range: range.into() }).into();
-    if !migrates && !teardown {
+    if !migrates && !teardown && !database {
         hop.expand_only = true;
         for name in [CORE, TEMPORAL, GATEWAY] {
             hop = hop.act(Wave { rolling: true, ..Wave::new([service(name)?]) });
         }
         return Ok(hop.undo(Undo::CodeOnly));
     }
-    if teardown {
+    if teardown || database {
         // It is up for the backup before, and made anew after it.
         hop = hop.act(Wave { rolling: true, ..Wave::new([service(DATABASE)?]) });
+    }
+    if teardown {
         hop = hop.act(Once::new(service(CORE)?, ["bootstrap-secrets"]).repeatable());
     }
     let core = Wave::new([service(CORE)?]);

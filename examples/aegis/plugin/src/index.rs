@@ -23,6 +23,8 @@ pub struct Entry {
     /// Pod definitions change with it.
     #[serde(default)]
     pub pods_change: bool,
+    /// The major version of its database's server.
+    pub postgres: String,
 }
 
 impl Index {

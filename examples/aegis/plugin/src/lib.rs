@@ -1,5 +1,6 @@
 //! What the vendor of AEGIS ships for `upgraded`: the published upgrade procedures for podman, as code.
 
+mod database;
 mod hop;
 mod index;
 
@@ -58,9 +59,16 @@ impl Product for Aegis {
         legs.into_iter().map(|leg| hop::of(call, &index, leg)).collect()
     }
 
-    /// "Update Image Tag": "Edit .env to point to the new version".
-    fn edits(_: &Call<Settings>, _: &ProductHost, hop: &Hop) -> Result<Vec<Edit>> {
-        Ok(vec![Edit::set(SETTINGS_FILE, VERSION, &hop.target, "the images of the release")])
+    /// "Update Image Tag": "Edit .env to point to the new version"; where it brings another PostgreSQL, "Update image tag in
+    /// pod-database.yaml".
+    fn edits(call: &Call<Settings>, host: &ProductHost, hop: &Hop) -> Result<Vec<Edit>> {
+        let index = Index::read(host, &call.settings.releases)?;
+        let (from, to) = (index.find(&hop.source)?, index.find(&hop.target)?);
+        let mut edits = vec![Edit::set(SETTINGS_FILE, VERSION, &hop.target, "the images of the release")];
+        if from.postgres != to.postgres {
+            edits.push(database::edit(host, &to.postgres)?);
+        }
+        Ok(edits)
     }
 
     fn verify(call: &Call<Settings>, host: &ProductHost, release: &str) -> Result<Vec<Finding>> {

@@ -39,6 +39,7 @@ fn code_alone_rolls_a_migration_has_a_gate_and_new_pods_are_a_teardown() {
         ("0.1.0", "0.1.1", "~core ~temporal ~seal-gateway", Undo::CodeOnly),
         ("0.1.0", "0.1.2", "core temporal !validate", Undo::RestoreData),
         ("0.1.2", "0.2.0", "~database !bootstrap-secrets core temporal !validate", Undo::RestoreData),
+        ("0.2.0", "0.2.4", "~database core temporal !validate", Undo::CodeOnly),
     ] {
         let hops = path(from, to).expect("a path");
         let [hop] = &hops[..] else { panic!("one hop from {from} to {to}") };
@@ -69,6 +70,31 @@ fn the_version_is_a_key_of_the_env_file() {
         Aegis::edits(&call(&fake), &fake.product(), &path("0.1.0", "0.1.1").expect("a path")[0]).expect("edits");
     assert_eq!((edits.len(), edits[0].path.as_str()), (1, ".env"));
     assert_eq!(edits[0].change, upgraded_sdk::Change::Set(vec![("AEGIS_IMAGE_TAG".into(), "0.1.1".into())]));
+}
+
+#[test]
+fn another_postgresql_is_the_tag_in_the_pods_file() {
+    let edited = |image: &str| -> Result<String> {
+        let fake = fake();
+        let file = |image: &str| {
+            format!("kind: Pod # a pod\nspec:\n  containers:\n    - name: postgres\n      image: {image}\n")
+        };
+        fake.file("pod-database.yaml", &file(image));
+        let edits = Aegis::edits(&call(&fake), &fake.product(), &path("0.2.0", "0.2.4")?[0])?;
+        let upgraded_sdk::Change::Content(content) = &edits[1].change else { panic!("the file's content: {edits:?}") };
+        let content = String::from_utf8(content.clone()).expect("text");
+        assert!(content.starts_with("kind: Pod # a pod\n"), "{content}");
+        Ok(content.lines().last().expect("the image").trim().to_owned())
+    };
+    assert_eq!(edited("r:5000/base/postgres:15").expect("an edit"), "image: r:5000/base/postgres:17");
+    assert_eq!(
+        edited("\"${REGISTRY}/postgres:15.6-alpine\"").expect("an edit"),
+        "image: \"${REGISTRY}/postgres:17-alpine\""
+    );
+    for untagged in ["r:5000/postgres", "${POSTGRES_IMAGE}", "postgres:15@sha256:00"] {
+        let why = edited(untagged).expect_err(untagged);
+        assert!(why.text().contains("`pod-database.yaml`, line 5: the image"), "{}", why.text());
+    }
 }
 
 #[test]

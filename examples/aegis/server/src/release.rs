@@ -22,6 +22,9 @@ pub struct Release {
     /// Its pods are defined otherwise than before: teardown and redeploy.
     #[serde(default)]
     pub pods_change: bool,
+    /// The major version that its `pod-database.yaml` names.
+    #[serde(default = "first_postgres")]
+    pub postgres: String,
     /// The release whose migrations this one has too.
     #[serde(skip_serializing)]
     from: Option<String>,
@@ -30,6 +33,10 @@ pub struct Release {
     /// The service that ends with an error when it starts.
     #[serde(skip_serializing)]
     pub crashes: Option<String>,
+}
+
+fn first_postgres() -> String {
+    "15".into()
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -93,7 +100,8 @@ mod tests {
         let index = serde_json::to_value(Index::read().unwrap()).unwrap();
         let keys = |entry: &serde_json::Value| entry.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         for entry in index["releases"].as_array().unwrap() {
-            assert_eq!(keys(entry), ["version", "published", "breaking", "notes", "db_migration", "pods_change"]);
+            let told = ["version", "published", "breaking", "notes", "db_migration", "pods_change", "postgres"];
+            assert_eq!(keys(entry), told);
         }
     }
 }

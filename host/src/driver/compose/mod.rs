@@ -103,11 +103,6 @@ impl Compose {
         &self.engine
     }
 
-    /// Where something of this project is remembered for a run.
-    pub fn note_of(&self, name: &str) -> PathBuf {
-        self.machine.state.join("servers").join(&self.deployment).join(&self.platform).join(name)
-    }
-
     pub fn is_double(&self) -> bool {
         self.double.is_some()
     }

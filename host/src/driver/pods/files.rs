@@ -4,7 +4,7 @@ use super::{DEPLOYMENT_LABEL, PLAYED_LABEL, Pods, SERVICE_LABEL};
 use crate::driver::project::secret_parts;
 use crate::effect::hex;
 use crate::model::VerbError;
-use pod_files::{File, Mistake, Pod, Source, service_of, variables};
+use pod_files::{Container, File, Mistake, Pod, Source, service_of, variables};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,6 +92,25 @@ impl Declaration {
                 self.services.iter().map(|service| format!("`{}/{}`", pods.platform, service.name)).collect();
             let known = known.join(", ");
             VerbError::NotFound(format!("the deployment has no service `{}/{name}`; there is {known}", pods.platform))
+        })
+    }
+
+    /// Of a service's pods: `database/postgres`, or `database` where they have one alone. Or what there is.
+    pub(super) fn container(&self, pods: &Pods, name: &str) -> Result<(&Service, &Pod, &Container), VerbError> {
+        let (service, wanted) = match name.split_once('/') {
+            Some((service, container)) => (service, Some(container)),
+            None => (name, None),
+        };
+        let found = self.service(pods, service)?;
+        let all = found.file.pods.iter().flat_map(|pod| pod.running().map(move |container| (pod, container)));
+        let all: Vec<_> = all.collect();
+        let fits = match wanted {
+            Some(wanted) => all.iter().find(|(_, container)| container.name == wanted),
+            None => all.first().filter(|_| all.len() == 1),
+        };
+        fits.map(|(pod, container)| (found, *pod, *container)).ok_or_else(|| {
+            let there: Vec<String> = all.iter().map(|(_, one)| format!("`{service}/{}`", one.name)).collect();
+            VerbError::NotFound(format!("the pods have no container `{name}`; there is {}", there.join(", ")))
         })
     }
 

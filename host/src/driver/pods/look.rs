@@ -4,7 +4,7 @@
 use super::{Checks, Declaration, Pods, Service, Standing};
 use crate::context::StepContext;
 use crate::driver::compose::{broken_how, is_of_the_machine, stands, tag, will_not_stand};
-use crate::driver::engine::{Container, Health, State};
+use crate::driver::engine::{Container, Health, Mount, State};
 use crate::driver::process::log::LineSplitter;
 use crate::driver::process::patterns::{compile, compile_optional, show};
 use crate::driver::process::redact::Redactor;
@@ -12,7 +12,7 @@ use crate::driver::services::OpenFile;
 use crate::model::*;
 use futures::StreamExt;
 use jiff::Timestamp;
-use pod_files::{Pod, Source};
+use pod_files::Source;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -149,17 +149,18 @@ impl Pods {
         let mut found = Vec::new();
         for service in services {
             for standing in all.iter().filter(|standing| standing.service == service.name) {
-                let declared = service.file.pods.iter().find(|pod| pod.name == standing.pod);
+                let pod = service.file.pods.iter().find(|pod| pod.name == standing.pod);
                 for container in &standing.containers {
                     let short = standing.short(container);
                     let full = format!("{}/{short}", service.name);
+                    let declared = pod.and_then(|pod| pod.containers.iter().find(|one| one.name == short));
                     let running = matches!(container.state, State::Running | State::Restarting | State::Paused);
                     let is_apart = apart.iter().any(|one| *one == full || *one == service.name);
                     if !running || is_apart {
                         continue;
                     }
                     for mount in container.mounts.iter().filter(|mount| mount.writable && !is_of_the_machine(mount)) {
-                        if is_no_data(declared, short, &mount.target.display().to_string()) {
+                        if declared.is_some_and(|declared| is_no_data(declared, mount)) {
                             continue;
                         }
                         let volume = mount.volume.as_ref().map(|name| match is_anonymous(name) {
@@ -235,14 +236,15 @@ fn missing(
     Ok(None)
 }
 
-fn is_no_data(pod: Option<&Pod>, container: &str, target: &str) -> bool {
-    let declared = pod.and_then(|pod| pod.containers.iter().find(|one| one.name == container));
-    let mut mounts = declared.into_iter().flat_map(|declared| &declared.mounts);
+/// What the file declares as empty, or as settings.
+pub(super) fn is_no_data(declared: &pod_files::Container, mount: &Mount) -> bool {
+    let target = mount.target.display().to_string();
+    let mut mounts = declared.mounts.iter();
     let mount = mounts.find(|mount| mount.target.trim_end_matches('/') == target.trim_end_matches('/'));
     mount.is_some_and(|mount| matches!(mount.source, Source::Empty | Source::Settings(_)))
 }
 
-fn is_anonymous(volume: &str) -> bool {
+pub(super) fn is_anonymous(volume: &str) -> bool {
     volume.len() == ANONYMOUS && volume.chars().all(|c| c.is_ascii_hexdigit())
 }
 

@@ -13,7 +13,7 @@ mod orchestrator;
 pub use files::{Declaration, Service};
 
 use super::Machine;
-use super::engine::{Container, Engine, PodSeen};
+use super::engine::{Container, Engine, Mount, PodSeen};
 use super::project::Project;
 use crate::config::PodsConfig;
 use crate::context::{Site, StepContext};
@@ -22,6 +22,7 @@ use crate::plan::event::{Effect, Verdict};
 use bollard::query_parameters::RemoveVolumeOptions;
 use futures::future::try_join_all;
 use pod_files::{Pod, Running, differs};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,30 +121,31 @@ impl Pods {
     /// A container of a service: `database/postgres`, or `database` where its pod has one alone.
     pub async fn container_of(&self, name: &str) -> Result<Option<Container>, VerbError> {
         let declaration = self.declaration(false).await?;
-        let (service, wanted) = match name.split_once('/') {
-            Some((service, container)) => (service, Some(container)),
-            None => (name, None),
-        };
-        let pods = &declaration.service(self, service)?.file.pods;
-        let declared: Vec<&str> = pods.iter().flat_map(Pod::running).map(|container| container.name.as_str()).collect();
-        let wanted = match (wanted, &declared[..]) {
-            (Some(wanted), there) if there.contains(&wanted) => wanted,
-            (None, [one]) => one,
-            (_, there) => {
-                let there: Vec<String> = there.iter().map(|one| format!("`{service}/{one}`")).collect();
-                return Err(VerbError::NotFound(format!(
-                    "the pods have no container `{name}`; there is {}",
-                    there.join(", ")
-                )));
+        let (service, pod, container) = declaration.container(self, name)?;
+        let wanted = pod.container_name(container);
+        let standing = self.of_services(&declaration, &[service], Checks::Leave).await?;
+        let mut there = standing.into_iter().filter(|standing| standing.pod == pod.name);
+        Ok(there.find_map(|standing| standing.containers.into_iter().find(|container| container.name == wanted)))
+    }
+
+    /// By which the files name the images of containers, which are called as in [`Pods::container_of`].
+    pub async fn images(&self, cx: &StepContext, planned: bool) -> Result<BTreeMap<String, String>, VerbError> {
+        let mut images = BTreeMap::new();
+        for Service { name, file } in self.declared(cx, planned).await? {
+            let containers: Vec<_> = file.pods.iter().flat_map(Pod::running).collect();
+            if let [one] = &containers[..] {
+                images.insert(name.clone(), one.image.clone());
             }
-        };
-        for standing in self.of_service(&declaration, service, Checks::Leave).await? {
-            let found = standing.containers.iter().find(|container| standing.short(container) == wanted);
-            if let Some(container) = found {
-                return Ok(Some(container.clone()));
-            }
+            images.extend(containers.iter().map(|one| (format!("{name}/{}", one.name), one.image.clone())));
         }
-        Ok(None)
+        Ok(images)
+    }
+
+    /// Whether what a container sees there stays when its pod goes.
+    pub async fn outlives(&self, name: &str, mount: &Mount) -> Result<bool, VerbError> {
+        let declaration = self.declaration(false).await?;
+        let (_, _, container) = declaration.container(self, name)?;
+        Ok(!look::is_no_data(container, mount) && !mount.volume.as_deref().is_some_and(look::is_anonymous))
     }
 
     /// Removes pods that we made and that the files no longer have, and of `volumes` those that are there and that no file

@@ -1,10 +1,13 @@
 //! What a server's container is part of.
 
+use crate::context::StepContext;
 use crate::driver::compose::Compose;
-use crate::driver::engine::{Container, Engine};
+use crate::driver::engine::{Container, Engine, Mount};
 use crate::driver::pods::Pods;
 use crate::driver::process::surroundings;
-use crate::model::VerbError;
+use crate::driver::services::Orchestrator;
+use crate::model::{ServiceRef, VerbError};
+use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::sync::Arc;
 use tokio::process::Command;
@@ -27,6 +30,43 @@ impl Around {
         match self {
             Self::Compose(project) => project.container_of(service).await,
             Self::Pods(pods) => pods.container_of(service).await,
+        }
+    }
+
+    /// By which the files name the images of containers, which are called as in [`Around::container_of`]; `planned`: with
+    /// the edits that are planned laid over them.
+    pub async fn images(&self, cx: &StepContext, planned: bool) -> Result<BTreeMap<String, String>, VerbError> {
+        match self {
+            Self::Compose(project) => {
+                let declared = project.declared(cx, planned).await?.into_iter();
+                Ok(declared.filter_map(|declared| Some((declared.name, declared.image?))).collect())
+            }
+            Self::Pods(pods) => pods.images(cx, planned).await,
+        }
+    }
+
+    /// Whether what the service's container sees there is still there for the next one.
+    pub async fn outlives(&self, service: &str, mount: &Mount) -> Result<bool, VerbError> {
+        match self {
+            Self::Compose(_) => Ok(true),
+            Self::Pods(pods) => pods.outlives(service, mount).await,
+        }
+    }
+
+    /// With what shares its pod.
+    pub async fn stop(&self, cx: &StepContext, service: &ServiceRef) -> Result<(), VerbError> {
+        self.orchestrator().stop(cx, &[whole(service)]).await
+    }
+
+    /// The same, as the files say it now.
+    pub async fn start(&self, cx: &StepContext, service: &ServiceRef) -> Result<(), VerbError> {
+        self.orchestrator().start(cx, &[whole(service)]).await
+    }
+
+    fn orchestrator(&self) -> &dyn Orchestrator {
+        match self {
+            Self::Compose(project) => &**project,
+            Self::Pods(pods) => &**pods,
         }
     }
 
@@ -94,6 +134,12 @@ impl Around {
             }
         }
     }
+}
+
+/// `database` of `database/postgres`: what is stopped and started as one.
+pub fn whole(service: &ServiceRef) -> ServiceRef {
+    let name = service.name.split('/').next().unwrap_or_default().to_owned();
+    ServiceRef { platform: service.platform.clone(), name }
 }
 
 fn no_double() -> VerbError {

@@ -3,8 +3,8 @@
 
 use super::Server;
 use crate::context::{Site, StepContext};
-use crate::driver::compose::Compose;
 use crate::driver::compose::double::Double;
+use crate::driver::compose::{Compose, broken_how, will_not_stand};
 use crate::driver::durable::free_bytes;
 use crate::driver::engine::{Container, State};
 use crate::model::VerbError;
@@ -35,7 +35,7 @@ impl Server {
         let live = live.ok_or_else(|| VerbError::Invalid("the server runs in no container".into()))?;
         has_room(project, bytes).await?;
         let made = project.start_alone(cx, &double, service, &live.image_id).await?;
-        self.answers(cx, project, &made.id).await
+        self.answers(cx, &made.id).await
     }
 
     /// Nothing is left of the step's double. Converges.
@@ -51,9 +51,8 @@ impl Server {
     pub async fn tell(
         &self, container: &str, script: &str, input: &str, secret: Option<&str>,
     ) -> Result<(), VerbError> {
-        let project = self.client().ok_or_else(|| VerbError::Invalid("the server runs in no container".into()))?;
         let failed = |error: std::io::Error| VerbError::other("io", format!("`docker exec` can't be run: {error}"));
-        let mut command = project.client(&["exec", "--interactive", container, "sh", "-c", script]);
+        let mut command = self.around()?.client(&["exec", "--interactive", container, "sh", "-c", script]);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(failed)?;
         if let Some(mut stdin) = child.stdin.take() {
@@ -72,8 +71,7 @@ impl Server {
 
     /// What a script says in the shell of the server's container.
     pub async fn ask(&self, container: &str, script: &str) -> Result<String, VerbError> {
-        let project = self.client().ok_or_else(|| VerbError::Invalid("the server runs in no container".into()))?;
-        let output = project.client(&["exec", container, "sh", "-c", script]).output().await;
+        let output = self.around()?.client(&["exec", container, "sh", "-c", script]).output().await;
         let output = output.map_err(|error| VerbError::other("io", format!("`docker exec` can't be run: {error}")))?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
@@ -91,23 +89,24 @@ impl Server {
     }
 
     /// While an image sets its server up, that listens to nobody but the image.
-    pub async fn answers(&self, cx: &StepContext, project: &Compose, id: &str) -> Result<Container, VerbError> {
+    pub async fn answers(&self, cx: &StepContext, id: &str) -> Result<Container, VerbError> {
+        let around = self.around()?;
         let mut heard = String::new();
         loop {
-            let container = project.engine().container(id).await?;
+            let container = around.engine().container(id).await?;
             let container =
                 container.ok_or_else(|| VerbError::NotFound("the new server's container is gone".into()))?;
-            let said = project.engine().tail(id, LINES).await;
-            if matches!(container.state, State::Exited | State::Restarting) {
-                let code = container.exit_code;
-                return Err(VerbError::other("double", format!("the new server ended with {code}:\n{said}")));
+            let said = around.engine().tail(id, LINES).await;
+            let ended = matches!(container.state, State::Exited | State::Restarting);
+            if ended || will_not_stand(&container) {
+                return Err(VerbError::other("server", format!("the new server {}:\n{said}", broken_how(&container))));
             }
             if said != heard {
                 heard = said;
                 cx.activity.touch();
             }
             if let Some(address) = container.addresses.first() {
-                let greets = TcpStream::connect((*address, self.config.port));
+                let greets = TcpStream::connect(self.reached(around, &container, *address).await?);
                 if let Ok(Ok(_)) = tokio::time::timeout(GREETS_WITHIN, greets).await {
                     return Ok(container);
                 }

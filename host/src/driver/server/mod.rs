@@ -14,16 +14,16 @@ pub mod stream;
 use crate::config::ServerConfig;
 use crate::context::Site;
 use crate::driver::compose::{Compose, unreachable_double};
-use crate::driver::engine::{Container, State};
+use crate::driver::engine::{Container, Mount, State};
 use crate::driver::kubernetes::Kubernetes;
 use crate::driver::pods::Pods;
 use crate::model::VerbError;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use around::Around;
+pub use around::{Around, whole};
 
 /// On the containers in which tools run: the mark of what started them.
 pub const TOOL_LABEL: &str = "upgraded.tool";
@@ -102,22 +102,34 @@ impl Server {
             VerbError::Invalid(format!("the container of `{service}` has no address of its own on this machine"))
         })?;
         let inside = ServerConfig { host: address.to_string(), ..self.config.clone() };
-        let config = match around.engine().is_rootless().await? {
-            false => inside.clone(),
-            true if around.is_double() => return Err(unreachable_double()),
-            true => {
-                let port = self.config.port;
-                let place = container.published.get(&port).ok_or_else(|| {
-                    VerbError::Invalid(format!(
-                        "the engine is rootless, and the address of `{service}` leads nowhere from here: {} would be \
-                         right",
-                        around.published(port)
-                    ))
-                })?;
-                ServerConfig { host: place.ip().to_string(), port: place.port(), ..self.config.clone() }
-            }
-        };
+        let reached = self.reached(around, &container, *address).await?;
+        let config = ServerConfig { host: reached.ip().to_string(), port: reached.port(), ..self.config.clone() };
         Ok(Located { config, inside, container: Some(container) })
+    }
+
+    /// Where the server in a container, which has this address, listens as seen from here.
+    async fn reached(
+        &self, around: &Around, container: &Container, address: IpAddr,
+    ) -> Result<SocketAddr, VerbError> {
+        let port = self.config.port;
+        if !around.engine().is_rootless().await? {
+            return Ok(SocketAddr::new(address, port));
+        }
+        if around.is_double() {
+            return Err(unreachable_double());
+        }
+        container.published.get(&port).copied().ok_or_else(|| {
+            VerbError::Invalid(format!(
+                "the engine is rootless, and the address of `{}` leads nowhere from here: {} would be right",
+                container.name,
+                around.published(port)
+            ))
+        })
+    }
+
+    /// What its container is part of; an error for one that runs in none.
+    pub fn around(&self) -> Result<&Around, VerbError> {
+        self.client().ok_or_else(|| VerbError::Invalid("the server runs in no container".into()))
     }
 
     /// It keeps its data where this machine has no path to.
@@ -157,10 +169,15 @@ pub fn check_transport(server: &ServerConfig) -> Result<(), VerbError> {
     }
 }
 
+/// What of the machine the container sees at `path`.
+pub fn mount_at<'c>(container: &'c Container, path: &Path) -> Option<&'c Mount> {
+    let around = container.mounts.iter().filter(|mount| path.starts_with(&mount.target));
+    around.max_by_key(|mount| mount.target.components().count())
+}
+
 /// Where the machine keeps what the container sees as `path`.
 pub fn on_the_machine(container: &Container, path: &Path) -> Option<PathBuf> {
-    let around = container.mounts.iter().filter(|mount| path.starts_with(&mount.target));
-    let nearest = around.max_by_key(|mount| mount.target.components().count())?;
+    let nearest = mount_at(container, path)?;
     // Without the slash that joining nothing leaves.
     Some(nearest.source.join(path.strip_prefix(&nearest.target).ok()?).components().collect())
 }
