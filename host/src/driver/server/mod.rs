@@ -13,13 +13,13 @@ pub mod stream;
 
 use crate::config::ServerConfig;
 use crate::context::Site;
-use crate::driver::compose::{Compose, unreachable_double};
+use crate::driver::compose::Compose;
 use crate::driver::engine::{Container, State};
 use crate::driver::kubernetes::Kubernetes;
 use crate::driver::pods::Pods;
 use crate::model::VerbError;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -98,25 +98,15 @@ impl Server {
         let container = container.filter(|container| container.state == State::Running).ok_or_else(|| {
             VerbError::Unavailable(format!("the server's service `{service}` has no container that runs"))
         })?;
-        let address = container.addresses.first().ok_or_else(|| {
+        let reached = around.engine().reach(&container, self.config.port).await?.ok_or_else(|| {
             VerbError::Invalid(format!("the container of `{service}` has no address of its own on this machine"))
         })?;
-        let inside = ServerConfig { host: address.to_string(), ..self.config.clone() };
-        let config = match around.engine().is_rootless().await? {
-            false => inside.clone(),
-            true if around.is_double() => return Err(unreachable_double()),
-            true => {
-                let port = self.config.port;
-                let place = container.published.get(&port).ok_or_else(|| {
-                    VerbError::Invalid(format!(
-                        "the engine is rootless, and the address of `{service}` leads nowhere from here: {} would be \
-                         right",
-                        around.published(port)
-                    ))
-                })?;
-                ServerConfig { host: place.ip().to_string(), port: place.port(), ..self.config.clone() }
-            }
+        let at = |place: SocketAddr| ServerConfig {
+            host: place.ip().to_string(),
+            port: place.port(),
+            ..self.config.clone()
         };
+        let (config, inside) = (at(reached.here), at(reached.inside));
         Ok(Located { config, inside, container: Some(container) })
     }
 
