@@ -31,6 +31,8 @@ impl Machine {
         let folder = tempfile::Builder::new().prefix("upgraded-").tempdir().expect("a folder for the machine");
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{product}-{}-{number}", std::process::id());
+        // As `/opt` and `/var/lib`, through which everybody may pass.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).expect("the machine's folder");
         let (programs, address) = (Programs::find(), own_address(number));
         let machine = Self { programs, name, number, address, environment: Vec::new(), product, folder };
         for folder in [product, "deployments", "state", "vault", "etc"] {
@@ -140,7 +142,9 @@ impl Machine {
     /// Of runs, but for what policy keeps.
     pub fn nothing_is_left(&self) {
         assert_eq!(files_beneath(&self.path("state/hold")), Vec::<PathBuf>::new(), "services are held down");
-        assert_eq!(files_beneath(&self.path("state/scratch")), Vec::<PathBuf>::new(), "a drill was left");
+        for folder in ["state/scratch", "state-rootless"] {
+            assert_eq!(files_beneath(&self.path(folder)), Vec::<PathBuf>::new(), "a drill or a rehearsal was left");
+        }
         assert_eq!(self.jobs(), Vec::<String>::new(), "commands of a run still run");
     }
 

@@ -153,6 +153,18 @@ impl Shop {
         )
     }
 
+    /// From now on each service has settings of the project's folder mounted.
+    pub fn with_settings(&self) {
+        for (service, mount) in [("db", "./conf:/conf"), ("web", "./conf:/conf:ro")] {
+            let file = self.file("compose.override.yaml");
+            let text = std::fs::read_to_string(&file).unwrap_or_else(|_| "services:\n".into());
+            write(&file, &format!("{text}  {service}: {{ volumes: ['{mount}'] }}\n"));
+        }
+        std::fs::create_dir(self.file("conf")).expect("a folder of settings");
+        write(&self.file("conf/shop.conf"), "colour = red\n");
+        self.compose(&["up", "--detach", "--wait"]);
+    }
+
     fn wait_for_database(&self) {
         let began = Instant::now();
         let ready = || {

@@ -269,7 +269,7 @@ impl RealHands {
     async fn clear_rehearsal(&self, step: &Step) -> Verdict {
         let mut cx = self.ready.context(&self.ready.bound.product.0, &Activity::silent());
         cx.step = global_step(self.run, &step.id);
-        let Ok(site) = rehearsal::Site::of(&self.host, &self.ready) else { return Verdict::Unknown };
+        let Ok(site) = rehearsal::Site::of(&self.host, &self.ready).await else { return Verdict::Unknown };
         match site.clear(&cx).await {
             Ok(()) => Verdict::NotDone,
             Err(_) => Verdict::Unknown,

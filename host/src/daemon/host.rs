@@ -10,6 +10,7 @@ use crate::api::Hub;
 use crate::api::types::{Deployment as View, LogLine, News, Progress as ProgressView, State};
 use crate::config::{BindingConfig, Deployment, SecretCheck, Settings};
 use crate::context::Site;
+use crate::driver::durable;
 use crate::driver::services::Systemd;
 use crate::driver::{Drivers, Environment, Machine, scratch_name};
 use crate::journal::{Journal, RunRow};
@@ -118,7 +119,7 @@ impl Host {
         let (plugins, text) = (self.plugins.clone(), text.to_owned());
         let made = tokio::task::spawn_blocking(move || {
             for made in [&settings.deployments, &settings.state] {
-                std::fs::create_dir_all(made).map_err(|error| failure("rehearsal", &error))?;
+                durable::make_folder(made).map_err(|error| failure("rehearsal", &error))?;
             }
             let entry = Entry::new(&name, settings.deployments.join(format!("{name}.toml")));
             std::fs::write(&entry.file, text).map_err(|error| failure("rehearsal", &error))?;

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -22,6 +22,25 @@ pub fn make_folder(folder: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
+    }
+    sync_folder(parent)
+}
+
+/// Makes `folder` and what leads to it, for all to pass through and for the daemon's account alone to list.
+pub fn make_passage(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let parent = parent(folder)?;
+    make_passage(parent)?;
+    // Its mode comes before its name: whoever finds it there goes by it.
+    let part = part(folder)?;
+    fs::create_dir(&part)?;
+    fs::set_permissions(&part, fs::Permissions::from_mode(0o711))?;
+    match fs::rename(&part, folder) {
+        // Another was first.
+        Err(_) if folder.is_dir() => fs::remove_dir(&part)?,
+        renamed => renamed?,
     }
     sync_folder(parent)
 }
@@ -67,13 +86,17 @@ pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 fn write_part(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let part = parent(path)?.join(format!(".{name}.{}-{number}.part", std::process::id()));
+    let part = part(path)?;
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     Ok(part)
+}
+
+fn part(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    Ok(parent(path)?.join(format!(".{name}.{}-{number}.part", std::process::id())))
 }
 
 fn parent(path: &Path) -> io::Result<&Path> {

@@ -52,6 +52,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use trees::{Trees, Volume};
 
+/// In the daemon's state folder: what a step alone has.
+pub const SCRATCH: &str = "scratch";
+
 /// What the drivers of the host's own processes need of the machine.
 #[derive(Debug, Clone)]
 pub struct Machine {
@@ -67,7 +70,7 @@ pub struct Machine {
 impl Machine {
     /// The folder of a step's drill.
     pub fn scratch(&self, deployment: &str, step: &str) -> PathBuf {
-        self.state.join("scratch").join(deployment).join(step)
+        self.state.join(SCRATCH).join(deployment).join(step)
     }
 }
 
@@ -165,7 +168,7 @@ impl Drivers {
             postgres: Postgres::new(
                 server(|plugin| plugin != MYSQL_PLUGIN),
                 vault.clone(),
-                machine.state.join("scratch"),
+                machine.state.join(SCRATCH),
                 idle,
             ),
             mysql: Mysql::new(server(|plugin| plugin == MYSQL_PLUGIN), vault.clone(), idle),

@@ -2,6 +2,7 @@
 //! `UPGRADED_TEST_REGISTRY`), or the project's own, which `cargo xtask engine up` starts. Nothing here starts or stops an
 //! engine. For tests it panics with what is missing; what demo and bench use too says it in a `Result`.
 
+mod account;
 mod image;
 mod place;
 mod podman;
@@ -11,9 +12,10 @@ mod project;
 mod second;
 mod shelf;
 
+pub use account::{Account, RootlessDocker};
 pub use image::{ImageConfig, NO_FILES};
 pub use place::{
-    GIVEN_ENGINE, GIVEN_REGISTRY, OLD_ENGINE, OWN_REGISTRY, Own, PODMAN, ping, ping_registry, registry_has,
+    GIVEN_ENGINE, GIVEN_REGISTRY, OLD_ENGINE, OWN_REGISTRY, Own, PODMAN, ROOTLESS, ping, ping_registry, registry_has,
 };
 pub use podman::{Podman, PodmanSocket};
 pub use program::program_files;

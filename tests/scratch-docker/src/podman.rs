@@ -1,16 +1,14 @@
 //! A podman that one test alone has: its own settings, images, volumes, networks and containers. It has no daemon; a
 //! socket like Docker's has [`PodmanSocket`].
 
-use crate::{Engine, Own, PODMAN, ping};
+use crate::account::{Account, wait_for};
+use crate::{Engine, Own, PODMAN};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Of the addresses that the project's own engine forwards.
 const POOL: &str = "10.199.128.0";
 
@@ -21,16 +19,27 @@ pub struct Podman {
     folder: PathBuf,
     /// Chains of the firewall that were there before.
     chains: BTreeSet<String>,
+    /// Who runs it, where it is not root.
+    account: Option<Account>,
 }
 
 impl Podman {
     /// Lies in `folder`, whose path is short: it has sockets.
     pub fn new(folder: &Path) -> Self {
+        Self::of(folder, None)
+    }
+
+    /// The same, as an ordinary user runs it.
+    pub fn rootless(folder: &Path) -> Self {
+        Self::of(folder, Some(Account::new(folder)))
+    }
+
+    fn of(folder: &Path, account: Option<Account>) -> Self {
         let own = Own::of_this_user().unwrap_or_else(|why| panic!("{why}"));
-        let registry = Engine::shared().registry().to_owned();
-        let podman = Self { own, registry, folder: folder.to_owned(), chains: chains() };
-        let program = podman.program("podman");
+        let program = own.folder().join(PODMAN).join("usr/bin/podman");
         assert!(program.is_file(), "`{}` is missing: `cargo xtask engine up` makes it", program.display());
+        let registry = Engine::shared().registry().to_owned();
+        let podman = Self { own, registry, folder: folder.to_owned(), chains: chains(), account };
         for (name, text) in [
             ("containers.conf", podman.containers()),
             ("storage.conf", podman.storage()),
@@ -43,6 +52,7 @@ impl Podman {
             fs::write(file, text).expect("podman's settings");
         }
         fs::create_dir_all(folder.join("tmp")).expect("a folder of podman's");
+        podman.give_folders();
         podman
     }
 
@@ -70,12 +80,24 @@ impl Podman {
         format!("[storage]\ndriver = \"overlay\"\ngraphroot = \"{folder}/graph\"\nrunroot = \"{folder}/run\"\n")
     }
 
+    /// To the account: what it writes to.
+    fn give_folders(&self) {
+        let Some(account) = &self.account else { return };
+        for name in ["graph", "run", "networks", "home/.config/containers"] {
+            fs::create_dir_all(self.folder.join(name)).expect("a folder of podman's");
+        }
+        for name in ["tmp", "graph", "run", "networks", "home/.config", "home/.config/containers"] {
+            account.give(&self.folder.join(name));
+        }
+    }
+
     /// `podman`, which knows nothing of the machine's.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(self.program("podman"));
-        let path = ["usr/bin", "usr/sbin"].map(|name| format!("{}:", self.place().join(name).display())).concat();
-        command.env("PATH", format!("{path}{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
-        command.env("HOME", self.folder.join("home")).env("TMPDIR", self.folder.join("tmp"));
+        let mut command = match &self.account {
+            Some(account) => account.command(self.program("podman")),
+            None => self.of_root(),
+        };
+        command.env("TMPDIR", self.folder.join("tmp"));
         for (name, file) in [
             ("CONTAINERS_CONF", "containers.conf"),
             ("CONTAINERS_STORAGE_CONF", "storage.conf"),
@@ -83,13 +105,29 @@ impl Podman {
         ] {
             command.env(name, self.folder.join(file));
         }
+        command.current_dir(&self.folder).stdin(Stdio::null());
+        command
+    }
+
+    fn of_root(&self) -> Command {
+        let mut command = Command::new(self.program("podman"));
+        let path = ["usr/bin", "usr/sbin"].map(|name| format!("{}:", self.place().join(name).display())).concat();
+        command.env("PATH", format!("{path}{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
+        command.env("HOME", self.folder.join("home"));
         for of_the_machine in
             ["XDG_RUNTIME_DIR", "DOCKER_HOST", "DOCKER_CONFIG", "CONTAINER_HOST", "REGISTRY_AUTH_FILE"]
         {
             command.env_remove(of_the_machine);
         }
-        command.current_dir(&self.folder).stdin(Stdio::null());
         command
+    }
+
+    /// Its output without the last line break.
+    pub fn says(&self, arguments: &[&str]) -> String {
+        let output = self.command().args(arguments).output().unwrap_or_else(|error| panic!("`podman`: {error}"));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "`podman {}`: {said}", arguments.join(" "));
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
     /// What the tests' registry has.
@@ -98,7 +136,8 @@ impl Podman {
     }
 
     fn place(&self) -> PathBuf {
-        self.own.folder().join(PODMAN)
+        let programs = self.account.as_ref().map_or_else(|| self.own.folder().to_owned(), Account::programs);
+        programs.join(PODMAN)
     }
 
     fn program(&self, name: &str) -> PathBuf {
@@ -139,20 +178,23 @@ pub struct PodmanSocket {
 impl PodmanSocket {
     /// Returns when it answers.
     pub fn start(folder: &Path) -> Self {
-        let podman = Podman::new(folder);
-        let socket = folder.join("podman.sock");
+        Self::of(Podman::new(folder), folder.join("podman.sock"), folder)
+    }
+
+    /// The same, as an ordinary user runs it.
+    pub fn rootless(folder: &Path) -> Self {
+        let podman = Podman::rootless(folder);
+        let runtime = podman.account.as_ref().map(Account::runtime).unwrap_or_default();
+        Self::of(podman, runtime.join("podman.sock"), folder)
+    }
+
+    fn of(podman: Podman, socket: PathBuf, folder: &Path) -> Self {
         let log = File::create(folder.join("podman.log")).expect("podman's log");
         let mut service = podman.command();
         service.args(["system", "service", "--time", "0", &format!("unix://{}", socket.display())]);
         service.process_group(0).stdout(log.try_clone().expect("podman's log")).stderr(log);
         let mut service = service.spawn().unwrap_or_else(|error| panic!("`podman`: {error}"));
-        let began = Instant::now();
-        while !ping(&socket) {
-            let ended = service.try_wait().is_ok_and(|status| status.is_some());
-            let log = fs::read_to_string(folder.join("podman.log")).unwrap_or_default();
-            assert!(!ended && began.elapsed() < PATIENCE, "podman does not come up:\n{log}");
-            thread::sleep(Duration::from_millis(50));
-        }
+        wait_for(&mut service, &socket, &folder.join("podman.log"));
         let engine = Engine { socket, registry: podman.registry.clone(), own: Some(podman.own.clone()) };
         Self { engine, service, podman }
     }

@@ -97,6 +97,26 @@ fn another_postgresql_gets_the_data_and_gives_it_back<'a>(aegis: &'a Aegis, daem
     assert_eq!(std::fs::read_to_string(kept.join("PG_VERSION")).expect("a server's data").trim(), "17");
 }
 
+/// The addresses of its pods lead nowhere from outside, and users of its containers are others on the machine.
+#[test]
+fn pods_of_an_ordinary_user_go_up_and_come_back() {
+    let folder = folder();
+    let engine = PodmanSocket::rootless(folder.path());
+    let aegis = Aegis::new(&engine, "0.1.2", "1.22.4", POLICY);
+    ["0.2.0", "0.2.2"].iter().for_each(|version| aegis.publish(version));
+    let mut daemon = Daemon::start(&aegis).settled();
+    run_to(&mut daemon, "0.2.0", "committed");
+    let (data, volumes) = (aegis.data(), aegis.volumes());
+    assert!(data.contains("column seals sealed_at") && data.contains(",blue,"), "{data}");
+    aegis.is_whole("0.2.0", &data);
+
+    let run = run_to(&mut daemon, "0.2.2", "rolled-back");
+    let (step, said) = failure(&run);
+    assert!(step == "h0-apply-main-0" && said.contains("migrations failed: 0006_link_policies"), "{step}: {said}");
+    aegis.is_whole("0.2.0", &data);
+    assert_eq!(aegis.volumes(), volumes);
+}
+
 fn container(aegis: &Aegis, name: &str) -> String {
     aegis.podman(&["inspect", "--format", "{{.Id}} {{.State.StartedAt}}", name])
 }

@@ -1,10 +1,10 @@
 //! Engines that people have beside today's, out of Debian's packages: unpacked here beside our own, started by the tests
-//! that need them ([`scratch_docker::Second`], [`scratch_docker::Podman`]).
+//! that need them ([`scratch_docker::Second`], [`scratch_docker::Podman`], [`scratch_docker::RootlessDocker`]).
 
 use super::own::{BASE_SUITE, unpack};
 use super::scripts::{UNPACK, UNPACK_LINKED};
 use anyhow::Result;
-use scratch_docker::{OLD_ENGINE, Own, PODMAN};
+use scratch_docker::{OLD_ENGINE, Own, PODMAN, ROOTLESS};
 
 /// Docker 20.10.
 const OLD_PACKAGES: [&str; 5] = ["docker.io", "containerd", "runc", "tini", "libdevmapper1.02.1"];
@@ -27,14 +27,19 @@ const PODMAN_PACKAGES: [&str; 15] = [
     "patchelf",
 ];
 
+/// What an ordinary user starts an engine with.
+const ROOTLESS_PACKAGES: [&str; 4] = ["rootlesskit", "slirp4netns", "libslirp0", "uidmap"];
+
 /// Converges.
 pub fn make(own: &Own) -> Result<()> {
     unpack(own, &UNPACK, BASE_SUITE, OLD_ENGINE, &OLD_PACKAGES)?;
+    unpack(own, &UNPACK, BASE_SUITE, ROOTLESS, &ROOTLESS_PACKAGES)?;
     unpack(own, &UNPACK_LINKED, BASE_SUITE, PODMAN, &PODMAN_PACKAGES)
 }
 
 /// Whether [`make`] has nothing to do.
 pub fn are_there(own: &Own) -> bool {
     UNPACK.has_made(own, BASE_SUITE, OLD_ENGINE, &OLD_PACKAGES)
+        && UNPACK.has_made(own, BASE_SUITE, ROOTLESS, &ROOTLESS_PACKAGES)
         && UNPACK_LINKED.has_made(own, BASE_SUITE, PODMAN, &PODMAN_PACKAGES)
 }

@@ -1,4 +1,4 @@
-//! Which engine the operator's Docker client speaks to, chosen as the client chooses: `DOCKER_HOST`, `DOCKER_CONTEXT`, or
+//! Which engine the operator's client speaks to. Docker's is chosen as the client chooses: `DOCKER_HOST`, `DOCKER_CONTEXT`, or
 //! the context that its settings name.
 
 use serde::Deserialize;
@@ -10,7 +10,7 @@ const DEFAULT: &str = "default";
 
 /// The client speaks to an engine that can't be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the Docker client here speaks to `{host}` ({by}), {why}")]
+#[error("the engine's client here speaks to `{host}` ({by}), {why}")]
 pub struct Unusable {
     host: String,
     by: String,
@@ -61,6 +61,16 @@ pub fn engine(variable: impl Fn(&str) -> Option<String>) -> Result<Option<PathBu
         Some(host) => socket(host, by).map(Some),
         None => Err(Unusable { host: name, by, why: "of which its settings say nothing" }),
     }
+}
+
+/// podman's, which `CONTAINER_HOST` names, or which the operator's own podman listens on.
+pub fn podman(variable: impl Fn(&str) -> Option<String>) -> Result<Option<PathBuf>, Unusable> {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    if let Some(host) = set("CONTAINER_HOST") {
+        return socket(host, "CONTAINER_HOST".into()).map(Some);
+    }
+    let own = set("XDG_RUNTIME_DIR").map(|folder| Path::new(&folder).join("podman/podman.sock"));
+    Ok(own.filter(|socket| socket.exists()))
 }
 
 fn host_of(folder: &Path, context: &str) -> Option<String> {
@@ -131,6 +141,20 @@ mod tests {
             let why = chosen(current, more).unwrap_err().to_string();
             assert!(why.contains(words), "{why}");
         }
+    }
+
+    #[test]
+    fn an_ordinary_users_podman_is_taken_where_it_listens() {
+        let runtime = tempfile::tempdir().unwrap();
+        let (folder, own) = (runtime.path().display().to_string(), runtime.path().join("podman/podman.sock"));
+        let ask = |name: &str| (name == "XDG_RUNTIME_DIR").then(|| folder.clone());
+        assert_eq!(podman(ask), Ok(None));
+        fs::create_dir(runtime.path().join("podman")).unwrap();
+        fs::write(&own, "").unwrap();
+        assert_eq!(podman(ask), Ok(Some(own)));
+        let host = |url: &'static str| podman(move |name| (name == "CONTAINER_HOST").then(|| url.to_owned()));
+        assert_eq!(host("unix:///run/podman/podman.sock"), Ok(Some("/run/podman/podman.sock".into())));
+        assert!(host("ssh://core@far").is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A copy of a project's folder without its data.
 
 use crate::driver::beside::work::{At, Pulse};
+use crate::driver::durable;
 use crate::driver::trees::copy::{Means, copy_tree, properties_of, settle};
 use crate::model::VerbError;
 use std::fs;
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Copies `from` to `to`, where nothing may be. Folders among `apart` stay empty, with their owner and mode; what is no
 /// file, folder or link is left out.
 pub fn copy_project(from: &Path, to: &Path, apart: &[PathBuf], pulse: &Pulse) -> Result<(), VerbError> {
-    fs::create_dir_all(to.parent().unwrap_or(to)).at("making", to)?;
+    durable::make_passage(to.parent().unwrap_or(to)).at("making", to)?;
     copy(from, to, apart, pulse)
 }
 

@@ -62,7 +62,7 @@ pub async fn rehearse(
 ) -> Result<Rehearsed, Failure> {
     can_be_rehearsed(&ready.deployment).map_err(|why| failure("rehearsal", &why))?;
     let began = Instant::now();
-    let site = Site::of(host, ready)?;
+    let site = Site::of(host, ready).await?;
     site.clear(cx).await?;
     let outcome = play(host, ready, &site, run, cx, plan, backups).await;
     let cleared = site.clear(cx).await;

@@ -1,4 +1,5 @@
-//! Where a rehearsal lies: a folder in the daemon's state, a Compose project of its own; and how both vanish.
+//! Where a rehearsal lies: a folder in the daemon's state, or beside it where the engine can't look into that, a Compose
+//! project of its own; and how both vanish.
 
 use super::copy::copy_project;
 use crate::config::Deployment;
@@ -37,7 +38,7 @@ pub struct Place {
 }
 
 impl Site {
-    pub fn of(host: &Host, ready: &Ready) -> Result<Self, Failure> {
+    pub async fn of(host: &Host, ready: &Ready) -> Result<Self, Failure> {
         let deployment = ready.deployment.clone();
         let missing = || failure("missing", &"there is no Compose project to rehearse");
         let platform = deployment.platforms.first().ok_or_else(missing)?;
@@ -45,7 +46,7 @@ impl Site {
         let compose = drivers.compose.clone().ok_or_else(missing)?;
         let origin = deployment.directory().cloned().ok_or_else(missing)?;
         let state = &host.settings.state;
-        let folder = state.join("rehearsals").join(&deployment.name);
+        let folder = compose.engine().open_folder(&state.join("rehearsals")).await?.join(&deployment.name);
         let of = format!("{}\0{}", state.display(), deployment.name);
         let project = project_name("rehearsal", &deployment.name, &of);
         let double = Double { project, deployment: deployment.name.clone(), label: REHEARSAL_LABEL, folder, origin };

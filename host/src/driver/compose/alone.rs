@@ -3,6 +3,7 @@
 use super::double::{DRILL_LABEL, Double, project_beginning, project_name};
 use super::{Compose, cli};
 use crate::context::StepContext;
+use crate::driver::SCRATCH;
 use crate::driver::beside::work::{self, At, Pulse};
 use crate::driver::durable;
 use crate::driver::engine::Container;
@@ -11,6 +12,7 @@ use crate::driver::trees::copy::{Means, copy_tree, properties_of, settle};
 use crate::model::VerbError;
 use serde_json::{Value, json};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// What ties a service to others, to whoever else starts it, or to what is not there.
@@ -36,17 +38,22 @@ const FILE: &str = "double.json";
 
 impl Compose {
     /// The double of one service for this step's drill.
-    pub fn drill_of(&self, step: &str) -> Double {
-        let folder = self.machine.scratch(&self.deployment, step);
-        let of = format!("{}\0{}\0{step}", self.machine.state.display(), self.deployment);
-        Double {
-            project: project_name("drill", &self.deployment, &of),
+    pub async fn drill_of(&self, step: &str) -> Result<Double, VerbError> {
+        let scratch = self.engine.open_folder(&self.machine.state.join(SCRATCH)).await?;
+        let folder = scratch.join(&self.deployment).join(step);
+        Ok(Double {
+            project: self.drill_project(step),
             deployment: self.deployment.clone(),
             label: DRILL_LABEL,
             // What is only read is read where it is.
             origin: folder.clone(),
             folder,
-        }
+        })
+    }
+
+    fn drill_project(&self, step: &str) -> String {
+        let of = format!("{}\0{}\0{step}", self.machine.state.display(), self.deployment);
+        project_name("drill", &self.deployment, &of)
     }
 
     /// Starts it from the image of this ID; its container.
@@ -56,8 +63,10 @@ impl Compose {
         let live = self.configuration().await?;
         let rendered = alone(&live, service, image)?;
         let (written, to) = (binds(&rendered, service), double.clone());
+        let known_by = self.machine.scratch(&self.deployment, &cx.step);
         work::run(cx, double.folder.clone(), move |pulse| {
-            durable::make_folder(&to.folder).map_err(io_error("make the double's folder"))?;
+            let made = durable::make_folder(&known_by).and_then(|()| durable::make_passage(&to.folder));
+            made.map_err(io_error("make the double's folder"))?;
             written.iter().try_for_each(|from| lay_settings(from, &to.moved(from), pulse))
         })
         .await?;
@@ -84,9 +93,18 @@ impl Compose {
     }
 
     /// Nothing of it is left, whatever was under way. Converges.
-    pub async fn discard_alone(&self, step: &str, double: &Double) -> Result<(), VerbError> {
+    pub async fn discard_alone(&self, step: &str) -> Result<(), VerbError> {
         cli::end_marked(&format!("{}/{step}", self.deployment)).await;
-        self.discard(&double.project).await
+        self.discard(&self.drill_project(step)).await?;
+        let folder = self.drill_of(step).await?.folder;
+        // Who made the drill's own folder removes it, when nothing of the drill is left.
+        if folder == self.machine.scratch(&self.deployment, step) {
+            return Ok(());
+        }
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove a double's folder")(error)),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -134,7 +152,7 @@ fn lay_settings(from: &Path, to: &Path, pulse: &Pulse) -> Result<(), VerbError> 
     if !from.is_file() && !from.is_dir() {
         return Ok(());
     }
-    fs::create_dir_all(to.parent().unwrap_or(to)).at("making", to)?;
+    durable::make_passage(to.parent().unwrap_or(to)).at("making", to)?;
     if from.is_file() || is_settings(from, &mut 0) {
         return copy_tree(from, to, Means::Any, pulse).map(drop);
     }

@@ -4,6 +4,8 @@
 //! [`Double::of`] replaces what it knows, and [`Double::check`] then looks at the outcome with an eye of its own: what
 //! still reaches out of the double's folder, names or networks is an error, whatever let it through.
 
+use crate::driver::durable;
+use crate::driver::trees::copy::{properties_of, settle};
 use crate::effect::hex;
 use crate::model::VerbError;
 use serde_json::{Map, Value, json};
@@ -183,8 +185,7 @@ impl Double {
                 if !reads || path.starts_with(&self.origin) {
                     let moved = self.moved(path);
                     if !moved.exists() {
-                        std::fs::create_dir_all(&moved)
-                            .map_err(|error| unreadable(&format!("`{}` can't be made: {error}", moved.display())))?;
+                        make_instead_of(path, &moved)?;
                     }
                     mount.insert("source".into(), json!(moved.display().to_string()));
                 }
@@ -238,6 +239,13 @@ impl Double {
         }
         Ok(())
     }
+}
+
+/// An empty folder, with the owner and mode of a folder that is there.
+fn make_instead_of(path: &Path, moved: &Path) -> Result<(), VerbError> {
+    let made = durable::make_passage(moved.parent().unwrap_or(moved)).and_then(|()| std::fs::create_dir(moved));
+    made.map_err(|error| unreadable(&format!("`{}` can't be made: {error}", moved.display())))?;
+    if path.is_dir() { settle(moved, &properties_of(path)?, false) } else { Ok(()) }
 }
 
 /// The projects of no operator begin so.

@@ -326,14 +326,12 @@ impl Compose {
                 let containers = self.engine.containers(project).await?;
                 let mut running =
                     of_service(&containers, name).into_iter().filter(|container| container.state == State::Running);
-                if self.engine.is_rootless().await? {
-                    return Err(unreachable_double());
-                }
-                let address = running.find_map(|container| container.addresses.first().copied());
-                return match (address, target) {
-                    (Some(address), Some(target)) => Ok(Some(SocketAddr::new(address, target))),
-                    _ => Err(VerbError::Unavailable(format!("`{name}`, published on port {port}, does not run"))),
+                let reached = match (running.next(), target) {
+                    (Some(container), Some(target)) => self.engine.reach(container, target).await?,
+                    _ => None,
                 };
+                let away = || VerbError::Unavailable(format!("`{name}`, published on port {port}, does not run"));
+                return reached.map(|reached| Some(reached.here)).ok_or_else(away);
             }
         }
         Ok(None)
@@ -350,15 +348,6 @@ impl Compose {
             None => Declaration::read(&rendered),
         }
     }
-}
-
-/// Nothing of it is published.
-pub fn unreachable_double() -> VerbError {
-    VerbError::Invalid(
-        "the engine is rootless, and the containers of a double can't be reached from here: it can be upgraded without a \
-         rehearsal"
-            .into(),
-    )
 }
 
 /// The containers of one service.

@@ -56,6 +56,8 @@ pub struct Container {
     pub image_id: String,
     pub image: String,
     pub state: State,
+    /// Of its first process; none where nothing of it runs.
+    pub process: Option<u32>,
     pub exit_code: i64,
     /// None: it has no health check.
     pub health: Option<Health>,
@@ -125,6 +127,7 @@ impl From<ContainerInspectResponse> for Container {
                 Some(ContainerStateStatusEnum::CREATED) => State::Created,
                 _ => State::Exited,
             },
+            process: state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0),
             exit_code: state.exit_code.unwrap_or_default(),
             health,
             health_said,

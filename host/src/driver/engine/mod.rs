@@ -6,6 +6,7 @@ pub mod images;
 mod podman;
 mod pods;
 mod registry;
+mod rootless;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -20,11 +21,12 @@ use bollard::models::{ContainerUpdateBody, RestartPolicy};
 use bollard::query_parameters::{LogsOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptions};
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures::{Stream, StreamExt};
+use rootless::Ways;
 use serde::Deserialize;
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 /// How long the engine may take to answer.
 const ANSWER_SECONDS: u64 = 60;
@@ -42,11 +44,13 @@ pub struct Engine {
     docker: OnceCell<Docker>,
     kind: OnceCell<Kind>,
     rootless: OnceCell<bool>,
+    ways: Mutex<Ways>,
 }
 
 impl Engine {
     pub fn new(config: EngineConfig) -> Self {
-        Self { config, docker: OnceCell::new(), kind: OnceCell::new(), rootless: OnceCell::new() }
+        let (kind, rootless) = (OnceCell::new(), OnceCell::new());
+        Self { config, docker: OnceCell::new(), kind, rootless, ways: Mutex::default() }
     }
 
     pub fn config(&self) -> &EngineConfig {
@@ -117,15 +121,6 @@ impl Engine {
             (NO_SUCH, _) => Ok(None),
             (status, body) => Err(self.refused(status, &body)),
         }
-    }
-
-    /// It runs as an ordinary user: the addresses of its containers are in a network of its own, and lead nowhere here.
-    pub async fn is_rootless(&self) -> Result<bool, VerbError> {
-        let ask = || async {
-            let info = self.docker().await?.info().await.map_err(|error| self.failed(&error))?;
-            Ok(info.security_options.unwrap_or_default().iter().any(|option| option.contains("name=rootless")))
-        };
-        self.rootless.get_or_try_init(ask).await.copied()
     }
 
     /// Where the engine keeps images and volumes.

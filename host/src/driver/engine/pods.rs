@@ -153,7 +153,7 @@ impl Engine {
     }
 
     /// The path of a call of podman's own.
-    async fn libpod(&self, call: &str) -> Result<String, VerbError> {
+    pub(super) async fn libpod(&self, call: &str) -> Result<String, VerbError> {
         match self.kind().await? {
             Kind::Podman { api } => Ok(format!("/v{api}/libpod{call}")),
             Kind::Docker => Err(VerbError::Invalid(format!(

@@ -8,6 +8,8 @@ use super::tools::{self, Tools};
 use crate::activity::Activity;
 use crate::config::ServerConfig;
 use crate::context::StepContext;
+use crate::driver::durable;
+use crate::driver::engine::Engine;
 use crate::driver::server::child::Running;
 use crate::driver::server::stream::{self, COPY_BYTES, Progress, plain};
 use crate::model::VerbError;
@@ -29,6 +31,8 @@ pub struct Archives<'a> {
     pub server: &'a ServerConfig,
     pub vault: &'a Vault,
     pub scratch: &'a Path,
+    /// Of the tools' container.
+    pub engine: Option<&'a Engine>,
     pub tasks: &'a TaskTracker,
     pub tools: &'a Tools,
     pub mark: String,
@@ -88,6 +92,9 @@ impl Archives<'_> {
         let activity = cx.activity.clone();
         let work = self.tasks.spawn_blocking(move || write_out(&vault, &key, &folder, &path, &activity));
         work.await.map_err(|error| VerbError::other("vault", format!("reading broke: {error}")))??;
+        if let Some(engine) = self.engine {
+            engine.give(file.path()).await?;
+        }
         Ok(file)
     }
 }
@@ -131,7 +138,7 @@ fn file_prefix(step: &str) -> String {
 fn write_out(vault: &Vault, artifact: &str, folder: &Path, path: &Path, activity: &Activity) -> Result<(), VerbError> {
     let failed = |error: io::Error| VerbError::other("scratch", format!("`{}`: {error}", path.display()));
     let size = vault.find(artifact).map_err(|error| VerbError::NotFound(error.to_string()))?.size_bytes;
-    fs::create_dir_all(folder).map_err(failed)?;
+    durable::make_passage(folder).map_err(failed)?;
     let space = rustix::fs::statvfs(folder).map_err(|error| failed(error.into()))?;
     let free = space.f_bavail.saturating_mul(space.f_frsize);
     if free < size.saturating_add(SPARE_BYTES) {

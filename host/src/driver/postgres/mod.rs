@@ -23,6 +23,7 @@ pub use super::server::names::{SCRATCH_PREFIX, derived_prefix, scratch_name};
 pub use archive::RESTORE_OPTIONS;
 pub use session::{Rows, Session};
 
+use super::engine::Engine;
 use super::server::{Located, names, processes};
 use crate::config::ServerConfig;
 use crate::context::StepContext;
@@ -34,7 +35,7 @@ use pulse::Pulse;
 use reach::Reach;
 use session::Opening;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
 use tools::Tools;
@@ -57,7 +58,7 @@ pub struct Versions {
 }
 
 impl Postgres {
-    /// `scratch`: a folder of the daemon's own for archives that are being restored. `idle`: how long a verb may be
+    /// `scratch`: a folder of the daemon's state for archives that are being restored. `idle`: how long a verb may be
     /// silent.
     pub fn new(server: Option<Server>, vault: Vault, scratch: PathBuf, idle: Duration) -> Self {
         Self { server, vault, scratch, idle, tasks: TaskTracker::new() }
@@ -88,7 +89,8 @@ impl Postgres {
         }
         let located = self.located(cx).await?;
         let (_, tools) = self.tools(cx, &located).await?;
-        let archives = self.archives(cx, &located.inside, &tools);
+        let scratch = self.folder_of_archives().await?;
+        let archives = self.archives(cx, &located.inside, &tools, &scratch);
         let pulse = Pulse::new(&located.config, &self.mark(&cx.step), &self.tasks);
         let work = pulse.beside(&cx.activity, archives.dump(cx, database, snapshot));
         let watched = self.and_clear(cx, cx.activity.watch(self.idle, work));
@@ -102,7 +104,8 @@ impl Postgres {
         self.owned(cx, database)?;
         let located = self.located(cx).await?;
         let (_, tools) = self.tools(cx, &located).await?;
-        let archives = self.archives(cx, &located.inside, &tools);
+        let scratch = self.folder_of_archives().await?;
+        let archives = self.archives(cx, &located.inside, &tools, &scratch);
         let pulse = Pulse::new(&located.config, &self.mark(&cx.step), &self.tasks);
         let work = async {
             let file = archives.restore(cx, database, artifact).await?;
@@ -120,7 +123,8 @@ impl Postgres {
     /// Ends what still runs of the effect's step: its backends, its processes, its files. Every verb converges, so the
     /// effect then counts as not done.
     pub async fn fence_and_probe(&self, effect: &Effect) -> Verdict {
-        archive::sweep(&self.scratch, &effect.step);
+        let Ok(scratch) = self.folder_of_archives().await else { return Verdict::Unknown };
+        archive::sweep(&scratch, &effect.step);
         let mark = self.mark(&effect.step);
         processes::end(&mark, &["pg_"]).await;
         let Some(server) = &self.server else { return Verdict::Unknown };
@@ -193,9 +197,24 @@ impl Postgres {
         }
     }
 
-    fn archives<'a>(&'a self, cx: &StepContext, server: &'a ServerConfig, tools: &'a Tools) -> Archives<'a> {
-        let mark = self.mark(&cx.step);
-        Archives { server, vault: &self.vault, scratch: &self.scratch, tasks: &self.tasks, tools, mark }
+    fn archives<'a>(
+        &'a self, cx: &StepContext, server: &'a ServerConfig, tools: &'a Tools, scratch: &'a Path,
+    ) -> Archives<'a> {
+        let (mark, engine) = (self.mark(&cx.step), self.engine());
+        Archives { server, vault: &self.vault, scratch, engine, tasks: &self.tasks, tools, mark }
+    }
+
+    /// Where a tool reads them.
+    async fn folder_of_archives(&self) -> Result<PathBuf, VerbError> {
+        match self.engine() {
+            Some(engine) => engine.open_folder(&self.scratch).await,
+            None => Ok(self.scratch.clone()),
+        }
+    }
+
+    /// In whose containers tools run.
+    fn engine(&self) -> Option<&Engine> {
+        Some(self.server.as_ref()?.client()?.engine())
     }
 
     /// `application_name`, label and variable of everything that a step starts, of which PostgreSQL keeps 63 bytes. Another
@@ -215,7 +234,10 @@ impl Postgres {
         let major = number.ok_or_else(|| VerbError::other("version", "the server does not say its version"))? / 10_000;
         let server = self.granted()?;
         let tools = match (&located.container, server.client()) {
-            (Some(container), Some(project)) => tools::in_container(project, container, &self.scratch, major).await?,
+            (Some(container), Some(project)) => {
+                let archives = self.folder_of_archives().await?;
+                tools::in_container(project, container, &archives, major).await?
+            }
             _ => tools::find(server.config.tools.as_deref(), major).await?,
         };
         Ok((major, tools))

@@ -78,13 +78,6 @@ impl Around {
         }
     }
 
-    pub fn is_double(&self) -> bool {
-        match self {
-            Self::Compose(project) => project.is_double(),
-            Self::Pods(_) => false,
-        }
-    }
-
     pub fn project(&self) -> Result<&Arc<Compose>, VerbError> {
         match self {
             Self::Compose(project) => Ok(project),
@@ -100,16 +93,6 @@ impl Around {
             Self::Pods(_) => container.networks.keys().next().cloned(),
         };
         named.unwrap_or_else(|| format!("container:{}", container.id))
-    }
-
-    /// What would publish a port of it on this machine.
-    pub fn published(&self, port: u16) -> String {
-        match self {
-            Self::Compose(_) => format!("`ports: [\"127.0.0.1:{port}:{port}\"]` at the service"),
-            Self::Pods(_) => {
-                format!("`ports: [{{ containerPort: {port}, hostPort: {port}, hostIP: 127.0.0.1 }}]` at the container")
-            }
-        }
     }
 
     /// The engine's client.

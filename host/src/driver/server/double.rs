@@ -3,7 +3,6 @@
 
 use super::Server;
 use crate::context::{Site, StepContext};
-use crate::driver::compose::double::Double;
 use crate::driver::compose::{Compose, broken_how, will_not_stand};
 use crate::driver::durable::free_bytes;
 use crate::driver::engine::{Container, State};
@@ -12,10 +11,8 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 
 const POLL: Duration = Duration::from_millis(250);
-const GREETS_WITHIN: Duration = Duration::from_secs(5);
 /// Of its log, where it does not come up.
 const LINES: u32 = 5;
 /// What a server takes before anything is in it, and its own log of what is restored.
@@ -30,18 +27,19 @@ comes_up() { n=0; until "$@" < /dev/null > /dev/null 2>&1 || [ "$n" -ge 20 ]; do
 impl Server {
     /// Starts a double of the server, which holds `bytes`, and waits until it answers. Its error says why there is none.
     pub async fn start_double(&self, cx: &StepContext, bytes: u64) -> Result<Container, VerbError> {
-        let (project, service, double) = self.double(&cx.step)?;
+        let (project, service) = self.doubled()?;
         let live = self.located(&Site::Live).await?.container;
         let live = live.ok_or_else(|| VerbError::Invalid("the server runs in no container".into()))?;
         has_room(project, bytes).await?;
+        let double = project.drill_of(&cx.step).await?;
         let made = project.start_alone(cx, &double, service, &live.image_id).await?;
         self.answers(cx, &made.id).await
     }
 
     /// Nothing is left of the step's double. Converges.
     pub async fn discard_double(&self, step: &str) -> Result<(), VerbError> {
-        match self.double(step) {
-            Ok((project, _, double)) => project.discard_alone(step, &double).await,
+        match self.doubled() {
+            Ok((project, _)) => project.discard_alone(step).await,
             // There never was one.
             Err(_) => Ok(()),
         }
@@ -80,12 +78,12 @@ impl Server {
         Err(VerbError::other("accounts", format!("the server's accounts can't be read: {said}")))
     }
 
-    fn double(&self, step: &str) -> Result<(&Arc<Compose>, &str, Double), VerbError> {
+    /// The project, and its service that is the server.
+    fn doubled(&self) -> Result<(&Arc<Compose>, &str), VerbError> {
         let (Some(service), Some(project)) = (&self.config.service, self.client()) else {
             return Err(VerbError::Invalid("the server is no service of a platform with an `engine`".into()));
         };
-        let project = project.project()?;
-        Ok((project, &service.name, project.drill_of(step)))
+        Ok((project.project()?, &service.name))
     }
 
     /// While an image sets its server up, that listens to nobody but the image.
@@ -105,11 +103,8 @@ impl Server {
                 heard = said;
                 cx.activity.touch();
             }
-            if let Some(address) = container.addresses.first() {
-                let greets = TcpStream::connect(self.reached(around, &container, *address).await?);
-                if let Ok(Ok(_)) = tokio::time::timeout(GREETS_WITHIN, greets).await {
-                    return Ok(container);
-                }
+            if around.engine().listens(&container, self.config.port).await? {
+                return Ok(container);
             }
             tokio::time::sleep(POLL).await;
         }

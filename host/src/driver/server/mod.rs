@@ -13,7 +13,7 @@ pub mod stream;
 
 use crate::config::ServerConfig;
 use crate::context::Site;
-use crate::driver::compose::{Compose, unreachable_double};
+use crate::driver::compose::Compose;
 use crate::driver::engine::{Container, Mount, State};
 use crate::driver::kubernetes::Kubernetes;
 use crate::driver::pods::Pods;
@@ -98,33 +98,16 @@ impl Server {
         let container = container.filter(|container| container.state == State::Running).ok_or_else(|| {
             VerbError::Unavailable(format!("the server's service `{service}` has no container that runs"))
         })?;
-        let address = container.addresses.first().ok_or_else(|| {
+        let reached = around.engine().reach(&container, self.config.port).await?.ok_or_else(|| {
             VerbError::Invalid(format!("the container of `{service}` has no address of its own on this machine"))
         })?;
-        let inside = ServerConfig { host: address.to_string(), ..self.config.clone() };
-        let reached = self.reached(around, &container, *address).await?;
-        let config = ServerConfig { host: reached.ip().to_string(), port: reached.port(), ..self.config.clone() };
+        let at = |place: SocketAddr| ServerConfig {
+            host: place.ip().to_string(),
+            port: place.port(),
+            ..self.config.clone()
+        };
+        let (config, inside) = (at(reached.here), at(reached.inside));
         Ok(Located { config, inside, container: Some(container) })
-    }
-
-    /// Where the server in a container, which has this address, listens as seen from here.
-    async fn reached(
-        &self, around: &Around, container: &Container, address: IpAddr,
-    ) -> Result<SocketAddr, VerbError> {
-        let port = self.config.port;
-        if !around.engine().is_rootless().await? {
-            return Ok(SocketAddr::new(address, port));
-        }
-        if around.is_double() {
-            return Err(unreachable_double());
-        }
-        container.published.get(&port).copied().ok_or_else(|| {
-            VerbError::Invalid(format!(
-                "the engine is rootless, and the address of `{}` leads nowhere from here: {} would be right",
-                container.name,
-                around.published(port)
-            ))
-        })
     }
 
     /// What its container is part of; an error for one that runs in none.

@@ -13,7 +13,7 @@ mod version;
 
 pub(super) use propose::propose;
 
-use super::client::{Unusable, engine};
+use super::client::{self, Unusable};
 use super::{Script, cluster, text_of};
 use compose_files::Node;
 use part::{Part, Role};
@@ -48,6 +48,8 @@ pub enum Platform {
         profiles: Vec<String>,
     },
     Podman {
+        /// The socket that the operator's podman listens on, where one is known.
+        engine: Option<PathBuf>,
         /// In the order in which they are started.
         pods: Vec<String>,
         config_maps: Vec<String>,
@@ -144,9 +146,10 @@ impl Stack {
     /// What the operator's own clients are set to. `variable`: of the environment.
     pub fn ask_clients(&mut self, variable: impl Fn(&str) -> Option<String>) -> Result<(), Unusable> {
         match &mut self.platform {
-            Platform::Compose { engine: known, .. } => *known = engine(variable)?,
+            Platform::Compose { engine: known, .. } => *known = client::engine(variable)?,
             Platform::Helm(release) => release.cluster = cluster::of(variable),
-            Platform::Podman { .. } | Platform::CloudRun(_) => {}
+            Platform::Podman { engine: known, .. } => *known = client::podman(variable)?,
+            Platform::CloudRun(_) => {}
         }
         Ok(())
     }

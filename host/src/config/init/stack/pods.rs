@@ -36,7 +36,7 @@ pub(super) fn look(directory: &Path) -> io::Result<Option<Stack>> {
             parts.extend(pod.containers.iter().filter_map(|container| part(directory, (file, text), pod, container)));
         }
     }
-    let platform = Platform::Podman { pods: Vec::new(), config_maps, networks: networks(directory) };
+    let platform = Platform::Podman { engine: None, pods: Vec::new(), config_maps, networks: networks(directory) };
     let mut stack = Stack::of(platform, directory, &set, &parts);
     // Servers first, the product last.
     let of =

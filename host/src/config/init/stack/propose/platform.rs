@@ -11,6 +11,8 @@ use std::path::Path;
 
 const USUAL_ENGINE: &str = "/var/run/docker.sock";
 const PODMAN: &str = "/run/podman/podman.sock";
+/// Where engines of ordinary users listen.
+const OF_USERS: &str = "/run/user";
 
 pub(super) fn lines(found: &Found, stack: &Stack) -> String {
     let mut out = beginning(found);
@@ -28,9 +30,9 @@ pub(super) fn lines(found: &Found, stack: &Stack) -> String {
                 );
             }
         }
-        Platform::Podman { pods, config_maps, networks } => {
+        Platform::Podman { engine, pods, config_maps, networks } => {
             let _ = writeln!(out, "plugin = \"podman\"\ndirectory = {directory}   # the files of pods and `.env`");
-            push_engine(&mut out, Path::new(PODMAN));
+            push_engine(&mut out, engine.as_deref().unwrap_or(Path::new(PODMAN)));
             let _ = writeln!(out, "pods = {}   # in the order in which they are started", list(pods));
             if !config_maps.is_empty() {
                 let _ = writeln!(out, "config-maps = {}", list(config_maps));
@@ -52,8 +54,9 @@ pub(super) fn lines(found: &Found, stack: &Stack) -> String {
 }
 
 fn push_engine(out: &mut String, socket: &Path) {
+    let everything = if socket.starts_with(OF_USERS) { "as its user" } else { "on this machine" };
     let socket = quoted(&format!("unix://{}", socket.display()));
-    let _ = writeln!(out, "engine = {socket}   # who may ask an engine may do everything on this machine");
+    let _ = writeln!(out, "engine = {socket}   # who may ask an engine may do everything {everything}");
 }
 
 /// `carriers`: what has images.
