@@ -23,7 +23,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use around::{Around, whole};
+pub use around::{Around, stand_together};
 
 /// On the containers in which tools run: the mark of what started them.
 pub const TOOL_LABEL: &str = "upgraded.tool";
@@ -108,9 +108,7 @@ impl Server {
     }
 
     /// Where the server in a container, which has this address, listens as seen from here.
-    async fn reached(
-        &self, around: &Around, container: &Container, address: IpAddr,
-    ) -> Result<SocketAddr, VerbError> {
+    async fn reached(&self, around: &Around, container: &Container, address: IpAddr) -> Result<SocketAddr, VerbError> {
         let port = self.config.port;
         if !around.engine().is_rootless().await? {
             return Ok(SocketAddr::new(address, port));
