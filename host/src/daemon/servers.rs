@@ -4,7 +4,7 @@ use super::host::Host;
 use super::looks::{Ready, failure};
 use crate::activity::Activity;
 use crate::config::{Deployment, MYSQL_PLUGIN};
-use crate::driver::server::whole;
+use crate::driver::server::stand_together;
 use crate::model::{Failure, Finding, Hop, Role, ServiceRef};
 use crate::plan::Plan;
 use std::collections::BTreeMap;
@@ -39,10 +39,8 @@ impl Servers {
     /// Another that is replaced, and that can't be started alone.
     fn in_the_same_pod(&self, deployment: &Deployment, datastore: &str) -> Option<&str> {
         let own = service(deployment, datastore)?;
-        let others = self.replaced.iter().map(|(other, ..)| other.as_str());
-        others.filter(|other| *other != datastore).find(|other| {
-            service(deployment, other).is_some_and(|other| other != own && whole(other) == whole(own))
-        })
+        let mut others = self.replaced.iter().map(|(other, ..)| other.as_str());
+        others.find(|other| service(deployment, other).is_some_and(|other| stand_together(own, other)))
     }
 
     /// By the first hop: the others' data is not that of the quiesce any more.
@@ -87,7 +85,8 @@ impl Host {
                 continue;
             }
             if let Some(other) = servers.in_the_same_pod(&ready.deployment, datastore) {
-                let message = format!("the servers of `{datastore}` and `{other}` change with the same hop, in one pod");
+                let message =
+                    format!("the servers of `{datastore}` and `{other}` change with the same hop, in one pod");
                 let hint = "each has to be set aside before it starts: a pod for each would be right";
                 findings.push(Finding::blocker("host", &id, message).hint(hint));
                 continue;
