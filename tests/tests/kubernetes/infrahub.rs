@@ -61,7 +61,7 @@ fn infrahub_goes_up_and_comes_back_with_its_claims() {
     let why = run["failure"]["message"].as_str().unwrap_or_default();
     assert!(why.contains("tags, and GraphQL counts"), "{why}");
     let steps = steps(&run);
-    for compared in ["b0-compare-graph", "b0-compare-storage"] {
+    for compared in ["b0-compare-back-graph", "b0-compare-back-storage"] {
         assert!(steps.iter().any(|step| step == compared), "byte for byte what the quiesce left: {steps:?}");
     }
     infrahub.is_whole("1.6.4");
