@@ -43,7 +43,7 @@ spec:
 /// Users write all the while.
 #[test]
 fn infrahub_goes_up_and_comes_back_with_its_claims() {
-    let infrahub = InfrahubRelease::new(Cluster::shared(false), "1.6.4", "drill = \"final\"\nidle = \"60s\"\n");
+    let infrahub = InfrahubRelease::new(Cluster::shared(false), "1.6.4", "drill = \"final\"\nidle = \"180s\"\n");
     for version in ["1.7.6", "1.8.2", "1.8.3", "1.9.0"] {
         infrahub.publish(version);
     }
@@ -83,7 +83,7 @@ fn infrahub_goes_up_and_comes_back_with_its_claims() {
 
 #[test]
 fn a_claim_that_cannot_be_saved_is_refused_untouched() {
-    let infrahub = InfrahubRelease::new(Cluster::shared(false), "1.7.6", "drill = \"off\"\nidle = \"60s\"\n");
+    let infrahub = InfrahubRelease::new(Cluster::shared(false), "1.7.6", "drill = \"off\"\nidle = \"180s\"\n");
     infrahub.publish("1.9.0");
     infrahub.publish("1.8.3");
     let (revisions, namespace) = (infrahub.revisions(), &infrahub.namespace);
