@@ -27,7 +27,8 @@ impl Cluster {
         if all.iter().any(|node| is_one_of(node, &nodes) && node["status"]["nodeInfo"]["bootID"] == boot.trim()) {
             return Ok(folder);
         }
-        let nodes = if nodes.is_empty() { "another machine".to_owned() } else { format!("the node `{}`", nodes.join("`, `")) };
+        let nodes =
+            if nodes.is_empty() { "another machine".to_owned() } else { format!("the node `{}`", nodes.join("`, `")) };
         Err(Error::Invalid(format!(
             "the claim `{claim}` lies in `{}` of {nodes}, and this machine is none of them: the daemon of that node would be right",
             folder.display()
@@ -51,7 +52,8 @@ impl Cluster {
             let phase = found["status"]["phase"].as_str().unwrap_or("unbound");
             Error::Conflict(format!("the claim `{claim}` is `{phase}`: it has no volume yet"))
         })?;
-        let volume = self.get("/api/v1/persistentvolumes", name).await.map_err(|error| right_for(claim, RIGHTS[0], error))?;
+        let volume =
+            self.get("/api/v1/persistentvolumes", name).await.map_err(|error| right_for(claim, RIGHTS[0], error))?;
         volume.ok_or_else(|| Error::NotFound(format!("the volume `{name}` of the claim `{claim}` is gone")))
     }
 
@@ -100,7 +102,11 @@ fn keeper(spec: &Value) -> String {
         return format!("the NFS server `{server}`");
     }
     const SETTINGS: [&str; 2] = ["capacity", "claimRef"];
-    let kinds = spec.as_object().into_iter().flatten().filter(|(key, value)| value.is_object() && !SETTINGS.contains(&key.as_str()));
+    let kinds = spec
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(key, value)| value.is_object() && !SETTINGS.contains(&key.as_str()));
     kinds.map(|(kind, _)| format!("`{kind}`")).next().unwrap_or_else(|| "something unknown".into())
 }
 
@@ -141,7 +147,10 @@ mod tests {
         let of = |spec: Value| place("data", &json!({ "spec": spec })).unwrap_err().to_string();
         let size = json!({ "storage": "1Gi" });
         let csi = of(json!({ "capacity": size, "storageClassName": "gp3", "csi": { "driver": "ebs.csi.aws.com" } }));
-        assert!(csi.contains("claim `data`") && csi.contains("driver `ebs.csi.aws.com`") && csi.contains("`gp3`"), "{csi}");
+        assert!(
+            csi.contains("claim `data`") && csi.contains("driver `ebs.csi.aws.com`") && csi.contains("`gp3`"),
+            "{csi}"
+        );
         let nfs = of(json!({ "capacity": size, "nfs": { "server": "10.0.0.9", "path": "/export" } }));
         assert!(nfs.contains("NFS server `10.0.0.9`") && nfs.contains("class is `none`"), "{nfs}");
         let other = of(json!({ "capacity": size, "claimRef": {}, "iscsi": { "iqn": "x" } }));

@@ -44,7 +44,10 @@ impl Infrahub {
         infrahub.secret("infrahub-token", TOKEN);
         infrahub.compose(&["up", "--detach", "--wait", "--quiet-pull"]);
         for name in ["red", "green", "blue"] {
-            graphql(&infrahub.gateway, &format!("mutation {{ BuiltinTagCreate(data: {{ name: \"{name}\" }}) {{ ok }} }}"));
+            graphql(
+                &infrahub.gateway,
+                &format!("mutation {{ BuiltinTagCreate(data: {{ name: \"{name}\" }}) {{ ok }} }}"),
+            );
         }
         infrahub.deploy(
             include_str!("../../examples/infrahub/deployment.toml"),

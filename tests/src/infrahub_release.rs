@@ -24,7 +24,8 @@ impl Deref for InfrahubRelease {
 impl InfrahubRelease {
     /// This release runs, and a user has made tags.
     pub fn new(cluster: Cluster, version: &str, policy: &str) -> Self {
-        let release = Self { released: Released::new(cluster, "infrahub", |machine| machine.programs.infrahub.clone()) };
+        let release =
+            Self { released: Released::new(cluster, "infrahub", |machine| machine.programs.infrahub.clone()) };
         release.publish(version);
         done(release.shelf.publish("graph:5", &ImageConfig::default()));
         done(release.shelf.mirror("base/nginx:1"));

@@ -263,7 +263,8 @@ impl Released {
 
     fn remove_copies(folder: &Path) {
         let name = format!("{}.upgraded-", folder.file_name().unwrap_or_default().to_string_lossy());
-        let beside = folder.parent().into_iter().flat_map(|parent| fs::read_dir(parent).into_iter().flatten().flatten());
+        let beside =
+            folder.parent().into_iter().flat_map(|parent| fs::read_dir(parent).into_iter().flatten().flatten());
         for copy in beside.filter(|entry| entry.file_name().to_string_lossy().starts_with(&name)) {
             let _ = fs::remove_dir_all(copy.path()).or_else(|_| fs::remove_file(copy.path()));
         }

@@ -178,7 +178,10 @@ pub async fn claims_in_use(ready: &Ready, hop: &Hop) -> Vec<Finding> {
         let Some(drivers) = ready.drivers.get(&(binding.role, binding.name.clone())) else { continue };
         // Where it can't be told, the claim's own check says why.
         for (claim, pods) in drivers.trees.mounted_elsewhere(&services).await.unwrap_or_default() {
-            let message = format!("the claim `{claim}` is mounted by the pod `{}`, which the upgrade does not stop", pods.join("`, `"));
+            let message = format!(
+                "the claim `{claim}` is mounted by the pod `{}`, which the upgrade does not stop",
+                pods.join("`, `")
+            );
             let hint = "end it first; what belongs to the product its plugin has to stop";
             findings.push(Finding::blocker("host", "claim-in-use", message).hint(hint));
         }
@@ -232,7 +235,8 @@ async fn unbound_stores(ready: &Ready, bound: &[PathBuf]) -> Vec<Finding> {
         );
         Finding::blocker("host", "unbound-store", message).hint(hint)
     };
-    let may_be_lost = |file: &OpenFile| file.store.as_ref().is_some_and(|store| deployment.policy.disposable.contains(store));
+    let may_be_lost =
+        |file: &OpenFile| file.store.as_ref().is_some_and(|store| deployment.policy.disposable.contains(store));
     findings.extend(found.into_iter().filter(|file| !accounted(&file.path) && !may_be_lost(file)).map(blocker));
     findings
 }

@@ -232,8 +232,7 @@ fn stores(
     let engine = projects.values().next().map(|project| project.engine().clone());
     let engine = engine.or_else(|| pods.values().next().map(|pods| pods.engine().clone()));
     let release = releases.values().next();
-    let volume =
-        |(name, volume): (&String, &String)| (name.clone(), Store::Volume(volume.clone(), engine.clone()));
+    let volume = |(name, volume): (&String, &String)| (name.clone(), Store::Volume(volume.clone(), engine.clone()));
     let claim = |(name, claim): (&String, &String)| (name.clone(), Store::Claim(claim.clone(), release.cloned()));
     grants.volumes.iter().map(volume).chain(grants.claims.iter().map(claim)).collect()
 }

@@ -43,7 +43,7 @@ spec:
 /// Users write all the while.
 #[test]
 fn infrahub_goes_up_and_comes_back_with_its_claims() {
-    let infrahub = InfrahubRelease::new(Cluster::shared(false), "1.6.4", "drill = \"final\"\nidle = \"60s\"\n");
+    let infrahub = InfrahubRelease::new(Cluster::shared(false), "1.6.4", "drill = \"final\"\nidle = \"180s\"\n");
     for version in ["1.7.6", "1.8.2", "1.8.3", "1.9.0"] {
         infrahub.publish(version);
     }
@@ -61,7 +61,7 @@ fn infrahub_goes_up_and_comes_back_with_its_claims() {
     let why = run["failure"]["message"].as_str().unwrap_or_default();
     assert!(why.contains("tags, and GraphQL counts"), "{why}");
     let steps = steps(&run);
-    for compared in ["b0-compare-graph", "b0-compare-storage"] {
+    for compared in ["b0-compare-back-graph", "b0-compare-back-storage"] {
         assert!(steps.iter().any(|step| step == compared), "byte for byte what the quiesce left: {steps:?}");
     }
     infrahub.is_whole("1.6.4");
@@ -83,7 +83,7 @@ fn infrahub_goes_up_and_comes_back_with_its_claims() {
 
 #[test]
 fn a_claim_that_cannot_be_saved_is_refused_untouched() {
-    let infrahub = InfrahubRelease::new(Cluster::shared(false), "1.7.6", "drill = \"off\"\nidle = \"60s\"\n");
+    let infrahub = InfrahubRelease::new(Cluster::shared(false), "1.7.6", "drill = \"off\"\nidle = \"180s\"\n");
     infrahub.publish("1.9.0");
     infrahub.publish("1.8.3");
     let (revisions, namespace) = (infrahub.revisions(), &infrahub.namespace);

@@ -50,7 +50,10 @@ mod tests {
         let with = "cache:   # in memory\n    # small\n    image: c\nregistry: r\n";
         let expected = "cache:   # in memory\n    address: \"c:6379\"\n    # small\n    image: c\nregistry: r\n";
         assert_eq!(set(with).unwrap(), expected);
-        assert_eq!(set("cache:\n  address: \"\"\nregistry: r\n").unwrap(), "cache:\n  address: \"c:6379\"\nregistry: r\n");
+        assert_eq!(
+            set("cache:\n  address: \"\"\nregistry: r\n").unwrap(),
+            "cache:\n  address: \"c:6379\"\nregistry: r\n"
+        );
         assert_eq!(set("cache:\nregistry: r\n").unwrap(), "cache:\n  address: \"c:6379\"\nregistry: r\n");
     }
 

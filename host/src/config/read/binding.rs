@@ -246,7 +246,11 @@ impl Reading<'_, '_> {
             for (kind, store) in volumes.chain(grants.claims.values().map(|claim| ("claim", claim))) {
                 if let Some(other) = stores.insert((kind, store), name) {
                     let message = format!("`{other}` and `{name}` both name the {kind} `{store}`");
-                    self.report.add_with_help(read.key.clone(), message, format!("each {kind} belongs to one datastore"));
+                    self.report.add_with_help(
+                        read.key.clone(),
+                        message,
+                        format!("each {kind} belongs to one datastore"),
+                    );
                 }
             }
         }

@@ -168,7 +168,9 @@ impl Reading<'_, '_> {
                 _ => None,
             };
             match kind {
-                Some(("volume", volume)) => grants.volumes.extend(self.volume(&part, volume).map(|volume| (name, volume))),
+                Some(("volume", volume)) => {
+                    grants.volumes.extend(self.volume(&part, volume).map(|volume| (name, volume)))
+                }
                 Some(("claim", claim)) => grants.claims.extend(self.claim(&part, claim).map(|claim| (name, claim))),
                 _ => {
                     let Some(path) = self.path(&part) else { continue };

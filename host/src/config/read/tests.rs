@@ -1,5 +1,6 @@
 //! What a person reads of each mistake, and what a sound file becomes.
 
+mod claims;
 mod pods;
 
 use super::*;
@@ -360,17 +361,6 @@ fn engines_and_volumes() {
     insta::assert_snapshot!(said(
         "product = \"generic\"\nversion = \"1\"\n[platform]\nplugin = \"source\"\ndirectory = \"/opt/shop\"\nengine = \"tcp://10.0.0.1:2375\"\n[platform.compose]\nfiles = [\"../x.yaml\"]\nproject = \"Shop!\"\nprofile = \"a\"\n[datastores.a]\nplugin = \"files\"\npaths = { one = \"volume:shop data\", two = \"volume:shop_data\" }\n[datastores.b]\nplugin = \"files\"\npaths = [\"volume:shop_data\"]\n[datastores.c]\nplugin = \"postgres\"\nserver = { service = \"a/b/c\", user = \"u\", database = \"d\" }\n"
     ));
-}
-
-#[test]
-fn claims_of_a_cluster_are_data() {
-    let data = |paths: &str| with(&format!("[datastores.a]\nplugin = \"files\"\npaths = {paths}\n"));
-    let read = parse(&data(r#"{ graph = "claim:data-shop-0", more = "more" }"#)).unwrap();
-    let grants = &read.datastores[0].grants;
-    assert_eq!((grants.claims["graph"].as_str(), grants.paths.len()), ("data-shop-0", 1));
-    assert!(said(&data(r#"["claim:Data_0"]"#)).contains("`datastores.a.paths[0]` names no claim"));
-    let twice = data(r#"["claim:data-shop-0"]"#) + "[datastores.b]\nplugin = \"files\"\npaths = [\"claim:data-shop-0\"]\n";
-    assert!(said(&twice).contains("`a` and `b` both name the claim `data-shop-0`"), "{}", said(&twice));
 }
 
 #[test]

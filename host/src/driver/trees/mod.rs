@@ -180,7 +180,9 @@ impl Store {
                 Err(VerbError::Invalid(format!("`volume:{name}` needs a platform with an `engine`")))
             }
             Self::Claim(name, Some(release)) => release.folder_of_claim(name).await,
-            Self::Claim(name, None) => Err(VerbError::Invalid(format!("`claim:{name}` needs a platform with `kubernetes`"))),
+            Self::Claim(name, None) => {
+                Err(VerbError::Invalid(format!("`claim:{name}` needs a platform with `kubernetes`")))
+            }
         }
     }
 
