@@ -4,7 +4,7 @@ use super::host::Host;
 use super::looks::{Ready, failure};
 use crate::activity::Activity;
 use crate::config::{Deployment, MYSQL_PLUGIN};
-use crate::driver::server::stand_together;
+use crate::driver::server::whole;
 use crate::model::{Failure, Finding, Hop, Role, ServiceRef};
 use crate::plan::Plan;
 use std::collections::BTreeMap;
@@ -39,8 +39,10 @@ impl Servers {
     /// Another that is replaced, and that can't be started alone.
     fn in_the_same_pod(&self, deployment: &Deployment, datastore: &str) -> Option<&str> {
         let own = service(deployment, datastore)?;
-        let mut others = self.replaced.iter().map(|(other, ..)| other.as_str());
-        others.find(|other| service(deployment, other).is_some_and(|other| stand_together(own, other)))
+        let others = self.replaced.iter().map(|(other, ..)| other.as_str());
+        others
+            .filter(|other| *other != datastore)
+            .find(|other| service(deployment, other).is_some_and(|other| other != own && whole(other) == whole(own)))
     }
 
     /// By the first hop: the others' data is not that of the quiesce any more.

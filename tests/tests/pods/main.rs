@@ -1,6 +1,7 @@
 //! The published procedure of AEGIS on a real podman, from one edited line: up, and back in each way.
 //! `examples/aegis/README.md` says which test stands for which of its steps.
 
+mod carry;
 mod cuts;
 mod stories;
 

@@ -2,7 +2,7 @@
 
 use crate::{failure, folder, run_to};
 use scratch_docker::PodmanSocket;
-use upgraded_tests::{Aegis, Daemon, beside, last_run, outcome};
+use upgraded_tests::{Aegis, Daemon};
 
 /// Each backup is drilled, beside the live database on its server.
 const POLICY: &str = "approve = \"never\"\ndrill = \"ahead\"\nidle = \"60s\"\n";
@@ -64,37 +64,7 @@ fn aegis_goes_up_pod_by_pod_and_by_teardown_and_comes_back_from_bad_releases() {
         aegis.is_whole("0.2.0", &data);
         assert_eq!(aegis.volumes(), volumes);
     }
-    another_postgresql_gets_the_data_and_gives_it_back(&aegis, daemon);
     assert_eq!(aegis.neighbours_state(), neighbour, "the pod beside");
-}
-
-/// "Third-Party Component Upgrades: PostgreSQL", by a release that comes with it. The daemon is killed while the new server
-/// is made, and the operator cancels the run; then it goes up, and, after users were let in, back by hand.
-fn another_postgresql_gets_the_data_and_gives_it_back<'a>(aegis: &'a Aegis, daemon: Daemon<'a>) {
-    aegis.publish("0.2.4");
-    aegis.add_reader();
-    let (data, read, folder) = (aegis.data(), aegis.read(), aegis.database_folder());
-    assert!(read.starts_with("15|9MB|"), "{read}");
-    let (mut daemon, now) = daemon.cancelled_while_carrying(&folder, "0.2.4");
-    assert_eq!(outcome(&now), "rolled-back", "{now:#}\n{}", aegis.log());
-    aegis.is_whole("0.2.0", &data);
-    assert_eq!((aegis.read(), beside(&folder)), (read.clone(), Vec::new()));
-
-    daemon.told(&["retry", &aegis.name]);
-    let now = daemon.end_of_run_after(last_run(&now));
-    assert_eq!(outcome(&now), "committed", "{now:#}\n{}", aegis.log());
-    aegis.is_whole("0.2.4", &data);
-    assert_eq!((aegis.read(), beside(&folder)), (read.replacen("15", "17", 1), Vec::new()));
-
-    aegis.append("indigo");
-    daemon.told(&["rollback", &aegis.name, "--yes"]);
-    let now = daemon.end_of_run_after(last_run(&now));
-    assert_eq!(outcome(&now), "rolled-back", "{now:#}\n{}", aegis.log());
-    aegis.is_whole("0.2.0", &data);
-    assert_eq!(aegis.read(), read);
-    let kept = beside(&folder);
-    let [kept] = &kept[..] else { panic!("what was written since is kept: {kept:?}") };
-    assert_eq!(std::fs::read_to_string(kept.join("PG_VERSION")).expect("a server's data").trim(), "17");
 }
 
 /// The addresses of its pods lead nowhere from outside, and users of its containers are others on the machine.

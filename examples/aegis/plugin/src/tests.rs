@@ -76,10 +76,8 @@ fn the_version_is_a_key_of_the_env_file() {
 fn another_postgresql_is_the_tag_in_the_pods_file() {
     let edited = |image: &str| -> Result<String> {
         let fake = fake();
-        let file = |image: &str| {
-            format!("kind: Pod # a pod\nspec:\n  containers:\n    - name: postgres\n      image: {image}\n")
-        };
-        fake.file("pod-database.yaml", &file(image));
+        let file = format!("kind: Pod # a pod\nspec:\n  containers:\n    - name: postgres\n      image: {image}\n");
+        fake.file("pod-database.yaml", file);
         let edits = Aegis::edits(&call(&fake), &fake.product(), &path("0.2.0", "0.2.4")?[0])?;
         let upgraded_sdk::Change::Content(content) = &edits[1].change else { panic!("the file's content: {edits:?}") };
         let content = String::from_utf8(content.clone()).expect("text");

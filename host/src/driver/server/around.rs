@@ -119,33 +119,12 @@ impl Around {
     }
 }
 
-/// They are two, and stopped and started as one.
-pub fn stand_together(one: &ServiceRef, other: &ServiceRef) -> bool {
-    one != other && whole(one) == whole(other)
-}
-
 /// `database` of `database/postgres`: what is stopped and started as one.
-fn whole(service: &ServiceRef) -> ServiceRef {
+pub fn whole(service: &ServiceRef) -> ServiceRef {
     let name = service.name.split('/').next().unwrap_or_default().to_owned();
     ServiceRef { platform: service.platform.clone(), name }
 }
 
 fn no_double() -> VerbError {
     VerbError::Invalid("a server in a pod has no throw-away double yet".into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn containers_of_one_pod_stand_together() {
-        let service = |platform: &str, name: &str| ServiceRef { platform: platform.into(), name: name.into() };
-        let own = service("main", "database/postgres");
-        assert_eq!(whole(&own), service("main", "database"));
-        assert!(stand_together(&own, &service("main", "database/mariadb")));
-        for other in [own.clone(), service("main", "cache/postgres"), service("second", "database/mariadb")] {
-            assert!(!stand_together(&own, &other), "{other}");
-        }
-    }
 }
