@@ -248,8 +248,8 @@ fn no_entry(container: &Container, error: &io::Error) -> VerbError {
     let name = &container.name;
     match Errno::from_io_error(error) {
         Some(Errno::PERM | Errno::ACCESS) => VerbError::Denied(format!(
-            "the engine is rootless, and this daemon may not enter the network of its container `{name}`: it has to run \
-             as root, or in the engine's own user namespace, as with `podman unshare`"
+            "the engine is rootless, and this daemon may not enter the network of its container `{name}`: it has to run as \
+             root"
         )),
         _ => VerbError::Unavailable(format!("the network of the container `{name}` can't be entered: {error}")),
     }
