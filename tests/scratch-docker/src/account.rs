@@ -111,10 +111,6 @@ impl Account {
         self.at("user")
     }
 
-    pub fn user(&self) -> u32 {
-        self.user
-    }
-
     /// Makes the user the owner.
     pub fn give(&self, path: &Path) {
         chown(path, Some(self.user), Some(self.user)).unwrap_or_else(|error| panic!("`{}`: {error}", path.display()));
@@ -187,10 +183,6 @@ impl RootlessDocker {
 
     pub fn engine(&self) -> &Engine {
         &self.engine
-    }
-
-    pub fn account(&self) -> &Account {
-        &self.account
     }
 
     /// 127.0.0.1 is the engine's own, in a network of its own.
