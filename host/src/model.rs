@@ -242,6 +242,15 @@ pub struct Hop {
 }
 
 impl Hop {
+    /// That stop for it, or start in it.
+    pub fn services(&self) -> Vec<&ServiceRef> {
+        let waves = self.acts.iter().filter_map(|act| match act {
+            Act::Wave(wave) => Some(&wave.services),
+            Act::Command(_) => None,
+        });
+        waves.flatten().chain(&self.quiesce).chain(&self.gate).collect()
+    }
+
     /// Nobody is shut out and nothing is stopped: the old release serves on while the new one comes up.
     pub fn keeps_serving(&self) -> bool {
         let mut waves = self.acts.iter().filter_map(|act| match act {

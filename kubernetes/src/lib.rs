@@ -4,6 +4,7 @@
 //! What a release is, Helm's own records say (secrets in its namespace); what runs of it, the API says. Nothing is changed
 //! here but the number of replicas, a CronJob's suspension, and a record that a gone `helm` left pending.
 
+mod claims;
 mod cluster;
 mod error;
 mod forward;

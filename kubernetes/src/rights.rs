@@ -1,5 +1,6 @@
 //! What the account that we are may do, and what a release needs of it.
 
+use crate::claims::RIGHTS;
 use crate::cluster::Cluster;
 use crate::error::Result;
 use crate::manifest::object_resource;
@@ -21,6 +22,9 @@ impl Right {
     fn new(group: &str, resource: &str, verb: &str) -> Self {
         Self { group: group.into(), resource: resource.into(), verb: verb.into(), cluster_wide: false }
     }
+    pub(crate) fn wide(resource: &str, verb: &str) -> Self {
+        Self { cluster_wide: true, ..Self::new("", resource, verb) }
+    }
 }
 
 /// As a rule of a Role.
@@ -31,8 +35,8 @@ impl fmt::Display for Right {
     }
 }
 
-/// What looking at a release, holding it and upgrading it to what the manifests say takes.
-pub fn needed(documents: &[Value], forwards: bool) -> BTreeSet<Right> {
+/// What looking at a release, holding it and upgrading it to what the manifests say takes. `claims`: some are data.
+pub fn needed(documents: &[Value], forwards: bool, claims: bool) -> BTreeSet<Right> {
     let mut all = BTreeSet::new();
     let mut add = |group: &str, resource: &str, verbs: &[&str]| {
         all.extend(verbs.iter().map(|verb| Right::new(group, resource, verb)));
@@ -51,6 +55,9 @@ pub fn needed(documents: &[Value], forwards: bool) -> BTreeSet<Right> {
     add("batch", "cronjobs", &["list", "patch"]);
     if forwards {
         add("", "pods/portforward", &["create"]);
+    }
+    if claims {
+        all.extend(RIGHTS.map(|(resource, verb)| Right::wide(resource, verb)));
     }
     for document in documents {
         let Some((group, resource, namespaced)) = object_resource(document) else { continue };

@@ -1,5 +1,6 @@
 //! What the pods of a release may write to and keep.
 
+use crate::claims::place;
 use crate::cluster::Cluster;
 use crate::error::Result;
 use crate::workload::Kind;
@@ -30,7 +31,7 @@ impl Cluster {
             for pod in self.pods(workload).await? {
                 for volume in writable_volumes(&pod) {
                     let (path, claim) = match volume["persistentVolumeClaim"]["claimName"].as_str() {
-                        Some(claim) => (self.place_of(claim).await?, Some(claim.to_owned())),
+                        Some(claim) => (self.place_of(claim).await, Some(claim.to_owned())),
                         None => (volume["hostPath"]["path"].as_str().map(PathBuf::from), None),
                     };
                     found.push(Writable { workload: workload.name.clone(), path, claim });
@@ -43,19 +44,15 @@ impl Cluster {
     }
 
     /// Where we may not look, or it lies on no node, nothing is said.
-    async fn place_of(&self, claim: &str) -> Result<Option<PathBuf>> {
-        let Some(claim) = self.get(&self.path("api/v1", "persistentvolumeclaims"), claim).await? else {
-            return Ok(None);
-        };
-        let Some(volume) = claim["spec"]["volumeName"].as_str() else { return Ok(None) };
-        let volume = self.get("/api/v1/persistentvolumes", volume).await.ok().flatten().unwrap_or_default();
-        let path = volume["spec"]["hostPath"]["path"].as_str().or(volume["spec"]["local"]["path"].as_str());
-        Ok(path.map(PathBuf::from))
+    async fn place_of(&self, claim: &str) -> Option<PathBuf> {
+        let volume = self.volume_of(claim).await.ok()?;
+        place(claim, &volume).ok().map(|(folder, _)| folder)
     }
 }
 
 fn writable_volumes(pod: &Value) -> Vec<&Value> {
-    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    let lists = ["initContainers", "containers"];
+    let containers = lists.iter().flat_map(|list| pod["spec"][*list].as_array().into_iter().flatten());
     let mounts: Vec<&Value> = containers.flat_map(|c| c["volumeMounts"].as_array().into_iter().flatten()).collect();
     let written = |volume: &&Value| mounts.iter().any(|m| m["name"] == volume["name"] && m["readOnly"] != true);
     let lasts = |volume: &&Value| {

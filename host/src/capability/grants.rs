@@ -59,6 +59,7 @@ impl Granted {
             Role::Platform => table(config),
             Role::Product | Role::Datastore => deployment.platforms.first().map_or("platform".into(), table),
         };
+        let stores = config.grants.volumes.keys().chain(config.grants.claims.keys());
         Self {
             deployment: deployment.name.clone(),
             binding: config.binding.name.clone(),
@@ -76,7 +77,7 @@ impl Granted {
             pods: grants()
                 .any(|grants| grants.engine.is_some() && grants.directory.is_some() && !grants.pods.files.is_empty()),
             commands: grants().flat_map(|grants| grants.commands.keys().cloned()).collect(),
-            paths: config.grants.paths.keys().chain(config.grants.volumes.keys()).cloned().collect(),
+            paths: config.grants.paths.keys().chain(stores).cloned().collect(),
             http: !config.grants.http.is_empty(),
             server: config.grants.server.is_some(),
         }

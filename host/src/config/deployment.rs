@@ -59,6 +59,8 @@ pub struct Grants {
     /// Those of `paths` that name a volume of the container engine, `volume:NAME`: the volume by the name that the plugin
     /// uses.
     pub volumes: BTreeMap<String, String>,
+    /// The same for claims of a release's namespace, `claim:NAME`.
+    pub claims: BTreeMap<String, String>,
     /// `[….services.NAME]`
     pub services: BTreeMap<String, ServiceConfig>,
     /// `[….commands.NAME]`

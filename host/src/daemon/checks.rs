@@ -6,7 +6,7 @@ use crate::activity::Activity;
 use crate::config::Drill;
 use crate::driver::server::Place;
 use crate::driver::services::OpenFile;
-use crate::model::{Finding, Role};
+use crate::model::{Finding, Hop, Role};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -73,7 +73,7 @@ impl Store {
     }
 }
 
-/// The folders, files and volumes of all datastores.
+/// The folders, files, volumes and claims of all datastores.
 async fn on_this_machine(ready: &Ready, findings: &mut Vec<Finding>) -> Vec<PathBuf> {
     let mut all = Vec::new();
     for (binding, _) in &ready.bound.datastores {
@@ -170,6 +170,25 @@ fn size(path: &Path) -> u64 {
     entries.flatten().map(|entry| size(&entry.path())).sum()
 }
 
+/// What goes on with a claim while it is copied, and after another folder took its place.
+pub async fn claims_in_use(ready: &Ready, hop: &Hop) -> Vec<Finding> {
+    let services = hop.services();
+    let mut findings = Vec::new();
+    for (binding, _) in &ready.bound.datastores {
+        let Some(drivers) = ready.drivers.get(&(binding.role, binding.name.clone())) else { continue };
+        // Where it can't be told, the claim's own check says why.
+        for (claim, pods) in drivers.trees.mounted_elsewhere(&services).await.unwrap_or_default() {
+            let message = format!(
+                "the claim `{claim}` is mounted by the pod `{}`, which the upgrade does not stop",
+                pods.join("`, `")
+            );
+            let hint = "end it first; what belongs to the product its plugin has to stop";
+            findings.push(Finding::blocker("host", "claim-in-use", message).hint(hint));
+        }
+    }
+    findings
+}
+
 /// Whatever the services have open for writing belongs to a datastore or may be lost.
 async fn unbound_stores(ready: &Ready, bound: &[PathBuf]) -> Vec<Finding> {
     let deployment = &ready.deployment;
@@ -191,8 +210,6 @@ async fn unbound_stores(ready: &Ready, bound: &[PathBuf]) -> Vec<Finding> {
         bound.iter().any(|base| path.starts_with(base) || companion(base))
             || disposable.iter().any(|base| path.starts_with(base) || companion(base))
     };
-    let volumes: BTreeSet<&str> =
-        deployment.policy.disposable.iter().filter_map(|entry| entry.strip_prefix("volume:")).collect();
     let mut found: BTreeSet<OpenFile> = BTreeSet::new();
     let mut findings = Vec::new();
     for platform in &deployment.platforms {
@@ -203,9 +220,10 @@ async fn unbound_stores(ready: &Ready, bound: &[PathBuf]) -> Vec<Finding> {
             }
         }
     }
-    let blocker = |OpenFile { path, volume, service }: OpenFile| {
-        let (what, disposable) = match &volume {
-            Some(volume) => (format!("the volume `{volume}`"), format!("volume:{volume}")),
+    let blocker = |OpenFile { path, store, service }: OpenFile| {
+        let named = store.as_deref().and_then(|store| store.split_once(':'));
+        let (what, disposable) = match named {
+            Some((kind, name)) => (format!("the {kind} `{name}`"), format!("{kind}:{name}")),
             None => {
                 let shown = path.strip_prefix(&directory).unwrap_or(&path).display().to_string();
                 (format!("`{}`", path.display()), format!("path:{shown}"))
@@ -217,7 +235,8 @@ async fn unbound_stores(ready: &Ready, bound: &[PathBuf]) -> Vec<Finding> {
         );
         Finding::blocker("host", "unbound-store", message).hint(hint)
     };
-    let may_be_lost = |file: &OpenFile| file.volume.as_deref().is_some_and(|volume| volumes.contains(volume));
+    let may_be_lost =
+        |file: &OpenFile| file.store.as_ref().is_some_and(|store| deployment.policy.disposable.contains(store));
     findings.extend(found.into_iter().filter(|file| !accounted(&file.path) && !may_be_lost(file)).map(blocker));
     findings
 }

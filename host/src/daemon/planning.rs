@@ -137,6 +137,7 @@ impl Host {
     ) -> Result<Vec<Finding>, Failure> {
         let whole = plan.whole();
         let mut findings = checks::host(self, ready, activity).await;
+        findings.extend(checks::claims_in_use(ready, &whole).await);
         let mut running = installed.components.clone();
         for (binding, platform) in &ready.bound.platforms {
             running.extend(platform.components(&ready.context(binding, activity)).await?);

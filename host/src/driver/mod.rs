@@ -50,7 +50,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use trees::{Trees, Volume};
+use trees::{Store, Trees};
 
 /// What the drivers of the host's own processes need of the machine.
 #[derive(Debug, Clone)]
@@ -158,7 +158,7 @@ impl Drivers {
             project,
             git: Checkout::new(&deployment.name, layout, repository, processes.clone(), idle),
             process: processes,
-            trees: Trees::new(grants.paths.clone(), volumes(grants, &projects, &all_pods), vault.clone()),
+            trees: Trees::new(grants.paths.clone(), stores(grants, &projects, &releases, &all_pods), vault.clone()),
             sqlite: Sqlite::new(grants.paths.clone(), vault.clone()),
             postgres: Postgres::new(
                 server(|plugin| plugin != MYSQL_PLUGIN),
@@ -212,15 +212,17 @@ impl Drivers {
     }
 }
 
-/// Of the first platform that has an engine.
-fn volumes(
-    grants: &Grants, projects: &BTreeMap<String, Arc<Compose>>, pods: &BTreeMap<String, Arc<Pods>>,
-) -> BTreeMap<String, Volume> {
+/// Volumes of the first platform that has an engine, claims of the first that has a release.
+fn stores(
+    grants: &Grants, projects: &BTreeMap<String, Arc<Compose>>, releases: &BTreeMap<String, Arc<Kubernetes>>,
+    pods: &BTreeMap<String, Arc<Pods>>,
+) -> BTreeMap<String, Store> {
     let engine = projects.values().next().map(|project| project.engine().clone());
     let engine = engine.or_else(|| pods.values().next().map(|pods| pods.engine().clone()));
-    let volume =
-        |(name, volume): (&String, &String)| (name.clone(), Volume { name: volume.clone(), engine: engine.clone() });
-    grants.volumes.iter().map(volume).collect()
+    let release = releases.values().next();
+    let volume = |(name, volume): (&String, &String)| (name.clone(), Store::Volume(volume.clone(), engine.clone()));
+    let claim = |(name, claim): (&String, &String)| (name.clone(), Store::Claim(claim.clone(), release.cloned()));
+    grants.volumes.iter().map(volume).chain(grants.claims.iter().map(claim)).collect()
 }
 
 /// A platform's own files; of the binding's platform those that planned edits are laid over.
@@ -268,6 +270,7 @@ fn releases(
             processes: processes.clone(),
             machine: machine.clone(),
             idle: deployment.policy.idle,
+            has_data: deployment.datastores.iter().any(|datastore| !datastore.grants.claims.is_empty()),
         });
         Some((name, Arc::new(release)))
     };

@@ -239,13 +239,18 @@ impl Reading<'_, '_> {
                 self.report.add_with_help(place.span.clone(), message, "name the data's own folders and files");
             }
         }
-        let mut volumes = BTreeMap::new();
+        let mut stores = BTreeMap::new();
         for read in datastores {
-            for volume in read.config.grants.volumes.values() {
-                let name = &read.config.binding.name;
-                if let Some(other) = volumes.insert(volume.clone(), name) {
-                    let message = format!("`{other}` and `{name}` both name the volume `{volume}`");
-                    self.report.add_with_help(read.key.clone(), message, "each volume belongs to one datastore");
+            let (name, grants) = (&read.config.binding.name, &read.config.grants);
+            let volumes = grants.volumes.values().map(|volume| ("volume", volume));
+            for (kind, store) in volumes.chain(grants.claims.values().map(|claim| ("claim", claim))) {
+                if let Some(other) = stores.insert((kind, store), name) {
+                    let message = format!("`{other}` and `{name}` both name the {kind} `{store}`");
+                    self.report.add_with_help(
+                        read.key.clone(),
+                        message,
+                        format!("each {kind} belongs to one datastore"),
+                    );
                 }
             }
         }

@@ -3,12 +3,11 @@
 use super::binding::{ReadBinding, Spot};
 use super::places::{is_secret, secret};
 use super::{Directory, Reading};
-use crate::config::deployment::{ComposeConfig, EngineConfig, HookConfig, MYSQL_PLUGIN, ServerConfig};
+use crate::config::deployment::{ComposeConfig, EngineConfig, Grants, HookConfig, MYSQL_PLUGIN, ServerConfig};
 use crate::config::document::{Item, Table};
 use crate::config::secret::SecretSource;
 use crate::model::{Role, ServiceRef};
 use reqwest::Url;
-use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use toml::de::DeValue;
 
@@ -51,7 +50,7 @@ impl Reading<'_, '_> {
             Role::Datastore => {
                 table.take("plugin");
                 if let Some(item) = table.take("paths") {
-                    (grants.paths, read.paths) = self.paths(&item, &mut grants.volumes);
+                    read.paths = self.paths(&item, grants);
                 }
                 grants.google = table.take("google").and_then(|item| self.google(&item, role));
                 grants.hook = table.take("hook").and_then(|item| self.hook(&item));
@@ -147,10 +146,8 @@ impl Reading<'_, '_> {
     }
 
     /// `["data/files"]`, named as they are written, or `{ uploads = "data/files" }`.
-    fn paths(
-        &mut self, item: &Item, volumes: &mut BTreeMap<String, String>,
-    ) -> (BTreeMap<String, PathBuf>, Vec<(Spot, PathBuf)>) {
-        let (mut paths, mut spots) = (BTreeMap::new(), Vec::new());
+    fn paths(&mut self, item: &Item, grants: &mut Grants) -> Vec<(Spot, PathBuf)> {
+        let mut spots = Vec::new();
         let named: Vec<(String, Item)> = match item.value {
             DeValue::Table(_) => {
                 let table = item.table(self.report);
@@ -162,21 +159,27 @@ impl Reading<'_, '_> {
             }
             _ => {
                 item.wrong_type("an array of paths, or a table of them by name", self.report);
-                return (paths, spots);
+                return spots;
             }
         };
         for (name, part) in named {
-            if let DeValue::String(text) = part.value
-                && let Some(volume) = text.strip_prefix("volume:")
-            {
-                volumes.extend(self.volume(&part, volume).map(|volume| (name, volume)));
-                continue;
+            let kind = match part.value {
+                DeValue::String(text) => text.split_once(':'),
+                _ => None,
+            };
+            match kind {
+                Some(("volume", volume)) => {
+                    grants.volumes.extend(self.volume(&part, volume).map(|volume| (name, volume)))
+                }
+                Some(("claim", claim)) => grants.claims.extend(self.claim(&part, claim).map(|claim| (name, claim))),
+                _ => {
+                    let Some(path) = self.path(&part) else { continue };
+                    spots.push((Spot::from(&part), path.clone()));
+                    grants.paths.insert(name, path);
+                }
             }
-            let Some(path) = self.path(&part) else { continue };
-            spots.push((Spot::from(&part), path.clone()));
-            paths.insert(name, path);
         }
-        (paths, spots)
+        spots
     }
 
     fn volume(&mut self, item: &Item, name: &str) -> Option<String> {
@@ -186,6 +189,17 @@ impl Reading<'_, '_> {
         }
         let message = format!("`{}` names no volume", item.path);
         self.report.add_with_help(item.span.clone(), message, "as `docker volume ls` has it: `volume:shop_data`");
+        None
+    }
+
+    fn claim(&mut self, item: &Item, name: &str) -> Option<String> {
+        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        if name.starts_with(inner) && name.ends_with(inner) && name.chars().all(|c| inner(c) || "-.".contains(c)) {
+            return Some(name.to_owned());
+        }
+        let message = format!("`{}` names no claim", item.path);
+        let help = "as `kubectl get persistentvolumeclaims` has it: `claim:data-shop-database-0`";
+        self.report.add_with_help(item.span.clone(), message, help);
         None
     }
 

@@ -1,5 +1,6 @@
 //! What a person reads of each mistake, and what a sound file becomes.
 
+mod claims;
 mod pods;
 
 use super::*;

@@ -159,7 +159,7 @@ impl Compose {
             let writable = container.mounts.into_iter().filter(|mount| mount.writable && !is_of_the_machine(mount));
             found.extend(writable.map(|mount| OpenFile {
                 path: mount.source,
-                volume: mount.volume,
+                store: mount.volume.map(|volume| format!("volume:{volume}")),
                 service: service.clone(),
             }));
         }

@@ -30,7 +30,7 @@ impl Kubernetes {
             Err(upgraded_kubernetes::Error::Denied(_)) => Vec::new(),
             Err(error) => return Err(verb_error(error)),
         };
-        let missing = cluster.missing(&needed(&documents, true)).await.map_err(verb_error)?;
+        let missing = cluster.missing(&needed(&documents, true, self.has_data)).await.map_err(verb_error)?;
         Ok(missing.iter().map(ToString::to_string).collect())
     }
 

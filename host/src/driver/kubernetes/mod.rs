@@ -10,6 +10,7 @@
 //! record carries the mark of the same run.
 
 mod charts;
+mod claims;
 mod errors;
 mod held;
 mod look;
@@ -50,6 +51,7 @@ pub struct Kubernetes {
     processes: Arc<Processes>,
     machine: Machine,
     idle: Duration,
+    has_data: bool,
     cluster: OnceCell<Cluster>,
     /// By workload and port.
     forwards: Mutex<BTreeMap<(String, u16), Forward>>,
@@ -65,6 +67,8 @@ pub struct Parts {
     pub processes: Arc<Processes>,
     pub machine: Machine,
     pub idle: Duration,
+    /// Claims of its namespace are a datastore's.
+    pub has_data: bool,
 }
 
 /// A workload, as a plugin sees it.
@@ -88,9 +92,9 @@ pub struct Outlook {
 
 impl Kubernetes {
     pub fn new(parts: Parts) -> Self {
-        let Parts { platform, deployment, config, directory, project, processes, machine, idle } = parts;
+        let Parts { platform, deployment, config, directory, project, processes, machine, idle, has_data } = parts;
         let (cluster, forwards) = (OnceCell::new(), Mutex::default());
-        Self { platform, deployment, config, directory, project, processes, machine, idle, cluster, forwards }
+        Self { platform, deployment, config, directory, project, processes, machine, idle, has_data, cluster, forwards }
     }
 
     /// The local end of a way to a workload's port, which stands for as long as these drivers do.

@@ -146,7 +146,7 @@ impl Orchestrator for Kubernetes {
         let writable = self.cluster().await?.writable(apart).await.map_err(verb_error)?;
         let file = |volume: upgraded_kubernetes::Writable| OpenFile {
             path: volume.path.unwrap_or_else(|| PathBuf::from("/").join(volume.claim.as_deref().unwrap_or_default())),
-            volume: volume.claim,
+            store: volume.claim.map(|claim| format!("claim:{claim}")),
             service: format!("{}/{}", self.platform, volume.workload),
         };
         Ok(writable.into_iter().map(file).collect())

@@ -162,13 +162,13 @@ impl Pods {
                         if is_no_data(declared, short, &mount.target.display().to_string()) {
                             continue;
                         }
-                        let volume = mount.volume.as_ref().map(|name| match is_anonymous(name) {
+                        let store = mount.volume.as_ref().map(|name| match is_anonymous(name) {
                             // It goes with every redeploy; this is what it is called from one to the next.
-                            true => format!("{full}:{}", mount.target.display()),
-                            false => name.clone(),
+                            true => format!("volume:{full}:{}", mount.target.display()),
+                            false => format!("volume:{name}"),
                         });
                         let service = format!("{}/{full}", self.platform);
-                        found.push(OpenFile { path: mount.source.clone(), volume, service });
+                        found.push(OpenFile { path: mount.source.clone(), store, service });
                     }
                 }
             }

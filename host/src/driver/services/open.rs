@@ -33,8 +33,8 @@ const WALK_ENTRIES: u32 = 5000;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OpenFile {
     pub path: PathBuf,
-    /// The container engine's name for it, where it is a named volume.
-    pub volume: Option<String>,
+    /// What `paths` and `disposable` call it where it has a name: `volume:NAME` of an engine, `claim:NAME` of a cluster.
+    pub store: Option<String>,
     /// `<platform>/<service>`, or the process that no service could be named for.
     pub service: String,
 }
@@ -84,7 +84,7 @@ pub fn find(deployment: &str, looks: Vec<Look>, layouts: &[Layout], stores: &[Pa
         // What is known by a file beneath the directory alone may be anybody's: its other files are its own.
         let theirs = is_of_a_service(*pid, &looks, &folders);
         let files = files_of(*pid).into_iter().filter(|path| theirs || is_beneath(path, &folders));
-        found.extend(files.map(|path| OpenFile { path, volume: None, service: service.clone() }));
+        found.extend(files.map(|path| OpenFile { path, store: None, service: service.clone() }));
     }
     let writers: Vec<Writer> = processes.iter().filter_map(|(pid, service)| Writer::of(*pid, service)).collect();
     for layout in layouts {
@@ -303,7 +303,7 @@ fn entries(folder: &Path, own: &[PathBuf], writers: &[Writer], stores: &[PathBuf
             }
         });
         if let Some(writer) = writer {
-            found.insert(OpenFile { path, volume: None, service: writer.service.clone() });
+            found.insert(OpenFile { path, store: None, service: writer.service.clone() });
         }
     }
 }

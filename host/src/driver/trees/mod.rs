@@ -15,9 +15,10 @@ mod walk;
 
 use super::beside::work::{self, At, Pulse};
 use super::beside::{Copy, Place, State, artifact_key, flip, remove, sync_folder};
-use crate::context::StepContext;
+use crate::context::{Site, StepContext};
 use crate::driver::engine::Engine;
-use crate::model::VerbError;
+use crate::driver::kubernetes::Kubernetes;
+use crate::model::{ServiceRef, VerbError};
 use crate::plan::event::{Effect, Verdict};
 use crate::vault::{MANIFEST_SUFFIX, Pipe, StreamCancelled, Vault};
 use copy::{Means, copy_tree};
@@ -31,37 +32,50 @@ pub struct Trees {
     /// By the name that the plugin uses; absolute.
     paths: BTreeMap<String, PathBuf>,
     /// The same.
-    volumes: BTreeMap<String, Volume>,
+    stores: BTreeMap<String, Store>,
     vault: Vault,
 }
 
-/// A named volume of a container engine.
+/// A folder that goes by a name where containers run; none: no platform is of that kind.
 #[derive(Clone)]
-pub struct Volume {
-    pub name: String,
-    /// None: no platform has one.
-    pub engine: Option<Arc<Engine>>,
+pub enum Store {
+    /// A named volume of a container engine.
+    Volume(String, Option<Arc<Engine>>),
+    /// A claim in the namespace of a release.
+    Claim(String, Option<Arc<Kubernetes>>),
 }
 
 /// Nothing belongs to a tree that does not lie in it.
 const COMPANIONS: &[&str] = &[];
 
 impl Trees {
-    pub fn new(paths: BTreeMap<String, PathBuf>, volumes: BTreeMap<String, Volume>, vault: Vault) -> Self {
-        Self { paths, volumes, vault }
+    pub fn new(paths: BTreeMap<String, PathBuf>, stores: BTreeMap<String, Store>, vault: Vault) -> Self {
+        Self { paths, stores, vault }
     }
 
     pub async fn list(&self, _cx: &StepContext) -> Result<Vec<String>, VerbError> {
-        Ok(self.paths.keys().chain(self.volumes.keys()).cloned().collect())
+        Ok(self.paths.keys().chain(self.stores.keys()).cloned().collect())
     }
 
     /// Where everything lies on the machine.
     pub async fn places(&self) -> Result<Vec<PathBuf>, VerbError> {
         let mut places: Vec<PathBuf> = self.paths.values().cloned().collect();
-        for volume in self.volumes.values() {
-            places.push(volume.folder().await?);
+        for store in self.stores.values() {
+            places.push(store.found().await?);
         }
         Ok(places)
+    }
+
+    /// Claims that are mounted by pods of other services than these, with the pods.
+    pub async fn mounted_elsewhere(&self, services: &[&ServiceRef]) -> Result<Vec<(String, Vec<String>)>, VerbError> {
+        let mut found = Vec::new();
+        for store in self.stores.values() {
+            if let Store::Claim(name, Some(release)) = store {
+                let others = release.others_with(name, services).await?;
+                found.extend((!others.is_empty()).then(|| (name.clone(), others)));
+            }
+        }
+        Ok(found)
     }
 
     /// Sorted lines, one for each entry (more than 10,000: one for each folder); `step`: of the frozen copy.
@@ -102,7 +116,7 @@ impl Trees {
     }
 
     pub async fn put_back(&self, cx: &StepContext, path: &str, artifact: &str) -> Result<(), VerbError> {
-        let place = self.place(cx, path).await?;
+        let place = self.place_to_fill(cx, path).await?;
         let (handle, arguments) = (handle(&place), json!([path, artifact]));
         let (vault, key, step) = (self.vault.clone(), artifact.to_owned(), cx.step.clone());
         let work =
@@ -118,7 +132,7 @@ impl Trees {
     }
 
     pub async fn swap(&self, cx: &StepContext, path: &str, step: &str) -> Result<(), VerbError> {
-        let place = self.place(cx, path).await?;
+        let place = self.place_to_fill(cx, path).await?;
         let (handle, arguments) = (handle(&place), json!([path, step]));
         let (from, step) = (step.to_owned(), cx.step.clone());
         let work = work::run(cx, place.live.clone(), move |pulse| swap::swap(&place.settled()?, &from, &step, pulse));
@@ -143,18 +157,45 @@ impl Trees {
     }
 
     async fn place(&self, cx: &StepContext, path: &str) -> Result<Place, VerbError> {
-        match self.volumes.get(path) {
-            Some(volume) => Place::of(cx, &BTreeMap::from([(path.to_owned(), volume.folder().await?)]), path),
+        match self.stores.get(path) {
+            Some(store) => Place::of(cx, &BTreeMap::from([(path.to_owned(), store.folder().await?)]), path),
             None => Place::of(cx, &self.paths, path),
         }
     }
+
+    /// One whose content may be replaced.
+    async fn place_to_fill(&self, cx: &StepContext, path: &str) -> Result<Place, VerbError> {
+        if let (Site::Live, Some(Store::Claim(name, Some(release)))) = (&cx.site, self.stores.get(path)) {
+            release.is_unused(name).await?;
+        }
+        self.place(cx, path).await
+    }
 }
 
-impl Volume {
+impl Store {
     async fn folder(&self) -> Result<PathBuf, VerbError> {
-        match &self.engine {
-            Some(engine) => engine.folder_of_volume(&self.name).await,
-            None => Err(VerbError::Invalid(format!("`volume:{}` needs a platform with an `engine`", self.name))),
+        match self {
+            Self::Volume(name, Some(engine)) => engine.folder_of_volume(name).await,
+            Self::Volume(name, None) => {
+                Err(VerbError::Invalid(format!("`volume:{name}` needs a platform with an `engine`")))
+            }
+            Self::Claim(name, Some(release)) => release.folder_of_claim(name).await,
+            Self::Claim(name, None) => {
+                Err(VerbError::Invalid(format!("`claim:{name}` needs a platform with `kubernetes`")))
+            }
+        }
+    }
+
+    /// A node that is itself a container has folders that are not this machine's.
+    async fn found(&self) -> Result<PathBuf, VerbError> {
+        let folder = self.folder().await?;
+        match self {
+            Self::Claim(name, _) if !folder.is_dir() => Err(VerbError::NotFound(format!(
+                "the claim `{name}` lies in `{}`, which is no folder here: does its node, or this daemon, run in a container \
+                 without it?",
+                folder.display()
+            ))),
+            _ => Ok(folder),
         }
     }
 }

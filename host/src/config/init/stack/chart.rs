@@ -133,8 +133,12 @@ fn stack(directory: &Path, release: Release, version: Option<String>, chart: Opt
     stack.version = version.map_or(Version::Unknown, Version::Told);
     // Whether it is published the cluster knows.
     stack.gate = parts.iter().filter(|part| part.role == Role::Proxy).map(|part| part.service.clone()).collect();
-    let store = |claim: String| Store { name: claim.clone(), place: format!("volume:{claim}"), service: claim };
-    stack.data.claims = claims.into_iter().map(store).collect();
+    let store = |claim: String| Store {
+        place: format!("claim:{claim}"),
+        name: claim,
+        service: "where it lies on this machine; else it can't be saved, only be `disposable`".into(),
+    };
+    stack.data.stores.extend(claims.into_iter().map(store));
     stack
 }
 

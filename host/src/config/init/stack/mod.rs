@@ -90,8 +90,6 @@ pub struct Data {
     pub caches: Vec<Store>,
     /// Single files that services could write to, though they may only read them.
     pub files_mounted: Vec<Store>,
-    /// Of a cluster: nothing saves them yet.
-    pub claims: Vec<Store>,
 }
 
 /// A database server among the services.
@@ -106,11 +104,12 @@ pub struct Database {
     pub password: Option<String>,
 }
 
-/// What a service writes to: `volume:NAME`, or a path.
+/// What is written to: `volume:NAME`, `claim:NAME`, or a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
     pub name: String,
     pub place: String,
+    /// Who writes, or what there is to say of it.
     pub service: String,
 }
 

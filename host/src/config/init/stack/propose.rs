@@ -90,7 +90,7 @@ fn commands(found: &Found, stack: &Stack) -> Option<String> {
 }
 
 fn data(name: &str, stack: &Stack) -> String {
-    let Data { databases, instances, stores, claims, .. } = &stack.data;
+    let Data { databases, instances, stores, .. } = &stack.data;
     let mut out = String::from(
         "# Everything that the product writes belongs to a datastore, or stands under `disposable`: what is in neither\n\
          # would not come back with a rollback.\n",
@@ -110,7 +110,7 @@ fn data(name: &str, stack: &Stack) -> String {
         }
         out.push('\n');
     }
-    if databases.is_empty() && instances.is_empty() && stores.is_empty() && claims.is_empty() {
+    if databases.is_empty() && instances.is_empty() && stores.is_empty() {
         out.push_str(platform::example(&stack.platform));
     }
     out.truncate(out.trim_end().len() + 1);
@@ -163,7 +163,7 @@ fn policy(data: &Data) -> String {
         };
         stores.iter().map(entry).collect()
     };
-    let (caches, files, claims) = (of(&data.caches), of(&data.files_mounted), of(&data.claims));
+    let (caches, files) = (of(&data.caches), of(&data.files_mounted));
     let mut out = String::new();
     if !caches.is_empty() {
         let services: Vec<String> = data.caches.iter().map(|store| commented(&store.service)).collect();
@@ -174,10 +174,7 @@ fn policy(data: &Data) -> String {
             "# Single files that services could write to: mount them with `:ro`, or, where they change nothing,\n",
         );
     }
-    if !claims.is_empty() {
-        out.push_str("# Claims that are no database's can't be saved yet: where what is in them may be lost,\n");
-    }
-    let all: Vec<String> = caches.into_iter().chain(files).chain(claims).collect();
+    let all: Vec<String> = caches.into_iter().chain(files).collect();
     if all.is_empty() {
         out.push_str("# disposable = [\"volume:product_cache\", \"path:tmp\"]\n");
     } else {

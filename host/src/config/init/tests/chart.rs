@@ -9,7 +9,7 @@ fn the_folder_of_a_chart() {
     let project = Project::new();
     project.example("evose/chart", "");
     let (text, deployment) = project.proposed();
-    assert_eq!((deployment.version.as_str(), &stores(&deployment)[..]), ("1.3.0", &["mysql", "postgres"][..]));
+    assert_eq!((deployment.version.as_str(), &stores(&deployment)[..]), ("1.3.0", &["mysql", "postgres", "files"][..]));
     let kubernetes = deployment.platforms[0].grants.kubernetes.clone().unwrap();
     assert_eq!((kubernetes.chart.as_str(), &kubernetes.values[..]), (".", &[][..]));
     insta::assert_snapshot!(text);
