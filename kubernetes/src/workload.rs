@@ -191,7 +191,7 @@ impl Cluster {
         self.patched(workload, &patch).await
     }
 
-    /// Back to the number that was kept. Converges.
+    /// Back to the number that was kept, but where Helm has given it one meanwhile. Converges.
     pub async fn release_hold(&self, workload: &Workload) -> Result<()> {
         if !workload.is_held() {
             return Ok(());
@@ -200,6 +200,7 @@ impl Cluster {
             Kind::CronJob => {
                 json!({ "metadata": { "annotations": { SUSPENDED: null } }, "spec": { "suspend": false } })
             }
+            _ if workload.replicas() > 0 => json!({ "metadata": { "annotations": { REPLICAS: null } } }),
             _ => json!({
                 "metadata": { "annotations": { REPLICAS: null } },
                 "spec": { "replicas": workload.kept().unwrap_or(1) },

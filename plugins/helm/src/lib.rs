@@ -1,9 +1,10 @@
 //! The `helm` platform: one release of a chart, whose workloads are the services.
 //!
-//! Helm upgrades a release as a whole. The first act that has services here makes that upgrade, with everything that was
-//! stopped for it held at zero; hooks run in it. Each wave then lets its own services go and waits for them. When users are
-//! let in, the release is settled: its record becomes that of the real chart. The way back is Helm's own, to the revision
-//! that stood when the upgrade was staged.
+//! Helm upgrades a release as a whole. The first act that names a hook of the chart makes that upgrade, or the first that has
+//! services here, with everything that was stopped for it held at zero; hooks run in it. What acts before it start stands
+//! already when the hooks run: the database that one migrates. Each wave then lets its own services go and waits for them.
+//! When users are let in, the release is settled: its record becomes that of the real chart. The way back is Helm's own, to
+//! the revision that stood when the upgrade was staged.
 
 mod pins;
 mod preflight;
@@ -110,8 +111,8 @@ impl Platform for Helm {
             return Err(Error::invalid(why));
         };
         // A rebuild on the way back is an act of a hop that leads to what runs already.
-        if first_act(call, hop) == Some(act) && hop.target == pins.target {
-            host.helm().upgrade(&pins.digest, &held(&named), call.settings.idle_ms())?;
+        if upgrading_act(call, hop, |service| pins.is_hook(service)) == Some(act) && hop.target == pins.target {
+            upgrade(call, host, hop, &pins, act)?;
         }
         let services = named.own(&wave.services);
         if services.is_empty() {
@@ -156,19 +157,36 @@ impl Platform for Helm {
     }
 }
 
-/// The act in which the release is upgraded: the first that has services here.
-fn first_act(call: &Call<Settings>, hop: &Hop) -> Option<u32> {
-    let has_own = |act: &Act| match act {
-        Act::Wave(wave) => wave.services.iter().any(|service| service.platform == call.binding),
-        Act::Command(_) => false,
+/// The act in which the release is upgraded: the first that names a hook, or else the first that has services here.
+fn upgrading_act(call: &Call<Settings>, hop: &Hop, is_hook: impl Fn(&ServiceRef) -> bool) -> Option<u32> {
+    let first = |fits: &dyn Fn(&ServiceRef) -> bool| {
+        hop.acts.iter().position(|act| match act {
+            Act::Wave(wave) => wave.services.iter().any(|service| service.platform == call.binding && fits(service)),
+            Act::Command(_) => false,
+        })
     };
-    hop.acts.iter().position(has_own).and_then(|first| u32::try_from(first).ok())
+    first(&is_hook).or_else(|| first(&|_| true)).and_then(|first| u32::try_from(first).ok())
 }
 
-/// By name: what was stopped for the change, and the gate.
-fn held(named: &HopServices) -> Vec<String> {
-    let stopped = named.stopped_for_the_change();
-    named.gate.iter().chain(&stopped).map(|service| service.name.clone()).collect()
+/// What earlier acts started goes on; of an earlier hop, everything else that is stopped for the change still runs.
+fn upgrade(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, pins: &Pins, act: u32) -> Result<()> {
+    let named = HopServices::of(&call.binding, hop);
+    let waves = hop.acts.iter().take(act as usize).filter_map(|act| match act {
+        Act::Wave(wave) => Some(&wave.services),
+        Act::Command(_) => None,
+    });
+    let started = named.own(&waves.flatten().cloned().collect::<Vec<_>>());
+    let mut stopped = named.stopped_for_the_change();
+    stopped.retain(|service| !started.contains(service));
+    let held: Vec<String> = named.gate.iter().chain(&stopped).map(|service| service.name.clone()).collect();
+    // A hook that a cut left at work ends by itself, and is waited for.
+    stopped.retain(|service| !pins.is_hook(service));
+    host.stop(&stopped)?;
+    host.helm().upgrade(&pins.digest, &held, call.settings.idle_ms())?;
+    if !started.is_empty() {
+        host.services().wait_healthy(&started, call.settings.idle_ms())?;
+    }
+    Ok(())
 }
 
 /// Every workload that runs on its own, but for the gate's.

@@ -12,14 +12,24 @@ pub struct Pins {
     pub digest: String,
     /// That stood before.
     pub revision: u32,
+    /// What Helm runs at a point of the upgrade, by name.
+    #[serde(default)]
+    hooks: Vec<String>,
 }
 
 impl Pins {
     pub fn stage(host: &PlatformHost, hop: &Hop, version: &str) -> Result<Self> {
         let newest = host.helm().history()?.pop().ok_or_else(|| Error::not_found("the release has no revision"))?;
+        let planned = host.helm().look_ahead(version)?.workloads.into_iter();
+        let hooks = planned.filter(|workload| workload.hook).map(|workload| workload.name).collect();
         let chart = host.helm().pull(version)?;
         host.info(&format!("the chart {} {} is {}", chart.name, chart.version, chart.digest));
-        Ok(Self { target: hop.target.clone(), digest: chart.digest, revision: newest.number })
+        Ok(Self { target: hop.target.clone(), digest: chart.digest, revision: newest.number, hooks })
+    }
+
+    pub fn is_hook(&self, service: &ServiceRef) -> bool {
+        let name = service.name.rsplit('/').next().unwrap_or(&service.name);
+        self.hooks.iter().any(|hook| hook == name || hook.ends_with(&format!("-{name}")))
     }
 
     pub fn token(&self) -> Result<String> {

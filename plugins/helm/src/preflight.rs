@@ -1,6 +1,6 @@
 //! What would go wrong later, found while the old version serves. Nothing is changed.
 
-use crate::{Settings, first_act};
+use crate::{Settings, upgrading_act};
 use upgraded_sdk::prelude::*;
 use upgraded_sdk::{HopServices, Workload, nearest};
 
@@ -100,7 +100,7 @@ fn named_services(call: &Call<Settings>, hop: &Hop, now: &[Workload], then: &[Wo
             None => finding.hint("`kubectl get deployments,statefulsets,jobs` lists those that there are"),
         });
     }
-    if first_act(call, hop).is_none() {
+    if upgrading_act(call, hop, |_| false).is_none() {
         let message = "no wave of the hop has a workload of the release, and its upgrade is part of the first that has";
         findings
             .push(Finding::blocker("no-wave", message).hint("ask the vendor for a plugin that knows this platform"));

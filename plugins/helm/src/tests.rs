@@ -58,7 +58,7 @@ fn the_first_wave_upgrades_with_what_was_stopped_held_and_admission_settles() {
     fake.take_calls();
     Helm::apply(&call, &host, &hop, &staged, 0).unwrap();
     let calls = fake.take_calls();
-    assert_eq!(calls[0], "helm.upgrade sha256:1.4.0 gateway,worker,api,init");
+    assert_eq!(calls[..2], ["control.stop main/worker main/api", "helm.upgrade sha256:1.4.0 gateway,worker,api,init"]);
     assert_eq!(fake.revisions(), ["1.3.0 superseded", "1.4.0 deployed held"]);
     Helm::apply(&call, &host, &hop, &staged, 1).unwrap();
     assert!(!fake.take_calls().iter().any(|call| call.starts_with("helm.upgrade")), "once is enough");
@@ -67,6 +67,26 @@ fn the_first_wave_upgrades_with_what_was_stopped_held_and_admission_settles() {
     Helm::admit(&call, &host, &hop).unwrap();
     assert_eq!(fake.revisions(), ["1.3.0 superseded", "1.4.0 superseded held", "1.4.0 deployed"]);
     assert!(fake.running().contains(&"gateway".to_owned()));
+}
+
+/// A database whose folder is data is stopped for the copy, and a hook migrates it.
+#[test]
+fn what_stands_before_a_hook_is_there_for_it() {
+    let fake = fake();
+    let (call, host) = (call(&fake), fake.platform());
+    let mut hop = hop().quiesce([service("db")]);
+    hop.acts.insert(0, Wave::new([service("db")]).into());
+    let staged = Helm::stage(&call, &host, &hop).unwrap();
+    Helm::quiesce(&call, &host, &hop).unwrap();
+    assert_eq!(fake.running(), [""; 0]);
+    fake.take_calls();
+    Helm::apply(&call, &host, &hop, &staged, 0).unwrap();
+    assert!(!fake.take_calls().iter().any(|call| call.starts_with("helm.upgrade")), "the hook is another act's");
+    assert_eq!(fake.running(), ["db"]);
+    Helm::apply(&call, &host, &hop, &staged, 1).unwrap();
+    let calls = fake.take_calls();
+    assert_eq!(calls[..2], ["control.stop main/worker main/api", "helm.upgrade sha256:1.4.0 gateway,worker,api,init"]);
+    assert!(fake.running().contains(&"db".to_owned()));
 }
 
 #[test]
