@@ -1,18 +1,22 @@
-//! What the vendor of Infrahub ships for `upgraded`: the published upgrade procedure for Docker Compose, as code.
+//! What the vendor of Infrahub ships for `upgraded`: the published upgrade procedures for Docker Compose and for Kubernetes,
+//! as code.
 
 mod index;
 mod validation;
+mod values;
 
 use index::Index;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use upgraded_sdk::prelude::*;
 use upgraded_sdk::rules::{Leg, Rules, Version};
-use upgraded_sdk::serde_json;
+use upgraded_sdk::{Change, IDLE_MS, serde_json};
 
+const HELM: &str = "helm";
 const SETTINGS_FILE: &str = ".env";
 const VERSION: &str = "VERSION";
 const CACHE_ADDRESS: &str = "INFRAHUB_CACHE_ADDRESS";
+const MIGRATED: &str = "Database migration completed";
 /// The first release that needs the cache's address.
 const NAMES_CACHE: (u64, u64) = (1, 9);
 
@@ -25,8 +29,11 @@ struct Settings {
     releases: String,
     /// An API token, for the validation.
     token: Secret,
-    /// The cache's host and port, for example `cache:6379`; 1.9.0 needs it in `.env`.
+    /// The cache's host and port, for example `cache:6379`; 1.9.0 needs it in `.env`, and its chart in the values.
     cache_address: Option<String>,
+    /// The chart's values that the cache's address goes to.
+    #[serde(default = "values_file")]
+    values: String,
     /// The artifact that the validation generates.
     #[serde(default = "artifact")]
     artifact: String,
@@ -34,6 +41,19 @@ struct Settings {
 
 fn artifact() -> String {
     "upgrade-check".into()
+}
+
+fn values_file() -> String {
+    "values.yaml".into()
+}
+
+impl Settings {
+    fn cache_for(&self, release: &str) -> Result<&str> {
+        self.cache_address.as_deref().ok_or_else(|| {
+            let needs = "needs `cache-address` under `[settings]`: the cache's host and port, like `cache:6379`";
+            Error::invalid(format!("{release} {needs}"))
+        })
+    }
 }
 
 struct Infrahub;
@@ -77,14 +97,15 @@ impl Product for Infrahub {
     }
 
     fn edits(call: &Call<Settings>, host: &ProductHost, hop: &Hop) -> Result<Vec<Edit>> {
-        let mut edits = vec![Edit::set(SETTINGS_FILE, VERSION, &hop.target, "the images of the release")];
         let names_cache = Version::parse(&hop.target).is_some_and(|target| target.minor() >= NAMES_CACHE);
+        let why = "Redis host configuration, since 1.9.0";
+        // The platform writes the version into the values.
+        if on_helm(call) {
+            return if names_cache { values_for(call, host, hop, why) } else { Ok(Vec::new()) };
+        }
+        let mut edits = vec![Edit::set(SETTINGS_FILE, VERSION, &hop.target, "the images of the release")];
         if names_cache && !is_set(&host.files().read_text(SETTINGS_FILE)?, CACHE_ADDRESS) {
-            let address = call.settings.cache_address.as_ref().ok_or_else(|| {
-                let needs = "needs `cache-address` under `[settings]`: the cache's host and port, like `cache:6379`";
-                Error::invalid(format!("{} {needs}", hop.target))
-            })?;
-            edits.push(Edit::set(SETTINGS_FILE, CACHE_ADDRESS, address, "Redis host configuration, since 1.9.0"));
+            edits.push(Edit::set(SETTINGS_FILE, CACHE_ADDRESS, call.settings.cache_for(&hop.target)?, why));
         }
         Ok(edits)
     }
@@ -94,21 +115,49 @@ impl Product for Infrahub {
     }
 }
 
-/// The database, whose volume is saved while it is stopped, comes first; then `infrahub upgrade`, where the release has
+fn on_helm(call: &Call<Settings>) -> bool {
+    call.bindings.iter().any(|binding| binding.plugin == HELM)
+}
+
+fn values_for(call: &Call<Settings>, host: &ProductHost, hop: &Hop, why: &str) -> Result<Vec<Edit>> {
+    let (file, text) = (&call.settings.values, host.files().read_text(&call.settings.values)?);
+    let address = call.settings.cache_address.as_deref().unwrap_or_default();
+    let Some(text) = values::with(&text, "cache", "address", address).map_err(|error| error.about(file))? else {
+        return Ok(Vec::new());
+    };
+    call.settings.cache_for(&hop.target)?;
+    Ok(vec![Edit { path: file.clone(), change: Change::Content(text.into_bytes()), why: why.into() }])
+}
+
+/// The database, whose folder is saved while it is stopped, comes first; then `infrahub upgrade`, where the release has
 /// another graph; then who uses it.
 fn hop(call: &Call<Settings>, index: &Index, leg: Leg) -> Result<Hop> {
     let service = |name| call.service(name);
     let (database, server, worker) = (service("database")?, service("infrahub-server")?, service("task-worker")?);
     let mut hop = Hop::new(&leg.source, &leg.target).act(Wave::new([database.clone()]));
-    if index.migrates(&leg) {
+    let migrates = index.migrates(&leg);
+    hop = hop.undo(if migrates { Undo::RestoreData } else { Undo::CodeOnly });
+    if on_helm(call) {
+        // A hook of the chart, which every upgrade runs; it has nothing to do where the graph stays.
+        let upgrade = service("infrahub-upgrade")?;
+        hop = hop.act(Wave::new([upgrade.clone()]).follow(migrations(upgrade)));
+    } else if migrates {
         let upgrade = Once::new(server.clone(), ["infrahub", "upgrade"]).repeatable();
-        hop = hop.act(upgrade.success("Database migration completed")).undo(Undo::RestoreData);
-    } else {
-        hop = hop.undo(Undo::CodeOnly);
+        hop = hop.act(upgrade.success(MIGRATED));
     }
     (hop.breaking, hop.notes, hop.expected_seconds) = (leg.breaking, index.notes(&leg), typical(&leg));
     let hop = hop.act(Wave::new([server.clone()])).act(Wave::new([worker.clone()]));
     Ok(hop.quiesce([worker, server, database]).gate([service("gateway")?]))
+}
+
+fn migrations(service: ServiceRef) -> Watch {
+    Watch {
+        service,
+        success: MIGRATED.into(),
+        failure: "Migration .* failed".into(),
+        progress: Some(r"Applying migration (?<message>\S+) \((?<done>\d+)/(?<total>\d+)\)".into()),
+        idle_ms: IDLE_MS,
+    }
 }
 
 /// "Typical upgrade times": 5 to 10 minutes for a patch, 10 to 30 for a minor version, 30 to 60 for a major one.

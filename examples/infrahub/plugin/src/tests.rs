@@ -130,6 +130,47 @@ fn a_release_is_a_key_of_the_settings_and_1_9_0_brings_another() {
     assert_eq!(edits(&fake, &without, "1.9.0").expect("edits"), [pair("VERSION", "1.9.0")]);
 }
 
+/// The same product as a release of Helm.
+fn call_on_helm(fake: &FakeHost, settings: Value) -> Call<Settings> {
+    let mut call: Call<Settings> = fake.call(settings);
+    call.bindings.iter_mut().for_each(|binding| binding.plugin = HELM.into());
+    call
+}
+
+#[test]
+fn on_helm_a_hook_of_the_chart_migrates_and_the_platform_sets_the_version() {
+    let fake = fake();
+    let call = call_on_helm(&fake, json!({ "url": URL, "releases": INDEX, "token": { "secret": "t" } }));
+    for to in ["1.7.0", "1.6.4"] {
+        let from = if to == "1.7.0" { "1.6.4" } else { "1.6.0" };
+        let hops = Infrahub::path(&call, &fake.product(), &Installed::new(from), to).expect("a path");
+        let order = ["wave database", "wave infrahub-upgrade", "wave infrahub-server", "wave task-worker"];
+        assert_eq!(acts(&hops[0]), order);
+        let Act::Wave(wave) = &hops[0].acts[1] else { panic!("a wave") };
+        assert_eq!(wave.follow[0].success, MIGRATED);
+        assert!(Infrahub::edits(&call, &fake.product(), &hops[0]).expect("edits").is_empty());
+    }
+}
+
+#[test]
+fn on_helm_1_9_0_brings_a_key_of_the_values() {
+    let fake = fake();
+    let settings = json!({ "url": URL, "releases": INDEX, "token": { "secret": "t" }, "cache-address": "cache:6379" });
+    let edited = |settings: Value, values: &str| {
+        fake.file("values.yaml", values);
+        Infrahub::edits(&call_on_helm(&fake, settings), &fake.product(), &Hop::new("1.8.3", "1.9.0"))
+    };
+    let edits = edited(settings.clone(), "image: {tag: 1.8.3}   # ours\n").expect("edits");
+    let [Edit { path, change: Change::Content(content), .. }] = &edits[..] else { panic!("{} edits", edits.len()) };
+    let expected = "image: {tag: 1.8.3}   # ours\ncache:\n  address: \"cache:6379\"\n";
+    assert_eq!((path.as_str(), content.as_slice()), ("values.yaml", expected.as_bytes()));
+    let mut without = settings;
+    without["cache-address"] = Value::Null;
+    let refused = edited(without.clone(), "registry: r\n").expect_err("no address");
+    assert!(refused.text().starts_with("1.9.0 needs `cache-address` under `[settings]`"), "{}", refused.text());
+    assert!(edited(without, "cache: {address: redis:6379}\n").expect("edits").is_empty(), "whoever has it keeps it");
+}
+
 #[test]
 fn the_version_is_what_runs() {
     let fake = fake();
