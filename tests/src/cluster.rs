@@ -36,7 +36,7 @@ impl Cluster {
     pub(crate) fn helm(&self, arguments: &[&str]) -> String {
         succeed(Command::new(&self.helm).args(arguments).arg("--kubeconfig").arg(&self.kubeconfig).stdin(Stdio::null()))
     }
-    pub(crate) fn apply(&self, folder: &Path, namespace: &str, text: &str) {
+    pub fn apply(&self, folder: &Path, namespace: &str, text: &str) {
         let file = folder.join("applied.yaml");
         write(&file, text);
         self.kubectl(&["--namespace", namespace, "apply", "--filename", &file.display().to_string()]);

@@ -7,7 +7,7 @@ use std::fs;
 use std::ops::Deref;
 use std::process::Command;
 
-const TOKEN: &str = "a-token-that-nobody-may-read";
+pub(crate) const TOKEN: &str = "a-token-that-nobody-may-read";
 
 pub struct Infrahub {
     composed: Composed,
@@ -44,7 +44,10 @@ impl Infrahub {
         infrahub.secret("infrahub-token", TOKEN);
         infrahub.compose(&["up", "--detach", "--wait", "--quiet-pull"]);
         for name in ["red", "green", "blue"] {
-            infrahub.graphql(&format!("mutation {{ BuiltinTagCreate(data: {{ name: \"{name}\" }}) {{ ok }} }}"));
+            graphql(
+                &infrahub.gateway,
+                &format!("mutation {{ BuiltinTagCreate(data: {{ name: \"{name}\" }}) {{ ok }} }}"),
+            );
         }
         infrahub.deploy(
             include_str!("../../examples/infrahub/deployment.toml"),
@@ -65,26 +68,12 @@ impl Infrahub {
     }
 
     pub fn publish(&self, version: &str) {
-        let config = ImageConfig { env: vec![("INFRAHUB_RELEASE".into(), version.into())], ..ImageConfig::default() };
-        self.publish_image(&format!("infrahub:{version}"), &config);
-    }
-
-    fn graphql(&self, query: &str) -> String {
-        let body = serde_json::json!({ "query": query }).to_string();
-        succeed(Command::new("curl").args(["--silent", "--show-error", "--fail", "--max-time", "20"]).args([
-            "--header",
-            &format!("X-INFRAHUB-KEY: {TOKEN}"),
-            "--header",
-            "content-type: application/json",
-            "--data",
-            &body,
-            &format!("{}/graphql", self.gateway),
-        ]))
+        self.publish_image(&format!("infrahub:{version}"), &image(version));
     }
 
     /// The tags, as a user sees them.
     pub fn data(&self) -> String {
-        self.graphql("{ BuiltinTag { count edges { node { name } } } }")
+        graphql(&self.gateway, "{ BuiltinTag { count edges { node { name } } } }")
     }
 
     pub fn version_for_users(&self) -> String {
@@ -99,4 +88,18 @@ impl Infrahub {
         self.is_what_the_files_say();
         self.nothing_is_left();
     }
+}
+
+pub(crate) fn image(version: &str) -> ImageConfig {
+    ImageConfig { env: vec![("INFRAHUB_RELEASE".into(), version.into())], ..ImageConfig::default() }
+}
+
+/// What a user is answered behind the gate.
+pub(crate) fn graphql(gateway: &str, query: &str) -> String {
+    let body = serde_json::json!({ "query": query }).to_string();
+    let key = format!("X-INFRAHUB-KEY: {TOKEN}");
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--show-error", "--fail", "--max-time", "20", "--retry", "10", "--retry-all-errors"]);
+    curl.args(["--header", &key, "--header", "content-type: application/json", "--data", &body]);
+    succeed(curl.arg(format!("{gateway}/graphql")))
 }

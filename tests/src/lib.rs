@@ -1,5 +1,5 @@
 //! What the end-to-end tests are told with: a machine in a folder ([`Machine`]) with one of the example products on it
-//! ([`Site`], [`Graph`], [`Stack`], [`Evose`], [`EvoseRelease`], [`Infrahub`], [`Aegis`], [`Replicas`], [`Shop`]), the real daemon
+//! ([`Site`], [`Graph`], [`Stack`], [`Evose`], [`EvoseRelease`], [`Infrahub`], [`InfrahubRelease`], [`Aegis`], [`Replicas`], [`Shop`]), the real daemon
 //! ([`Daemon`]), and what a user ([`visits`]) and an operator see of both. Nothing here knows the daemon's code: it edits
 //! files, asks the socket, calls `upgradectl`, and reads what lies on the disk. Everything that goes wrong is a panic that
 //! names it.
@@ -15,11 +15,13 @@ mod evose_release;
 mod graph;
 mod hold;
 mod infrahub;
+mod infrahub_release;
 mod layout;
 mod machine;
 mod power;
 mod programs;
 mod release;
+mod released;
 mod replicas;
 mod shop;
 mod site;
@@ -39,17 +41,19 @@ pub use evose_release::EvoseRelease;
 pub use graph::{Graph, Install, Role};
 pub use hold::Hold;
 pub use infrahub::Infrahub;
+pub use infrahub_release::InfrahubRelease;
 pub use layout::{Layout, Layouts, Plan};
 pub use machine::{Machine, succeed};
 pub use programs::Programs;
 pub use release::Release;
+pub use released::Released;
 pub use replicas::Replicas;
 pub use shop::{Database, EDGE_SERVICES, MARIADB, POSTGRES, Shop};
 pub use site::{Setup, Site};
 pub use socket::ask;
 pub use stack::{SERVICES, Stack, StackInstall};
 pub use tinker::{SmallDisk, exchange};
-pub use visitor::{Visit, shut_out, visits};
+pub use visitor::{Visit, account_for, visits, visits_with};
 
 use serde_json::Value;
 

@@ -22,8 +22,9 @@ pub struct Visit {
 }
 
 impl Visit {
+    /// GraphQL answers 200 to what it refuses.
     pub fn is_fine(&self) -> bool {
-        matches!(self.answer, Ok((200..300, _)))
+        matches!(&self.answer, Ok((200..300, body)) if !body.starts_with("{\"errors\""))
     }
 }
 
@@ -33,10 +34,19 @@ pub fn visits<T>(
     address: SocketAddr, request: impl Fn(usize) -> (&'static str, &'static str, String) + Sync,
     during: impl FnOnce() -> T,
 ) -> (T, Vec<Visit>) {
+    visits_with("", address, request, during)
+}
+
+/// Each with this header.
+pub fn visits_with<T>(
+    header: &str, address: SocketAddr, request: impl Fn(usize) -> (&'static str, &'static str, String) + Sync,
+    during: impl FnOnce() -> T,
+) -> (T, Vec<Visit>) {
+    let headers = if header.is_empty() { String::new() } else { format!("{header}\r\n") };
     let over = AtomicBool::new(false);
     let visit = |number: usize| {
         let (began, (method, path, body)) = (SystemTime::now(), request(number));
-        let answer = ask(address, method, path, &body);
+        let answer = ask(address, method, path, &headers, &body);
         Visit { number, began, ended: SystemTime::now(), answer }
     };
     thread::scope(|scope| {
@@ -66,14 +76,14 @@ impl Drop for Ends<'_> {
     }
 }
 
-fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> Result<(u16, String), String> {
+fn ask(address: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> Result<(u16, String), String> {
     let told = |error: std::io::Error| error.to_string();
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(told)?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(told)?;
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         content-length: {}\r\n\r\n{body}",
+         {headers}content-length: {}\r\n\r\n{body}",
         body.len()
     )
     .map_err(told)?;
@@ -86,7 +96,7 @@ fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> Result<(u16
 
 /// When users were shut out at most, and at least, as a run's steps say: since the gate began to shut until it was open,
 /// and since it was shut until it began to open.
-pub fn shut_out(run: &Value) -> [(SystemTime, SystemTime); 2] {
+fn shut_out(run: &Value) -> [(SystemTime, SystemTime); 2] {
     let steps = run["steps"].as_array().expect("steps");
     let step = |name: &str| {
         let of = |step: &&Value| step["phase"] == name && !step["ended_at"].is_null();
@@ -99,4 +109,31 @@ pub fn shut_out(run: &Value) -> [(SystemTime, SystemTime); 2] {
         SystemTime::from(text.parse::<jiff::Timestamp>().unwrap_or_else(|error| panic!("`{text}`: {error}")))
     };
     [(time(shut, "started_at"), time(open, "ended_at")), (time(shut, "ended_at"), time(open, "started_at"))]
+}
+
+/// Every write that was acknowledged is there, once; nobody was answered while the gate was shut, and everybody else was;
+/// and the run's downtime is what was seen from outside. `times_there`: by a write's number.
+pub fn account_for(run: &Value, writes: &[Visit], times_there: impl Fn(usize) -> usize, log: &str) {
+    let (told, failed): (Vec<&Visit>, Vec<&Visit>) = writes.iter().partition(|write| write.is_fine());
+    for write in &told {
+        assert_eq!(times_there(write.number), 1, "write {} was acknowledged at {:?}\n{log}", write.number, write.ended);
+    }
+    let [(shuts, opened), (shut, opens)] = shut_out(run);
+    for write in &failed {
+        assert!(write.ended >= shuts && write.began <= opened, "refused while the gate was open: {write:?}");
+    }
+    for write in &told {
+        assert!(write.began < shut || write.ended > opens, "answered while the gate was shut: {write:?}");
+    }
+    assert!(told.iter().any(|write| write.ended < shuts), "somebody wrote before the gate shut");
+    assert!(told.iter().any(|write| write.began > opens), "somebody wrote after it opened");
+    let seconds = |from: &Visit, to: &Visit| to.ended.duration_since(from.began).expect("in order");
+    let (first, last) = (failed.first().expect("a gate shuts"), failed.last().expect("a gate shuts"));
+    let seen = seconds(first, last);
+    let said = Duration::from_secs_f64(run["downtime_s"].as_f64().expect("a downtime"));
+    // What is shut while a request is under way is seen by that request; what opens, by the next one.
+    let resolution = writes.windows(2).map(|pair| seconds(&pair[0], &pair[1])).max().unwrap_or_default();
+    let slack =
+        resolution + shut.duration_since(shuts).unwrap_or_default() + opened.duration_since(opens).unwrap_or_default();
+    assert!(seen <= said + resolution && said <= seen + slack, "{seen:?} was seen, {said:?} is said; within {slack:?}");
 }

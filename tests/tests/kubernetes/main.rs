@@ -1,7 +1,8 @@
-//! The published procedure of Evose for Kubernetes, on a real cluster with the real `helm`, from one edited line: up, and
-//! back with the data, and across a cut of the power in the middle of `helm upgrade`.
+//! The published procedures of Evose and Infrahub for Kubernetes, on a real cluster with the real `helm`, from one edited
+//! line: up, and back with the data, and across a cut of the power in the middle of `helm upgrade`.
 
 mod cut;
+mod infrahub;
 mod refused;
 mod up;
 
