@@ -67,9 +67,8 @@ impl Login {
 
 /// The text is a secret: no error repeats it.
 fn read(text: &str) -> Result<Value> {
-    serde_json::from_str(text).map_err(|_| {
-        Error::Invalid("the credentials are no JSON; the key file of a service account would be".into())
-    })
+    serde_json::from_str(text)
+        .map_err(|_| Error::Invalid("the credentials are no JSON; the key file of a service account would be".into()))
 }
 
 fn of_key(text: &str) -> Result<AccessTokenCredentials> {

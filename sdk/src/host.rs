@@ -8,8 +8,8 @@ use crate::fake::State;
 use crate::pods;
 use crate::{
     Answer, Chart, CloudService, Command, Container, Declared, Error, Exit, Image, Instance, Level, MajorVersions,
-    OneOff, Outlook, Reconciler, Registered, Request, Response, Result, Revision, Service, ServiceRef, Share, Tracked, Watch,
-    Workload,
+    OneOff, Outlook, Reconciler, Registered, Request, Response, Result, Revision, Service, ServiceRef, Share, Tracked,
+    Watch, Workload,
 };
 
 /// What stands behind a host: nothing in a component, a script in a test.

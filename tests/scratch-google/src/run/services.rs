@@ -149,7 +149,8 @@ pub(crate) fn make(core: &Arc<Core>, wish: Wish<'_>, fate: Fate) -> Result<Value
     if wish.only_asks {
         return Ok(validated(&value));
     }
-    let main = Front::open(core, None).map_err(|error| Refusal::internal(format!("a port for the service: {error}")))?;
+    let main =
+        Front::open(core, None).map_err(|error| Refusal::internal(format!("a port for the service: {error}")))?;
     value["uri"] = main.url.clone().into();
     value["urls"] = json!([main.url]);
     let service = Service { value: value.clone(), revisions: Vec::new(), made: 0, main, tagged: BTreeMap::new() };

@@ -53,7 +53,8 @@ pub(super) fn route(core: &Arc<Core>, service: &mut Service) -> Result<(), Strin
         // A tag keeps its address when it moves to another revision.
         let front = match service.tagged.remove(tag) {
             Some(front) => front,
-            None => Front::open(core, Some(&service.main.url)).map_err(|error| format!("a port for the tag `{tag}`: {error}"))?,
+            None => Front::open(core, Some(&service.main.url))
+                .map_err(|error| format!("a port for the tag `{tag}`: {error}"))?,
         };
         front.route(vec![(100, target.port.unwrap_or(NOBODY))]);
         target.status["uri"] = front.url.clone().into();
