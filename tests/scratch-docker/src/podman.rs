@@ -62,13 +62,14 @@ impl Podman {
         format!(
             "[containers]\ndefault_ulimits = [\"nofile=20000:20000\", \"nproc=30000:30000\"]\nlog_driver = \"k8s-file\"\n\
              init_path = \"{init}\"\n[engine]\ninit_path = \"{init}\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"runc\"\n\
-             conmon_path = [\"{conmon}\"]\nhelper_binaries_dir = [\"{helpers}\"]\ntmp_dir = \"{tmp}\"\n\
+             conmon_path = [\"{conmon}\"]\nhelper_binaries_dir = [\"{helpers}\", \"{pause}\"]\ntmp_dir = \"{tmp}\"\n\
              [engine.runtimes]\nrunc = [\"{runc}\"]\n[network]\nnetwork_backend = \"netavark\"\n\
              network_config_dir = \"{networks}\"\ndefault_subnet = \"{POOL}/24\"\n\
              default_subnet_pools = [{{ base = \"{POOL}/18\", size = 24 }}]\n",
             init = lies("usr/libexec/podman/catatonit").display(),
             conmon = lies("usr/bin/conmon").display(),
             helpers = lies("usr/lib/podman").display(),
+            pause = lies("usr/libexec/podman").display(),
             runc = lies("usr/sbin/runc").display(),
             tmp = at("tmp").display(),
             networks = at("networks").display(),

@@ -67,26 +67,6 @@ fn aegis_goes_up_pod_by_pod_and_by_teardown_and_comes_back_from_bad_releases() {
     assert_eq!(aegis.neighbours_state(), neighbour, "the pod beside");
 }
 
-/// The addresses of its pods lead nowhere from outside, and users of its containers are others on the machine.
-#[test]
-fn pods_of_an_ordinary_user_go_up_and_come_back() {
-    let folder = folder();
-    let engine = PodmanSocket::rootless(folder.path());
-    let aegis = Aegis::new(&engine, "0.1.2", "1.22.4", POLICY);
-    ["0.2.0", "0.2.2"].iter().for_each(|version| aegis.publish(version));
-    let mut daemon = Daemon::start(&aegis).settled();
-    run_to(&mut daemon, "0.2.0", "committed");
-    let (data, volumes) = (aegis.data(), aegis.volumes());
-    assert!(data.contains("column seals sealed_at") && data.contains(",blue,"), "{data}");
-    aegis.is_whole("0.2.0", &data);
-
-    let run = run_to(&mut daemon, "0.2.2", "rolled-back");
-    let (step, said) = failure(&run);
-    assert!(step == "h0-apply-main-0" && said.contains("migrations failed: 0006_link_policies"), "{step}: {said}");
-    aegis.is_whole("0.2.0", &data);
-    assert_eq!(aegis.volumes(), volumes);
-}
-
 fn container(aegis: &Aegis, name: &str) -> String {
     aegis.podman(&["inspect", "--format", "{{.Id}} {{.State.StartedAt}}", name])
 }
