@@ -202,13 +202,7 @@ impl RootlessDocker {
 
 impl Drop for RootlessDocker {
     fn drop(&mut self) {
-        let listed = self.engine.docker().args(["container", "ls", "--all", "--quiet"]).output();
-        let ids = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-        if !ids.is_empty() {
-            let mut remove = self.engine.docker();
-            remove.args(["container", "rm", "--force", "--volumes"]).args(ids.split_whitespace());
-            let _ = remove.stdout(Stdio::null()).status();
-        }
+        self.engine.remove_containers();
         let _ = Command::new("kill").arg(self.child.id().to_string()).status();
         let _ = self.child.wait();
     }

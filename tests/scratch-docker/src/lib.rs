@@ -36,6 +36,17 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// All that there are, with the volumes that have no name.
+    fn remove_containers(&self) {
+        let listed = self.docker().args(["container", "ls", "--all", "--quiet"]).output();
+        let ids = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        if !ids.is_empty() {
+            let mut remove = self.docker();
+            remove.args(["container", "rm", "--force", "--volumes"]).args(ids.split_whitespace());
+            let _ = remove.stdout(Stdio::null()).status();
+        }
+    }
+
     /// The one that this machine's tests use. Containers, images and networks are the whole engine's: tests name theirs
     /// apart, see [`Engine::project`].
     pub fn shared() -> &'static Self {

@@ -129,13 +129,7 @@ impl Drop for Second {
         if self.dockerd.is_none() && !thread::panicking() {
             self.up();
         }
-        let listed = self.engine.docker().args(["container", "ls", "--all", "--quiet"]).output();
-        let ids = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-        if !ids.is_empty() {
-            let mut remove = self.engine.docker();
-            remove.args(["container", "rm", "--force", "--volumes"]).args(ids.split_whitespace());
-            let _ = remove.stdout(Stdio::null()).status();
-        }
+        self.engine.remove_containers();
         if let Some(mut dockerd) = self.dockerd.take() {
             let _ = Command::new("kill").arg(dockerd.id().to_string()).status();
             let _ = dockerd.wait();
