@@ -202,6 +202,13 @@ impl Released {
         all.as_array().expect("revisions").iter().map(line).collect()
     }
 
+    /// As [`Self::revisions`] would say it, but sooner: Helm reads each revision whole.
+    pub fn is_pending(&self) -> bool {
+        let selector = format!("owner=helm,name={},status=pending-upgrade", self.product);
+        let find = ["--namespace", &self.namespace, "get", "secrets", "--output", "name", "--selector", &selector];
+        !self.cluster.kubectl(&find).trim().is_empty()
+    }
+
     /// Everything of the release beside ours, as the cluster counts its changes.
     pub fn neighbour(&self) -> String {
         let path = "jsonpath={range .items[?(@.metadata.annotations.meta\\.helm\\.sh/release-name==\"neighbour\")]}{.kind} {.metadata.name} {.metadata.uid} {.metadata.generation} {.spec.replicas} {.spec.suspend}{\"\\n\"}{end}";

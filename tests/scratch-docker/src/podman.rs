@@ -1,9 +1,11 @@
 //! A podman that one test alone has: its own settings, images, volumes, networks and containers. It has no daemon; a
 //! socket like Docker's has [`PodmanSocket`].
 
+mod firewall;
+
 use crate::account::{Account, wait_for};
 use crate::{Engine, Own, PODMAN};
-use std::collections::BTreeSet;
+use firewall::Firewall;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -17,8 +19,7 @@ pub struct Podman {
     own: Own,
     registry: String,
     folder: PathBuf,
-    /// Chains of the firewall that were there before.
-    chains: BTreeSet<String>,
+    _firewall: Firewall,
     /// Who runs it, where it is not root.
     account: Option<Account>,
 }
@@ -39,7 +40,7 @@ impl Podman {
         let program = own.folder().join(PODMAN).join("usr/bin/podman");
         assert!(program.is_file(), "`{}` is missing: `cargo xtask engine up` makes it", program.display());
         let registry = Engine::shared().registry().to_owned();
-        let podman = Self { own, registry, folder: folder.to_owned(), chains: chains(), account };
+        let podman = Self { own, registry, folder: folder.to_owned(), account, _firewall: Firewall::enter() };
         for (name, text) in [
             ("containers.conf", podman.containers()),
             ("storage.conf", podman.storage()),
@@ -165,7 +166,6 @@ impl Drop for Podman {
         for mount in mounts_beneath(&self.folder) {
             let _ = Command::new("umount").arg(mount).stderr(Stdio::null()).status();
         }
-        remove_chains(&(&chains() - &self.chains));
     }
 }
 
@@ -232,52 +232,4 @@ fn mounts_beneath(folder: &Path) -> Vec<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let mounted = mounts.lines().rev().filter_map(|line| line.split(' ').nth(1)).map(PathBuf::from);
     mounted.filter(|mount| mount.starts_with(folder)).collect()
-}
-
-const TABLES: [&str; 2] = ["nat", "filter"];
-
-/// Of podman's networks, each with its table.
-fn chains() -> BTreeSet<String> {
-    let of_table = |table: &'static str| {
-        let rules = iptables(&["--table", table, "--list-rules"]);
-        let names = rules.lines().filter_map(|line| line.strip_prefix("-N NETAVARK").map(str::to_owned));
-        names.map(move |name| format!("{table} NETAVARK{name}")).collect::<Vec<_>>()
-    };
-    TABLES.into_iter().flat_map(of_table).collect()
-}
-
-/// What podman leaves when the last of its networks has gone, and the rules that lead there. Where another podman has a
-/// network, they are its own by now.
-fn remove_chains(chains: &BTreeSet<String>) {
-    if iptables(&["--table", "filter", "--list-rules"]).contains("-A NETAVARK_FORWARD ") {
-        return;
-    }
-    for table in TABLES {
-        let own = |name: &str| chains.contains(&format!("{table} {name}"));
-        let rules = iptables(&["--table", table, "--list-rules"]);
-        for rule in rules.lines().filter_map(|line| line.strip_prefix("-A ")) {
-            let words = words(rule);
-            let leads_there = words.windows(2).any(|pair| pair[0] == "-j" && own(pair[1]));
-            if leads_there && !own(words[0]) {
-                iptables(&[&["--table", table, "--delete"], &words[..]].concat());
-            }
-        }
-        for flag in ["--flush", "--delete-chain"] {
-            for chain in chains.iter().filter_map(|chain| chain.strip_prefix(&format!("{table} "))) {
-                iptables(&["--table", table, flag, chain]);
-            }
-        }
-    }
-}
-
-/// A comment is one word, in quotes.
-fn words(rule: &str) -> Vec<&str> {
-    let parts = rule.split('"').enumerate();
-    parts.flat_map(|(at, part)| if at % 2 == 1 { vec![part] } else { part.split_whitespace().collect() }).collect()
-}
-
-fn iptables(arguments: &[&str]) -> String {
-    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
-    let output = Command::new("iptables").env("PATH", path).arg("--wait").args(arguments).output();
-    output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
 }
