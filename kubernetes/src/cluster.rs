@@ -28,6 +28,8 @@ pub struct Target {
 #[derive(Clone)]
 pub struct Cluster {
     pub(crate) client: Client,
+    /// For what may say nothing for long: forwarded ports, commands, logs.
+    pub(crate) streams: Client,
     pub(crate) target: Target,
     /// Where the API is.
     pub server: String,
@@ -59,10 +61,11 @@ impl Cluster {
             }
         };
         config.connect_timeout = Some(CONNECT_TIMEOUT);
+        let streams = Client::try_from(config.clone()).map_err(Error::from)?;
         config.read_timeout = Some(READ_TIMEOUT);
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let client = Client::try_from(config).map_err(Error::from)?;
-        Ok(Self { client, target: target.clone(), server })
+        Ok(Self { client, streams, target: target.clone(), server })
     }
 
     pub fn namespace(&self) -> &str {
@@ -126,7 +129,16 @@ impl Cluster {
 
     /// Gone already is as good.
     pub async fn delete(&self, path: &str, name: &str) -> Result<()> {
-        let request = Request::new(path).delete(name, &DeleteParams::background()).map_err(built)?;
+        self.delete_by(path, name, &DeleteParams::background()).await
+    }
+
+    /// Of a pod: nobody waits for it to end.
+    pub(crate) async fn delete_at_once(&self, path: &str, name: &str) -> Result<()> {
+        self.delete_by(path, name, &DeleteParams::background().grace_period(0)).await
+    }
+
+    async fn delete_by(&self, path: &str, name: &str, how: &DeleteParams) -> Result<()> {
+        let request = Request::new(path).delete(name, how).map_err(built)?;
         match self.client.request::<Value>(request).await {
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
             other => Ok(other.map(drop)?),

@@ -15,31 +15,48 @@ pub struct Forward {
     _end: DropGuard,
 }
 
+#[derive(Clone)]
+enum To {
+    Workload(String),
+    Pod(String),
+}
+
 impl Cluster {
     /// Each connection goes to the workload's ready pod of that moment.
     pub async fn forward(&self, workload: &str, port: u16) -> Result<Forward> {
         self.ready_pod(workload).await?;
+        self.forward_to(To::Workload(workload.to_owned()), port).await
+    }
+
+    pub async fn forward_to_pod(&self, pod: &str, port: u16) -> Result<Forward> {
+        self.forward_to(To::Pod(pod.to_owned()), port).await
+    }
+
+    async fn forward_to(&self, to: To, port: u16) -> Result<Forward> {
         let failed = |error: std::io::Error| Error::other("io", format!("no local address to forward from: {error}"));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let end = CancellationToken::new();
-        let (cluster, workload, ended) = (self.clone(), workload.to_owned(), end.clone());
+        let (cluster, ended) = (self.clone(), end.clone());
         let tasks = TaskTracker::new();
         let inner = tasks.clone();
         tasks.spawn(end.clone().run_until_cancelled_owned(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (cluster, workload) = (cluster.clone(), workload.clone());
+                let (cluster, to) = (cluster.clone(), to.clone());
                 // One that can't be led there is closed: whoever connected says so.
-                let led = async move { cluster.lead(stream, &workload, port).await };
+                let led = async move { cluster.lead(stream, &to, port).await };
                 inner.spawn(ended.clone().run_until_cancelled_owned(led));
             }
         }));
         Ok(Forward { address, _end: end.drop_guard() })
     }
 
-    async fn lead(&self, mut stream: TcpStream, workload: &str, port: u16) -> Result<()> {
-        let pod = self.ready_pod(workload).await?;
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace());
+    async fn lead(&self, mut stream: TcpStream, to: &To, port: u16) -> Result<()> {
+        let pod = match to {
+            To::Workload(workload) => self.ready_pod(workload).await?,
+            To::Pod(pod) => pod.clone(),
+        };
+        let api: Api<Pod> = Api::namespaced(self.streams.clone(), self.namespace());
         let mut forwarder = api.portforward(&pod, &[port]).await?;
         let _ = stream.set_nodelay(true);
         if let Some(mut inside) = forwarder.take_stream(port) {
@@ -49,7 +66,7 @@ impl Cluster {
         Ok(())
     }
 
-    async fn ready_pod(&self, workload: &str) -> Result<String> {
+    pub(crate) async fn ready_pod(&self, workload: &str) -> Result<String> {
         let workloads = self.workloads().await?;
         let workload = self.named(&workloads, workload)?;
         let pods = self.pods(workload).await?;

@@ -2,10 +2,12 @@
 //! `host/src/driver/kubernetes` joins the two.
 //!
 //! What a release is, Helm's own records say (secrets in its namespace); what runs of it, the API says. Nothing is changed
-//! here but the number of replicas, a CronJob's suspension, and a record that a gone `helm` left pending.
+//! here but the number of replicas, a CronJob's suspension, and a record that a gone `helm` left pending; a drill's double
+//! is a pod of its own.
 
 mod claims;
 mod cluster;
+mod double;
 mod error;
 mod forward;
 mod helm;
@@ -19,6 +21,7 @@ mod volumes;
 mod workload;
 
 pub use cluster::{Cluster, Target};
+pub use double::{Come, Said};
 pub use error::{Error, Result};
 pub use forward::Forward;
 pub use helm::{Chart, Helm, Mark, Source, major_minor};
@@ -33,6 +36,8 @@ pub use workload::{Kind, Workload};
 pub const REPLICAS: &str = "upgraded.dev/replicas";
 /// On a CronJob that we suspended.
 pub const SUSPENDED: &str = "upgraded.dev/suspended";
+/// On the pod of a double and its policy: its name.
+pub const DOUBLE: &str = "upgraded.dev/double";
 /// On the record of a revision: the step that made it.
 pub const STEP: &str = "upgraded.dev/step";
 /// On the record of a revision that holds something at zero: what the release is to become then.

@@ -69,7 +69,7 @@ impl Cluster {
 
     /// Lines as they come, from the beginning; ends with the container.
     pub async fn follow(&self, pod: &str) -> Result<BoxStream<'static, std::io::Result<String>>> {
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace());
+        let api: Api<Pod> = Api::namespaced(self.streams.clone(), self.namespace());
         let parameters = LogParams { follow: true, ..LogParams::default() };
         Ok(api.log_stream(pod, &parameters).await?.lines().boxed())
     }

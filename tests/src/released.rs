@@ -202,6 +202,13 @@ impl Released {
         all.as_array().expect("revisions").iter().map(line).collect()
     }
 
+    /// Of drills: pods, and their policies.
+    pub fn doubles(&self) -> String {
+        let label = ["--selector", "upgraded.dev/double"];
+        let find = ["--namespace", &self.namespace, "get", "pods,networkpolicies", "--output", "name"];
+        self.cluster.kubectl(&[&find[..], &label].concat()).trim().to_owned()
+    }
+
     /// As [`Self::revisions`] would say it, but sooner: Helm reads each revision whole.
     pub fn is_pending(&self) -> bool {
         let selector = format!("owner=helm,name={},status=pending-upgrade", self.product);

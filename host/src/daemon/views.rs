@@ -142,11 +142,17 @@ fn step_view(plan: &Plan, step: &Step) -> StepView {
         title: match (step.phase, step.hop.zip(step.act)) {
             (Phase::Apply, Some((hop, act))) => act_title(plan, hop, act),
             (Phase::VerifyWave, Some(_)) => "verify what was started".into(),
+            _ if step.phase == Phase::Quiesce && step.hop.is_some() => stop_title(plan, step),
             _ => title(step.phase, &step.id),
         },
         downtime: matches!(step.phase.stretch(), Stretch::Downtime | Stretch::Back) && !plan.rolls(),
         expected_s: None,
     }
+}
+
+fn stop_title(plan: &Plan, step: &Step) -> String {
+    let source = step.hop.and_then(|hop| plan.hops.get(hop)).map(|hop| hop.source.as_str()).unwrap_or_default();
+    format!("stop what runs of `{source}` on `{}`", step.binding.as_deref().unwrap_or_default())
 }
 
 fn act_title(plan: &Plan, hop: usize, act: usize) -> String {

@@ -20,7 +20,7 @@ pub struct Doubled {
 
 #[derive(Serialize, Deserialize)]
 enum Made {
-    /// The container.
+    /// The container, or the pod.
     Double(String),
     Refused(String),
 }
@@ -89,7 +89,7 @@ impl Drivers {
         }
     }
 
-    /// The container.
+    /// The container, or the pod.
     async fn stand_up(&self, cx: &StepContext, server: &Server) -> Result<String, VerbError> {
         let live = cx.reading_at(Site::Live);
         let mysql = self.mysql.bound_server().is_some();
@@ -99,7 +99,7 @@ impl Drivers {
             true => self.mysql.furnish_double(cx, &double).await?,
             false => self.postgres.furnish_double(cx, &double).await?,
         }
-        Ok(double.id)
+        Ok(double)
     }
 
     pub(super) fn database_server(&self) -> Option<&Server> {

@@ -4,12 +4,16 @@ use super::hands::Moment;
 use super::{RunContext, output};
 use crate::context::StepContext;
 use crate::model::Failure;
+use crate::plan::step::Step;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Forward it stops the old version; on the way back what is new.
-pub async fn quiesce(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
-    run.platform(cx)?.quiesce(cx, &run.progress.plan.whole()).await?;
+/// Forward it stops the old version, and before each later hop what the hop before it started; on the way back what is
+/// new.
+pub async fn quiesce(run: &RunContext<'_>, step: &Step, cx: &StepContext) -> Result<Value, Failure> {
+    let plan = &run.progress.plan;
+    let hop = step.hop.map_or_else(|| plan.whole(), |number| plan.hops[number].clone());
+    run.platform(cx)?.quiesce(cx, &hop).await?;
     Ok(Value::Null)
 }
 

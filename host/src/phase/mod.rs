@@ -70,7 +70,7 @@ pub async fn perform(
             let findings = run.hands.recheck(&run.progress.plan, &run.activity).await?;
             without_blockers(findings)
         }
-        Phase::Quiesce | Phase::Halt => downtime::quiesce(run, &cx).await,
+        Phase::Quiesce | Phase::Halt => downtime::quiesce(run, step, &cx).await,
         Phase::Fence | Phase::FenceBack => downtime::fence(run, &cx).await,
         Phase::Freeze => downtime::freeze(run, &cx).await,
         Phase::Seal => downtime::seal(run, &cx).await,

@@ -17,6 +17,7 @@ pub enum Phase {
     Rehearse,
     /// Detect and preflight once more, in the window.
     Recheck,
+    /// The whole path's; of a later hop, what the hop before it started.
     Quiesce,
     Fence,
     Freeze,
@@ -244,7 +245,7 @@ impl Plan {
         self.names(Role::Product).first().copied().unwrap_or("product")
     }
 
-    /// The whole path as one hop: what quiesce, admit and revert are handed.
+    /// The whole path as one hop: what the first quiesce, admit and revert are handed.
     pub fn whole(&self) -> Hop {
         let mut hops = self.hops.iter();
         let mut whole = hops.next().cloned().expect("a plan has one hop at least");
@@ -335,6 +336,9 @@ impl Plan {
             steps.extend(of.map(|d| Step::of(phase, d)));
         }
         for (number, hop) in self.hops.iter().enumerate() {
+            if number > 0 && !hop.rolls() {
+                steps.extend(platforms.iter().map(|p| Step::of(Phase::Quiesce, p).in_hop(number)));
+            }
             if self.edits.get(number).is_some_and(|edits| !edits.is_empty()) {
                 steps.push(Step::new(Phase::Edits, None).in_hop(number));
             }

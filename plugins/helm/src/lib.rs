@@ -168,7 +168,7 @@ fn upgrading_act(call: &Call<Settings>, hop: &Hop, is_hook: impl Fn(&ServiceRef)
     first(&is_hook).or_else(|| first(&|_| true)).and_then(|first| u32::try_from(first).ok())
 }
 
-/// What earlier acts started goes on; of an earlier hop, everything else that is stopped for the change still runs.
+/// What earlier acts started goes on; everything else that was stopped for the change stays so.
 fn upgrade(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, pins: &Pins, act: u32) -> Result<()> {
     let named = HopServices::of(&call.binding, hop);
     let waves = hop.acts.iter().take(act as usize).filter_map(|act| match act {
@@ -176,12 +176,9 @@ fn upgrade(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, pins: &Pins, a
         Act::Command(_) => None,
     });
     let started = named.own(&waves.flatten().cloned().collect::<Vec<_>>());
-    let mut stopped = named.stopped_for_the_change();
-    stopped.retain(|service| !started.contains(service));
-    let held: Vec<String> = named.gate.iter().chain(&stopped).map(|service| service.name.clone()).collect();
-    // A hook that a cut left at work ends by itself, and is waited for.
-    stopped.retain(|service| !pins.is_hook(service));
-    host.stop(&stopped)?;
+    let stopped = named.stopped_for_the_change();
+    let stopped = stopped.iter().filter(|service| !started.contains(service));
+    let held: Vec<String> = named.gate.iter().chain(stopped).map(|service| service.name.clone()).collect();
     host.helm().upgrade(&pins.digest, &held, call.settings.idle_ms())?;
     if !started.is_empty() {
         host.services().wait_healthy(&started, call.settings.idle_ms())?;

@@ -6,14 +6,16 @@ use upgraded_tests::{Cluster, Daemon, EvoseRelease};
 
 #[test]
 fn evose_goes_up_and_comes_back_with_its_data() {
-    let evose = EvoseRelease::new(Cluster::shared(false), "drill = \"ahead\"\ndrill-in = \"server\"\nidle = \"60s\"\n");
+    let evose = EvoseRelease::new(Cluster::shared(false), "drill = \"ahead\"\nidle = \"60s\"\n");
     for version in ["1.4.0", "1.5.0"] {
         evose.publish(version);
     }
     let neighbour = evose.neighbour();
     assert!(neighbour.contains("neighbour-api"), "{neighbour}");
     let mut daemon = Daemon::start(&evose).settled();
-    run_to(&mut daemon, "1.4.0", "committed");
+    let run = run_to(&mut daemon, "1.4.0", "committed");
+    assert!(!run["findings"].to_string().contains("drill-on-server"), "{:#}", run["findings"]);
+    assert_eq!(evose.doubles(), "", "nothing is left of a drill");
     evose.is_whole("1.4.0", None);
     assert_eq!(evose.revisions(), ["1 superseded evose-1.3.0", "2 superseded evose-0.0.0", "3 deployed evose-1.4.0"]);
     let data = evose.data();

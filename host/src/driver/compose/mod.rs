@@ -103,10 +103,6 @@ impl Compose {
         &self.engine
     }
 
-    pub fn is_double(&self) -> bool {
-        self.double.is_some()
-    }
-
     /// The first container of a service.
     pub async fn container_of(&self, service: &str) -> Result<Option<Container>, VerbError> {
         let declaration = self.declaration().await?;

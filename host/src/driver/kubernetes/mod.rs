@@ -11,6 +11,7 @@
 
 mod charts;
 mod claims;
+mod double;
 mod errors;
 mod held;
 mod look;
@@ -53,7 +54,7 @@ pub struct Kubernetes {
     idle: Duration,
     has_data: bool,
     cluster: OnceCell<Cluster>,
-    /// By workload and port.
+    /// By workload, or pod of a double, and port.
     forwards: Mutex<BTreeMap<(String, u16), Forward>>,
 }
 

@@ -4,7 +4,6 @@ use super::Mysql;
 use super::grants::texts;
 use super::session::{Flavour, Session, name, quoted};
 use crate::context::{Site, StepContext};
-use crate::driver::engine::Container;
 use crate::driver::server::double::SHELL;
 use crate::model::VerbError;
 
@@ -18,7 +17,7 @@ as_root"#;
 impl Mysql {
     /// Gives a double of the server the live one's accounts: our own with its password and rights, the others locked,
     /// with what they may do everywhere.
-    pub async fn furnish_double(&self, cx: &StepContext, double: &Container) -> Result<(), VerbError> {
+    pub async fn furnish_double(&self, cx: &StepContext, double: &str) -> Result<(), VerbError> {
         let server = self.granted()?;
         let live = cx.reading_at(Site::Live);
         let mut session = self.work(&live).await?.session().await?;
@@ -30,10 +29,10 @@ impl Mysql {
         let there = cx.reading_at(Site::Drill {
             root: Default::default(),
             name: server.config.database.clone(),
-            server: Some(double.id.clone()),
+            server: Some(double.to_owned()),
         });
         let way = self.work(&there).await?.way;
-        server.tell(&double.id, &format!("{SHELL}\n{CLIENT}"), &sql, password).await?;
+        server.tell(double, &format!("{SHELL}\n{CLIENT}"), &sql, password).await?;
         Session::connect(&way).await.map(drop)
     }
 }

@@ -6,7 +6,6 @@ use super::session::Rows;
 use super::settings::quote;
 use crate::config::ServerConfig;
 use crate::context::{Site, StepContext};
-use crate::driver::engine::Container;
 use crate::model::VerbError;
 
 /// The image's own superuser.
@@ -29,7 +28,7 @@ const LIBRARIES: &str = "SELECT CASE WHEN pg_has_role('pg_read_all_settings', 'U
 impl Postgres {
     /// Gives a double of the server the live one's roles, our own with its password; an error where the database would
     /// miss something else there.
-    pub async fn furnish_double(&self, cx: &StepContext, double: &Container) -> Result<(), VerbError> {
+    pub async fn furnish_double(&self, cx: &StepContext, double: &str) -> Result<(), VerbError> {
         let server = self.granted()?;
         let live = self.connect(&cx.reading_at(Site::Live), None).await?;
         let database = literal(&server.config.database);
@@ -49,10 +48,10 @@ impl Postgres {
         let there = cx.reading_at(Site::Drill {
             root: Default::default(),
             name: server.config.database.clone(),
-            server: Some(double.id.clone()),
+            server: Some(double.to_owned()),
         });
         let script = client(server.config.port);
-        server.tell(&double.id, &script, &sql, password).await?;
+        server.tell(double, &script, &sql, password).await?;
         let found = first(self.connect(&there, None).await?.raw(LIBRARIES).await?);
         match (libraries, found) {
             (Some(live), Some(found)) if live != found => Err(VerbError::Invalid(format!(

@@ -1,5 +1,5 @@
-//! The throw-away double of a server that runs in a container: a drill restores into it under the live names, and nobody
-//! else knows of it.
+//! The throw-away double of a server that runs in a container or a pod: a drill restores into it under the live names, and
+//! nobody else knows of it.
 
 use super::Server;
 use crate::context::{Site, StepContext};
@@ -25,19 +25,26 @@ pub const SHELL: &str = r#"said() { eval "f=\${$1_FILE:-}"; if [ -n "$f" ]; then
 comes_up() { n=0; until "$@" < /dev/null > /dev/null 2>&1 || [ "$n" -ge 20 ]; do n=$((n + 1)); sleep 0.5; done; }"#;
 
 impl Server {
-    /// Starts a double of the server, which holds `bytes`, and waits until it answers. Its error says why there is none.
-    pub async fn start_double(&self, cx: &StepContext, bytes: u64) -> Result<Container, VerbError> {
+    /// Starts a double of the server, which holds `bytes`, and waits until it answers: its container, or its pod. Its
+    /// error says why there is none.
+    pub async fn start_double(&self, cx: &StepContext, bytes: u64) -> Result<String, VerbError> {
+        if let (Some(service), Some(release)) = (&self.config.service, &self.release) {
+            return release.start_double(cx, &service.name, self.config.port).await;
+        }
         let (project, service) = self.doubled()?;
         let live = self.located(&Site::Live).await?.container;
         let live = live.ok_or_else(|| VerbError::Invalid("the server runs in no container".into()))?;
         has_room(project, bytes).await?;
         let double = project.drill_of(&cx.step).await?;
         let made = project.start_alone(cx, &double, service, &live.image_id).await?;
-        self.answers(cx, &made.id).await
+        Ok(self.answers(cx, &made.id).await?.id)
     }
 
     /// Nothing is left of the step's double. Converges.
     pub async fn discard_double(&self, step: &str) -> Result<(), VerbError> {
+        if let Some(release) = &self.release {
+            return release.discard_double(step).await;
+        }
         match self.doubled() {
             Ok((project, _)) => project.discard_alone(step).await,
             // There never was one.
@@ -45,10 +52,20 @@ impl Server {
         }
     }
 
-    /// Hands the shell of a new server's container a script, and what it reads; `secret` stands in no error.
+    /// Hands the shell of a new server's container or pod a script, and what it reads; `secret` stands in no error.
     pub async fn tell(
         &self, container: &str, script: &str, input: &str, secret: Option<&str>,
     ) -> Result<(), VerbError> {
+        let refused = |said: &str| {
+            let hidden = secret.filter(|secret| !secret.is_empty());
+            let said = hidden.map_or(said.to_owned(), |secret| said.replace(secret, "***"));
+            let message = format!("the new server does not take the old one's accounts: {}", said.trim());
+            VerbError::other("double", message)
+        };
+        if let Some(release) = &self.release {
+            let said = release.tell_double(container, script, input).await?;
+            return if said.succeeded { Ok(()) } else { Err(refused(&said.err)) };
+        }
         let failed = |error: std::io::Error| VerbError::other("io", format!("`docker exec` can't be run: {error}"));
         let mut command = self.around()?.client(&["exec", "--interactive", container, "sh", "-c", script]);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -58,13 +75,10 @@ impl Server {
             let _ = stdin.write_all(input.as_bytes()).await;
         }
         let output = child.wait_with_output().await.map_err(failed)?;
-        if output.status.success() {
-            return Ok(());
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(refused(&String::from_utf8_lossy(&output.stderr))),
         }
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        let said =
-            secret.filter(|secret| !secret.is_empty()).map_or(said.clone(), |secret| said.replace(secret, "***"));
-        Err(VerbError::other("double", format!("the new server does not take the old one's accounts: {said}")))
     }
 
     /// What a script says in the shell of the server's container.

@@ -82,7 +82,11 @@ impl Server {
             return Ok(Located { config, inside, container: None });
         };
         if let Some(release) = &self.release {
-            let address = release.forward(&service.name, self.config.port).await?;
+            let port = self.config.port;
+            let address = match site {
+                Site::Drill { server: Some(double), .. } => release.forward_to_double(double, port).await?,
+                Site::Drill { server: None, .. } | Site::Live => release.forward(&service.name, port).await?,
+            };
             let config = ServerConfig { host: address.ip().to_string(), port: address.port(), ..self.config.clone() };
             return Ok(Located { inside: config.clone(), config, container: None });
         }

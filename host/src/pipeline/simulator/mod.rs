@@ -292,6 +292,7 @@ fn judge(story: &Story, world: &World, outcome: Option<Outcome>, cut: bool, cont
             assert_eq!(data.schema, version, "{context}");
         }
     }
+    assert!(story.rolls || !world.migrated_beside, "no migration runs beside a server: {context}");
     if !story.repeatable {
         assert!(world.migrations.values().all(|times| *times <= 1), "a migration ran twice: {context}");
     }

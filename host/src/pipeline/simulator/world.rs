@@ -30,6 +30,8 @@ pub struct World {
     pub writes: u64,
     /// How often the migration to a version ran to its end, for the check that none ran twice.
     pub migrations: BTreeMap<u32, u32>,
+    /// A migration ran while a version served.
+    pub migrated_beside: bool,
     pub left_drills: u32,
     /// The version of each store's server.
     pub servers: BTreeMap<String, u32>,
@@ -70,6 +72,7 @@ impl World {
             acknowledged: Vec::new(),
             writes: 100,
             migrations: BTreeMap::new(),
+            migrated_beside: false,
             left_drills: 0,
             servers: stores.iter().map(|name| (name.to_string(), 1)).collect(),
             beside: BTreeMap::new(),
@@ -120,6 +123,7 @@ impl World {
 
     pub fn migrate(&mut self, to: u32, behaviour: Behaviour) -> Result<(), String> {
         let is_rebuild = to == 1;
+        self.migrated_beside |= self.running.is_some() && !is_rebuild;
         let fails = behaviour == Behaviour::MigrationFails || (is_rebuild && behaviour == Behaviour::RebuildFails);
         for data in self.data.values_mut() {
             if fails {

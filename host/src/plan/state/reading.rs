@@ -170,14 +170,15 @@ impl Progress {
         let binding = step.binding.as_deref();
         match step.phase {
             Phase::Recheck => !self.started_any(Phase::Quiesce) && !self.started_any(Phase::Halt),
-            Phase::Quiesce => !self.wave_begun(),
+            Phase::Quiesce => !self.wave_begun_since(step.hop),
             Phase::Fence => !begun(Phase::Unfence, binding),
             Phase::Apply => {
                 let wave = step
                     .hop
                     .zip(step.act)
                     .is_some_and(|(hop, act)| matches!(self.plan.hops[hop].acts.get(act), Some(Act::Wave(_))));
-                wave && !begun(Phase::Admit, None) && step.hop == self.hops_touched().last().copied()
+                let last = || self.hops_quieted().chain(self.hops_touched()).max();
+                wave && !begun(Phase::Admit, None) && step.hop == last()
             }
             Phase::Halt => !begun(Phase::Revert, None),
             Phase::FenceBack => !begun(Phase::UnfenceBack, binding),
@@ -186,10 +187,17 @@ impl Progress {
         }
     }
 
-    fn wave_begun(&self) -> bool {
+    /// Whose predecessor was stopped for it.
+    fn hops_quieted(&self) -> impl Iterator<Item = usize> {
+        let quiesces = self.steps.values().filter(|s| s.step.phase == Phase::Quiesce && s.attempts > 0);
+        quiesces.filter_map(|s| s.step.hop)
+    }
+
+    fn wave_begun_since(&self, hop: Option<usize>) -> bool {
         self.steps.values().any(|state| {
             state.attempts > 0
                 && state.step.phase == Phase::Apply
+                && state.step.hop >= hop
                 && state
                     .step
                     .hop

@@ -13,7 +13,7 @@ async fn a_double_takes_a_backup_under_the_live_name() {
     let cx = bench.drill(step);
     let server = bench.driver.bound_server().expect("granted");
     let double = server.start_double(&cx, 0).await.expect("a double");
-    let there = bench.in_double(step, &double.id);
+    let there = bench.in_double(step, &double);
     let furnished = bench.driver.furnish_double(&cx, &double).await;
     furnished.expect("our account reaches the double");
     bench.driver.put_back(&there, &artifacts).await.expect("put back");
