@@ -5,7 +5,7 @@ use kube::api::{DeleteParams, GetParams, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::Request;
 use kube::{Client, Config};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,6 +25,28 @@ pub struct Target {
     pub release: String,
 }
 
+impl Target {
+    /// A kubeconfig of the service account of the pod that we are in. The token stays in its own file, which the cluster
+    /// renews.
+    pub fn of_the_pod() -> Result<String> {
+        let variable = |name: &str| std::env::var(name).map_err(|_| no_pod(&format!("`{name}` is not set")));
+        let (host, port) = (variable("KUBERNETES_SERVICE_HOST")?, variable("KUBERNETES_SERVICE_PORT")?);
+        let host = if host.contains(':') { format!("[{host}]") } else { host };
+        let file = |name: &str| format!("/var/run/secrets/kubernetes.io/serviceaccount/{name}");
+        let config = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "pod",
+            "clusters": [{ "name": "pod", "cluster": { "server": format!("https://{host}:{port}"), "certificate-authority": file("ca.crt") } }],
+            "users": [{ "name": "pod", "user": { "tokenFile": file("token") } }],
+            "contexts": [{ "name": "pod", "context": { "cluster": "pod", "user": "pod" } }],
+        });
+        Ok(config.to_string())
+    }
+}
+
+fn no_pod(why: &str) -> Error {
+    Error::Invalid(format!("no `kubeconfig` is named, and this is no pod with a service account: {why}"))
+}
+
 #[derive(Clone)]
 pub struct Cluster {
     pub(crate) client: Client,
@@ -39,12 +61,7 @@ impl Cluster {
     /// Reads the settings and asks nothing yet.
     pub async fn connect(target: &Target) -> Result<Self> {
         let mut config = match &target.kubeconfig {
-            None => Config::incluster().map_err(|error| {
-                Error::Invalid(format!(
-                    "no `kubeconfig` is named, and this is no pod with a service account: {}",
-                    told(&error)
-                ))
-            })?,
+            None => Config::incluster().map_err(|error| no_pod(&told(&error)))?,
             Some(file) => {
                 let wrong = |why: String| Error::Invalid(format!("the kubeconfig `{}` {why}", file.display()));
                 let read =

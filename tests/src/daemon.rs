@@ -24,7 +24,9 @@ impl<'a> Daemon<'a> {
     /// Without waiting for it: it may be meant to die, or to refuse.
     pub fn launch(site: &'a Machine, environment: &[(&str, &str)]) -> Self {
         let log = OpenOptions::new().create(true).append(true).open(site.log_file()).expect("the daemon's log");
-        let child = Command::new(&site.programs.upgraded)
+        let mut words = site.through.iter().cloned().chain([site.programs.upgraded.display().to_string()]);
+        let child = Command::new(words.next().expect("a program"))
+            .args(words)
             .arg("--config")
             .arg(site.settings_file())
             .env("UPGRADED_FAILPOINT_FILE", site.cut_file())

@@ -61,6 +61,11 @@ impl EvoseRelease {
         self.publish_chart(version);
     }
 
+    /// See [`Released::moves_into_the_cluster`].
+    pub fn moves_into_the_cluster(&mut self) {
+        self.released.moves_into_the_cluster();
+    }
+
     fn post(&self, path: &str, body: &str) {
         let curl = |more: &[&str]| {
             let mut curl = Command::new("curl");

@@ -21,6 +21,8 @@ pub struct Machine {
     pub address: String,
     /// Of the daemon, beside its own.
     pub environment: Vec<(&'static str, String)>,
+    /// What starts the daemon and becomes it: a program and its arguments.
+    pub through: Vec<String>,
     product: &'static str,
     folder: TempDir,
 }
@@ -34,7 +36,7 @@ impl Machine {
         // As `/opt` and `/var/lib`, through which everybody may pass.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).expect("the machine's folder");
         let (programs, address) = (Programs::find(), own_address(number));
-        let machine = Self { programs, name, number, address, environment: Vec::new(), product, folder };
+        let machine = Self { programs, name, number, address, environment: Vec::new(), through: Vec::new(), product, folder };
         for folder in [product, "deployments", "state", "vault", "etc"] {
             fs::create_dir(machine.path(folder)).expect("a folder of the machine");
         }

@@ -170,6 +170,38 @@ impl Released {
         self.take_compiled_plugins();
     }
 
+    /// From now on the daemon is as in a pod of the namespace: with its service account's files, and no kubeconfig.
+    pub fn moves_into_the_cluster(&mut self) {
+        let account: Value = serde_json::from_str(
+            &fs::read_to_string(self.path("etc/kubeconfig-upgraded")).expect("the account's kubeconfig"),
+        )
+        .expect("a kubeconfig");
+        let text = |pointer: &str| account.pointer(pointer).and_then(Value::as_str).expect("the kubeconfig says it");
+        let (host, port) = text("/clusters/0/cluster/server").trim_start_matches("https://").split_once(':').expect("a port");
+        let authority = ["get", "configmap", "kube-root-ca.crt", "--output", "jsonpath={.data.ca\\.crt}"];
+        let authority = self.cluster.kubectl(&[&["--namespace", &self.namespace][..], &authority].concat());
+        let folder = self.path("serviceaccount");
+        fs::create_dir_all(&folder).expect("a folder");
+        let files = [("token", text("/users/0/user/token")), ("ca.crt", &authority), ("namespace", &self.namespace)];
+        for (name, text) in files {
+            write(&folder.join(name), text);
+        }
+        let environment = [("KUBERNETES_SERVICE_HOST", host), ("KUBERNETES_SERVICE_PORT", port)];
+        let environment = environment.map(|(name, value)| (name, value.to_owned()));
+        // Where the cluster would put them, seen by this daemon alone.
+        let enter = "set -e; to=/run/secrets/kubernetes.io/serviceaccount; mount -t tmpfs tmpfs /run; mkdir -p $to; \
+                     cp \"$0\"/* $to; exec \"$@\"";
+        let through = ["unshare", "--mount", "sh", "-c", enter, &folder.display().to_string()].map(str::to_owned);
+        let file = fs::read_to_string(self.deployment_file()).expect("the deployment");
+        let without: String =
+            file.lines().filter(|line| !line.starts_with("kubeconfig")).map(|line| format!("{line}\n")).collect();
+        assert_ne!(file.trim_end(), without.trim_end(), "the deployment named a kubeconfig");
+        write(&self.deployment_file(), &without);
+        fs::remove_file(self.path("etc/kubeconfig-upgraded")).expect("nobody needs it any more");
+        self.machine.environment.extend(environment);
+        self.machine.through = through.to_vec();
+    }
+
     /// That nobody but the daemon reads.
     pub fn secret(&self, name: &str, value: &str) {
         done(write_secret(&self.path("etc"), name, value));

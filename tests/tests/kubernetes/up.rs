@@ -1,4 +1,5 @@
-//! A good release comes, with Helm's own record of it; a bad one goes back with the data. What is beside is not touched.
+//! A good release comes, with Helm's own record of it; a bad one goes back with the data. What is beside is not touched. The
+//! daemon is as in a pod: a service account with the example's rights is all that it has.
 
 use crate::run_to;
 use std::fs;
@@ -6,10 +7,11 @@ use upgraded_tests::{Cluster, Daemon, EvoseRelease};
 
 #[test]
 fn evose_goes_up_and_comes_back_with_its_data() {
-    let evose = EvoseRelease::new(Cluster::shared(false), "drill = \"ahead\"\nidle = \"60s\"\n");
+    let mut evose = EvoseRelease::new(Cluster::shared(false), "drill = \"ahead\"\nidle = \"60s\"\n");
     for version in ["1.4.0", "1.5.0"] {
         evose.publish(version);
     }
+    evose.moves_into_the_cluster();
     let neighbour = evose.neighbour();
     assert!(neighbour.contains("neighbour-api"), "{neighbour}");
     let mut daemon = Daemon::start(&evose).settled();

@@ -4,7 +4,7 @@ use crate::{failure, folder, run_to};
 use scratch_docker::PodmanSocket;
 use upgraded_tests::{Aegis, Daemon};
 
-/// Each backup is drilled, beside the live database on its server.
+/// Each backup is drilled, in a double of its server.
 const POLICY: &str = "approve = \"never\"\ndrill = \"ahead\"\nidle = \"60s\"\n";
 
 #[test]
@@ -31,7 +31,10 @@ fn aegis_goes_up_pod_by_pod_and_by_teardown_and_comes_back_from_bad_releases() {
 
     // "Rolling Upgrade": the code alone.
     let database = container(&aegis, "aegis-database-postgres");
-    run_to(&mut daemon, "0.1.1", "committed");
+    let run = run_to(&mut daemon, "0.1.1", "committed");
+    assert!(!run["findings"].to_string().contains("drill-on-server"), "{:#}", run["findings"]);
+    let left = aegis.podman(&["ps", "--all", "--quiet", "--filter", "label=upgraded.drill"]);
+    assert_eq!(left, "", "nothing is left of a drill");
     aegis.is_whole("0.1.1", &data);
     assert_eq!(container(&aegis, "aegis-database-postgres"), database, "the database's pod was not touched");
 

@@ -71,6 +71,8 @@ pub struct Container {
     pub restarts: i64,
     pub restart_policy: RestartPolicy,
     pub addresses: Vec<IpAddr>,
+    /// It was told to be in no network.
+    pub isolated: bool,
     /// Where on this machine its TCP ports are published.
     pub published: BTreeMap<u16, SocketAddr>,
     /// The networks that it is in, and the ID of each.
@@ -109,6 +111,7 @@ impl From<ContainerInspectResponse> for Container {
         let network = answer.network_settings.unwrap_or_default();
         let (networks, published) =
             (network.networks.unwrap_or_default(), published(network.ports.unwrap_or_default()));
+        let host = answer.host_config.unwrap_or_default();
         let ids = networks.iter().map(|(name, end)| (name.clone(), end.network_id.clone().unwrap_or_default()));
         Self {
             id: answer.id.unwrap_or_default(),
@@ -135,7 +138,8 @@ impl From<ContainerInspectResponse> for Container {
             check_every: config.healthcheck.and_then(|check| every(check.interval?)),
             started: state.started_at.and_then(|text| text.parse().ok()),
             restarts: answer.restart_count.unwrap_or_default(),
-            restart_policy: answer.host_config.and_then(|host| host.restart_policy).unwrap_or_default(),
+            restart_policy: host.restart_policy.unwrap_or_default(),
+            isolated: host.network_mode.as_deref() == Some("none"),
             published,
             networks: ids.collect(),
             addresses: addresses(networks),

@@ -1,5 +1,6 @@
 //! A container engine of this machine, through its socket: what `compose` and `images` stand on.
 
+mod alone;
 mod container;
 pub mod credentials;
 pub mod images;
@@ -11,6 +12,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
+pub use alone::{Alone, Seen};
 pub use container::{Container, Health, Mount, State};
 pub use podman::Kind;
 pub use pods::PodSeen;

@@ -1,5 +1,6 @@
 //! An engine that runs as an ordinary user. The addresses of its containers are in networks of its own, to which no route
-//! leads from here, and what only the daemon may read its containers can't be given.
+//! leads from here, and what only the daemon may read its containers can't be given. No route leads to a container in no
+//! network either, whosever its engine is.
 //!
 //! A connection is made by a thread that enters the container's network, and does nothing else any more: whoever has the
 //! connection has it everywhere. Others come to it by a port of 127.0.0.1, as long as the engine's driver stands.
@@ -113,6 +114,12 @@ impl Engine {
 
     /// Where it is for those in its network, and which that is where no route leads there.
     async fn inside(&self, container: &Container, port: u16) -> Result<Option<Inside>, VerbError> {
+        if container.isolated {
+            let Some(process) = container.process else { return Ok(None) };
+            let network = self.network_of(container, process).await?;
+            let place = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
+            return Ok(Some(Inside { network: Some((process, network)), place }));
+        }
         let address = container.addresses.first().copied();
         if !self.is_rootless().await? {
             return Ok(address.map(|address| Inside { network: None, place: SocketAddr::new(address, port) }));

@@ -70,7 +70,7 @@ impl Kubernetes {
 
     /// What an upgrade would make, hooks too.
     pub(super) async fn rendered(&self, chart: &Path, values: &[PathBuf]) -> Result<Vec<serde_json::Value>, VerbError> {
-        let said = self.ask(&self.helm().dry_run(chart, values), "helm upgrade --dry-run=server").await?;
+        let said = self.ask(&self.helm()?.dry_run(chart, values), "helm upgrade --dry-run=server").await?;
         let release: serde_json::Value = serde_json::from_str(&said)
             .map_err(|error| VerbError::other("helm", format!("the dry run answers in no JSON: {error}")))?;
         let mut documents = manifest::read(release["manifest"].as_str().unwrap_or_default()).map_err(verb_error)?;
@@ -157,11 +157,11 @@ impl Kubernetes {
                     fs::copy(&path, into.join("chart.tgz")).map_err(io_error("copy the chart"))?;
                 }
                 Ok(_) => {
-                    drop(self.ask(&self.helm().pull(&source, version, &into, &self.directory), "helm package").await?)
+                    drop(self.ask(&self.helm()?.pull(&source, version, &into, &self.directory), "helm package").await?)
                 }
             }
         } else {
-            let pulled = self.ask(&self.helm().pull(&source, version, &into, &self.directory), "helm pull").await;
+            let pulled = self.ask(&self.helm()?.pull(&source, version, &into, &self.directory), "helm pull").await;
             pulled.map_err(|error| match error {
                 VerbError::Other(failure) if failure.message.contains("not found") => missing(&failure.message),
                 other => other,
@@ -170,7 +170,7 @@ impl Kubernetes {
         let archive = fs::read_dir(&into).into_iter().flatten().flatten().map(|entry| entry.path()).next();
         let file = archive.ok_or_else(|| missing("`helm` brought nothing"))?;
         let bytes = fs::read(&file).map_err(io_error("read the chart"))?;
-        let said = self.ask(&self.helm().show(&file), "helm show chart").await?;
+        let said = self.ask(&self.helm()?.show(&file), "helm show chart").await?;
         let said = manifest::read(&said).map_err(verb_error)?;
         let text = |key: &str| said.first().and_then(|chart| chart[key].as_str()).unwrap_or_default().to_owned();
         let (name, of) = (text("name"), text("version"));
@@ -181,7 +181,7 @@ impl Kubernetes {
     }
 
     pub(super) async fn check_program(&self) -> Result<(u32, u32), VerbError> {
-        let said = self.ask(&self.helm().version(), "helm version").await?;
+        let said = self.ask(&self.helm()?.version(), "helm version").await?;
         let version = upgraded_kubernetes::major_minor(&said).map_err(verb_error)?;
         if version < OLDEST {
             let (major, minor) = OLDEST;

@@ -55,7 +55,7 @@ impl Kubernetes {
         let force = self.must_force(&newest).await?;
         if hold.is_empty() {
             let mark = Mark { step: label(&cx.step), held: None };
-            let argv = self.helm().upgrade(&chart, &values, &mark, true, force);
+            let argv = self.helm()?.upgrade(&chart, &values, &mark, true, force);
             return self.job(cx, "helm.upgrade", argv, idle_ms).await;
         }
         let documents = self.rendered(&chart, &values).await?;
@@ -72,7 +72,7 @@ impl Kubernetes {
         }
         let force = self.must_force(&newest).await?;
         if hold.is_empty() {
-            return self.job(cx, "helm.back", self.helm().rollback(revision, force), 0).await;
+            return self.job(cx, "helm.back", self.helm()?.rollback(revision, force), 0).await;
         }
         let all = self.cluster().await?.revisions().await.map_err(verb_error)?;
         let target = all.into_iter().find(|known| known.number == revision).ok_or_else(|| {
@@ -98,10 +98,10 @@ impl Kubernetes {
         match goal.split_once('.') {
             Some(("up", digest)) => {
                 let mark = Mark { step: label(&cx.step), held: None };
-                Ok(self.helm().upgrade(&self.chart_of(digest)?, &self.values(None)?, &mark, false, force))
+                Ok(self.helm()?.upgrade(&self.chart_of(digest)?, &self.values(None)?, &mark, false, force))
             }
             Some(("back", number)) if number.parse::<u32>().is_ok() => {
-                Ok(self.helm().rollback(number.parse().unwrap_or_default(), force))
+                Ok(self.helm()?.rollback(number.parse().unwrap_or_default(), force))
             }
             _ => Err(VerbError::other("release", format!("the record's mark `{goal}` says nothing"))),
         }
@@ -137,7 +137,7 @@ impl Kubernetes {
         let folder = self.scratch(cx, "helm");
         let _ = fs::remove_dir_all(&folder);
         write_chart(&folder, &documents, &self.config.release)?;
-        let argv = self.helm().upgrade(&folder, &[], mark, hooks, force);
+        let argv = self.helm()?.upgrade(&folder, &[], mark, hooks, force);
         let outcome = self.job(cx, verb, argv, idle_ms).await;
         let _ = fs::remove_dir_all(&folder);
         outcome

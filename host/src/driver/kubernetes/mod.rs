@@ -21,8 +21,8 @@ mod standing;
 
 pub use upgraded_kubernetes::{Chart, Reconciler, Revision};
 
-use super::Machine;
-use super::process::Processes;
+use super::process::{Processes, io_error};
+use super::{Machine, durable};
 use super::project::Project;
 use crate::config::KubernetesConfig;
 use crate::context::{Site, StepContext};
@@ -40,6 +40,8 @@ use upgraded_kubernetes::{Cluster, Forward, Helm, Source, Target, Workload};
 
 const POLL: Duration = Duration::from_millis(300);
 const TAIL_LINES: i64 = 12;
+/// In the state folder.
+const OF_THE_POD: &str = "of-this-pod.kubeconfig";
 
 pub struct Kubernetes {
     /// The binding.
@@ -157,8 +159,18 @@ impl Kubernetes {
         }
     }
 
-    fn helm(&self) -> Helm {
-        Helm { program: self.config.helm.clone(), target: self.target() }
+    /// By itself `helm` would take another kubeconfig that it finds before the service account.
+    fn helm(&self) -> Result<Helm, VerbError> {
+        let mut target = self.target();
+        if target.kubeconfig.is_none() {
+            let file = self.machine.state.join(OF_THE_POD);
+            let text = Target::of_the_pod().map_err(verb_error)?;
+            if durable::read(&file).map_err(io_error("read the pod's kubeconfig"))?.as_deref() != Some(text.as_bytes()) {
+                durable::write(&file, text.as_bytes()).map_err(io_error("write the pod's kubeconfig"))?;
+            }
+            target.kubeconfig = Some(file);
+        }
+        Ok(Helm { program: self.config.helm.clone(), target })
     }
 
     fn source(&self) -> Source {

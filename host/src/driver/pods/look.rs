@@ -238,10 +238,19 @@ fn missing(
 
 /// What the file declares as empty, or as settings.
 pub(super) fn is_no_data(declared: &pod_files::Container, mount: &Mount) -> bool {
+    source_of(declared, mount).is_some_and(|source| matches!(source, Source::Empty | Source::Settings(_)))
+}
+
+/// What a config map or a secret says.
+pub(super) fn is_settings(declared: &pod_files::Container, mount: &Mount) -> bool {
+    source_of(declared, mount).is_some_and(|source| matches!(source, Source::Settings(_)))
+}
+
+fn source_of<'c>(declared: &'c pod_files::Container, mount: &Mount) -> Option<&'c Source> {
     let target = mount.target.display().to_string();
     let mut mounts = declared.mounts.iter();
     let mount = mounts.find(|mount| mount.target.trim_end_matches('/') == target.trim_end_matches('/'));
-    mount.is_some_and(|mount| matches!(mount.source, Source::Empty | Source::Settings(_)))
+    mount.map(|mount| &mount.source)
 }
 
 pub(super) fn is_anonymous(volume: &str) -> bool {

@@ -5,6 +5,7 @@
 //! since its restart policy can't be taken away: neither the engine's restart nor the machine's brings it back. Its named
 //! volumes stay. What is played is the file with our labels, and with images that are here already.
 
+mod alone;
 mod control;
 mod files;
 mod look;

@@ -74,14 +74,26 @@ impl Around {
     pub async fn double_of(&self, id: &str) -> Result<Option<Container>, VerbError> {
         match self {
             Self::Compose(project) => project.double_of(id).await,
-            Self::Pods(_) => Err(no_double()),
+            Self::Pods(pods) => pods.double_of(id).await,
         }
     }
 
-    pub fn project(&self) -> Result<&Arc<Compose>, VerbError> {
+    /// Starts a double like the container `live` of a service, for this step's drill; the ID of its container.
+    pub async fn start_alone(&self, cx: &StepContext, service: &str, live: &Container) -> Result<String, VerbError> {
         match self {
-            Self::Compose(project) => Ok(project),
-            Self::Pods(_) => Err(no_double()),
+            Self::Compose(project) => {
+                let double = project.drill_of(&cx.step).await?;
+                Ok(project.start_alone(cx, &double, service, &live.image_id).await?.id)
+            }
+            Self::Pods(pods) => pods.start_alone(cx, service, live).await,
+        }
+    }
+
+    /// Nothing is left of the step's double. Converges.
+    pub async fn discard_alone(&self, step: &str) -> Result<(), VerbError> {
+        match self {
+            Self::Compose(project) => project.discard_alone(step).await,
+            Self::Pods(pods) => pods.discard_alone(step).await,
         }
     }
 
@@ -90,7 +102,7 @@ impl Around {
         let named = match self {
             Self::Compose(_) => None,
             // What is in no pod can't share the network of what is in one.
-            Self::Pods(_) => container.networks.keys().next().cloned(),
+            Self::Pods(_) => container.networks.keys().next().filter(|_| !container.isolated).cloned(),
         };
         named.unwrap_or_else(|| format!("container:{}", container.id))
     }
@@ -123,8 +135,4 @@ impl Around {
 pub fn whole(service: &ServiceRef) -> ServiceRef {
     let name = service.name.split('/').next().unwrap_or_default().to_owned();
     ServiceRef { platform: service.platform.clone(), name }
-}
-
-fn no_double() -> VerbError {
-    VerbError::Invalid("a server in a pod has no throw-away double yet".into())
 }

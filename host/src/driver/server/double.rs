@@ -1,14 +1,13 @@
 //! The throw-away double of a server that runs in a container or a pod: a drill restores into it under the live names, and
 //! nobody else knows of it.
 
-use super::Server;
+use super::{Around, Server};
 use crate::context::{Site, StepContext};
-use crate::driver::compose::{Compose, broken_how, will_not_stand};
+use crate::driver::compose::{broken_how, will_not_stand};
 use crate::driver::durable::free_bytes;
 use crate::driver::engine::{Container, State};
 use crate::model::VerbError;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
@@ -31,13 +30,12 @@ impl Server {
         if let (Some(service), Some(release)) = (&self.config.service, &self.release) {
             return release.start_double(cx, &service.name, self.config.port).await;
         }
-        let (project, service) = self.doubled()?;
+        let (around, service) = self.doubled()?;
         let live = self.located(&Site::Live).await?.container;
         let live = live.ok_or_else(|| VerbError::Invalid("the server runs in no container".into()))?;
-        has_room(project, bytes).await?;
-        let double = project.drill_of(&cx.step).await?;
-        let made = project.start_alone(cx, &double, service, &live.image_id).await?;
-        Ok(self.answers(cx, &made.id).await?.id)
+        has_room(around, bytes).await?;
+        let made = around.start_alone(cx, service, &live).await?;
+        Ok(self.answers(cx, &made).await?.id)
     }
 
     /// Nothing is left of the step's double. Converges.
@@ -46,7 +44,7 @@ impl Server {
             return release.discard_double(step).await;
         }
         match self.doubled() {
-            Ok((project, _)) => project.discard_alone(step).await,
+            Ok((around, _)) => around.discard_alone(step).await,
             // There never was one.
             Err(_) => Ok(()),
         }
@@ -92,12 +90,12 @@ impl Server {
         Err(VerbError::other("accounts", format!("the server's accounts can't be read: {said}")))
     }
 
-    /// The project, and its service that is the server.
-    fn doubled(&self) -> Result<(&Arc<Compose>, &str), VerbError> {
-        let (Some(service), Some(project)) = (&self.config.service, self.client()) else {
-            return Err(VerbError::Invalid("the server is no service of a platform with an `engine`".into()));
-        };
-        Ok((project.project()?, &service.name))
+    /// What its container is part of, and its service there.
+    fn doubled(&self) -> Result<(&Around, &str), VerbError> {
+        match (&self.config.service, self.client()) {
+            (Some(service), Some(around)) => Ok((around, &service.name)),
+            _ => Err(VerbError::Invalid("the server is no service of a platform with an `engine`".into())),
+        }
     }
 
     /// While an image sets its server up, that listens to nobody but the image.
@@ -125,8 +123,8 @@ impl Server {
     }
 }
 
-async fn has_room(project: &Compose, bytes: u64) -> Result<(), VerbError> {
-    let (place, needed) = (project.engine().folder().await?, bytes.saturating_mul(COPIES).saturating_add(EMPTY_BYTES));
+async fn has_room(around: &Around, bytes: u64) -> Result<(), VerbError> {
+    let (place, needed) = (around.engine().folder().await?, bytes.saturating_mul(COPIES).saturating_add(EMPTY_BYTES));
     match free_bytes(&place) {
         Some(free) if free < needed => {
             let mib = |bytes: u64| bytes.div_ceil(1 << 20);
