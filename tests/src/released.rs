@@ -48,6 +48,9 @@ pub struct Released {
     pub shelf: Shelf,
     /// The product's name, its chart's and its release's.
     product: &'static str,
+    /// Of every release.
+    chart: PathBuf,
+    /// The repository.
     charts: PathBuf,
     /// Of the node: where the operator asks, and where users come in.
     ports: (u32, u32),
@@ -66,8 +69,16 @@ impl Deref for Released {
 }
 
 impl Released {
-    /// Nothing is installed yet, and no chart is published. `program`: the product's, which serves its index too.
+    /// Of an example.
     pub fn new(cluster: Cluster, product: &'static str, program: impl Fn(&Machine) -> PathBuf) -> Self {
+        let chart = format!("{}/../examples/{product}/chart", env!("CARGO_MANIFEST_DIR"));
+        Self::of_chart(cluster, product, chart.into(), program)
+    }
+
+    /// Nothing is installed yet, and no chart is published. `program`: the product's, which serves its index too.
+    pub fn of_chart(
+        cluster: Cluster, product: &'static str, chart: PathBuf, program: impl Fn(&Machine) -> PathBuf,
+    ) -> Self {
         let mut machine = Machine::new(product);
         machine.environment = Engine::shared().environment();
         machine.lay_vault();
@@ -85,13 +96,13 @@ impl Released {
         ];
         let ports = node_ports(machine.number);
         let gateway = format!("http://{}:{}", cluster.node(), ports.1);
-        Self { machine, cluster, namespace, shelf, product, charts, ports, gateway, served, servers }
+        Self { machine, cluster, namespace, shelf, product, chart, charts, ports, gateway, served, servers }
     }
 
     /// The chart of a release, in the repository.
     pub fn publish_chart(&self, version: &str) {
         let folder = self.charts.display().to_string();
-        let chart = format!("{}/../examples/{}/chart", env!("CARGO_MANIFEST_DIR"), self.product);
+        let chart = self.chart.display().to_string();
         let as_version = ["--version", version, "--app-version", version, "--destination", &folder];
         self.cluster.helm(&[&["package", &chart][..], &as_version].concat());
         self.cluster.helm(&["repo", "index", &folder]);
@@ -200,6 +211,17 @@ impl Released {
         fs::remove_file(self.path("etc/kubeconfig-upgraded")).expect("nobody needs it any more");
         self.machine.environment.extend(environment);
         self.machine.through = through.to_vec();
+    }
+
+    /// The lines of `[platform.kubernetes]`.
+    pub fn binding(&self) -> String {
+        let (kubeconfig, helm) = (self.account("upgraded"), self.cluster.helm.display());
+        let (namespace, product, repository) = (&self.namespace, self.product, self.served.1);
+        format!(
+            "kubeconfig = \"{}\"\nhelm = \"{helm}\"\nnamespace = \"{namespace}\"\nrelease = \"{product}\"\n\
+             chart = \"{product}\"\nrepository = \"http://127.0.0.1:{repository}\"\n",
+            kubeconfig.display()
+        )
     }
 
     /// That nobody but the daemon reads.
