@@ -2,7 +2,7 @@
 
 use crate::composed::done;
 use crate::machine::write;
-use crate::{Cluster, Released};
+use crate::{Cluster, Released, Replicas};
 use scratch_docker::ImageConfig;
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -46,6 +46,20 @@ impl ReplicasRelease {
         write(&release.deployment_file(), &release.deployment(version, images));
         release.take_compiled_plugins();
         release
+    }
+
+    /// From now on the deployment has a Compose project too, whose replicas roll after the release's.
+    pub fn joins(&self, project: &Replicas) {
+        let text = std::fs::read_to_string(self.deployment_file()).expect("the deployment");
+        let platform = format!(
+            "[platforms.front]\nplugin = \"compose\"\ndirectory = \"{}\"\nengine = \"unix://{}\"\n\
+             version-key = \"VERSION\"\n\n[policy]\n",
+            project.home().display(),
+            project.engine().socket().display(),
+        );
+        let text = text.replace("services = [\"api\"]", "services = [\"api\", \"front/api\"]");
+        let text = text.replace("rolling = true }]", "rolling = true }, { wave = [\"front/api\"], rolling = true }]");
+        write(&self.deployment_file(), &text.replace("[policy]\n", &platform));
     }
 
     fn deployment(&self, version: &str, images: &[(&str, &str, Option<&str>)]) -> String {

@@ -5,6 +5,7 @@ mod cut;
 mod infrahub;
 mod refused;
 mod rolling;
+mod several;
 mod up;
 
 use serde_json::Value;
