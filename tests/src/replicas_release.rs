@@ -37,7 +37,7 @@ impl ReplicasRelease {
                 env: vec![("TESSALLITE_RELEASE".into(), (*says).into())],
                 ..ImageConfig::default()
             };
-            done(release.shelf.publish(&format!("replicas/api:{tag}"), &config));
+            done(release.shelf.publish(&format!("replicas/pod:{tag}"), &config));
             release.publish_chart(tag);
         }
         let values = release.values_for("api", version);

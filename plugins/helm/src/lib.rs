@@ -114,17 +114,7 @@ impl Platform for Helm {
         if upgrading_act(call, hop, |service| pins.is_hook(service)) == Some(act) && hop.target == pins.target {
             upgrade(call, host, hop, &pins, act)?;
         }
-        let services = named.own(&wave.services);
-        if services.is_empty() {
-            return Ok(());
-        }
-        host.control().start(&services)?;
-        for watch in wave.follow.iter().filter(|watch| watch.service.platform == call.binding) {
-            let line = host.services().follow(watch)?;
-            host.info(&format!("`{}`: {line}", watch.service.name));
-        }
-        host.services().wait_healthy(&services, call.settings.idle_ms())?;
-        Ok(())
+        host.wave(&named, wave, call.settings.idle_ms())
     }
 
     fn verify(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, act: Option<u32>) -> Result<Vec<Finding>> {
@@ -151,9 +141,7 @@ impl Platform for Helm {
         let gate: Vec<String> = named.gate.iter().map(|service| service.name.clone()).collect();
         host.helm().back(pins.revision, &gate)?;
         let services = behind(call, host, &named)?;
-        host.control().start(&services)?;
-        host.services().wait_healthy(&services, call.settings.idle_ms())?;
-        Ok(())
+        host.put(&named, &services, call.settings.idle_ms())
     }
 }
 

@@ -4,10 +4,10 @@ use crate::run_to;
 use upgraded_tests::{Cluster, Daemon, Replicas, ReplicasRelease};
 
 const RELEASES: [(&str, &str, Option<&str>); 3] =
-    [("1.4.0", "1.4.0", None), ("1.5.0", "1.5.0", None), ("1.6.0", "1.6.0", None)];
+    [("1.4.0", "1.4.0", None), ("1.5.0", "1.5.0", None), ("1.5.1", "1.5.1", None)];
 /// Of the last release the project's image never comes up.
 const IMAGES: [(&str, &str, Option<&str>); 3] =
-    [("1.4.0", "1.4.0", None), ("1.5.0", "1.5.0", None), ("1.6.0", "1.6.0", Some("sleep 1; exit 3"))];
+    [("1.4.0", "1.4.0", None), ("1.5.0", "1.5.0", None), ("1.5.1", "1.5.1", Some("sleep 1; exit 3"))];
 
 #[test]
 fn a_release_and_a_project_go_up_and_back_together() {
@@ -22,8 +22,8 @@ fn a_release_and_a_project_go_up_and_back_together() {
     run_to(&mut daemon, "1.5.0", "committed");
     both_are_at("1.5.0");
     let revisions = release.revisions().len();
-    let run = run_to(&mut daemon, "1.6.0", "rolled-back");
+    let run = run_to(&mut daemon, "1.5.1", "rolled-back");
     assert_eq!(run["failure"]["step"], "h0-apply-front-1", "{:#}", run["failure"]);
-    assert!(release.revisions()[revisions].contains("replicas-1.6.0"), "the release had come: {:?}", release.revisions());
+    assert!(release.revisions()[revisions].contains("replicas-1.5.1"), "the release had come: {:?}", release.revisions());
     both_are_at("1.5.0");
 }

@@ -87,11 +87,16 @@ impl Orchestrator for Kubernetes {
         cx.effects.perform("control.start", &names, &handle(names), true, work).await
     }
 
-    /// An upgrade rolls by itself: what is left is to wait for each.
+    /// An upgrade rolls by itself: what is left is to wait for each, and for the old pods, which may answer to the last.
     async fn roll(&self, cx: &StepContext, names: &[ServiceRef], idle: Duration) -> Result<(), VerbError> {
         for name in names {
             self.start(cx, std::slice::from_ref(name)).await?;
             self.stands(cx, name, idle).await?;
+            match cx.activity.watch(idle, self.old_pods_end(name)).await {
+                // One that is given long to end gets no new users meanwhile.
+                Err(VerbError::Timeout) | Ok(()) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -154,6 +159,22 @@ impl Orchestrator for Kubernetes {
 }
 
 impl Kubernetes {
+    async fn old_pods_end(&self, name: &ServiceRef) -> Result<(), VerbError> {
+        let cluster = self.cluster().await?;
+        loop {
+            let workloads = cluster.workloads().await.map_err(verb_error)?;
+            let workload = cluster.named(&workloads, &name.name).map_err(verb_error)?;
+            let all = cluster.pods(workload).await.map_err(verb_error)?;
+            let current = cluster.current_pods(workload).await.map_err(verb_error)?;
+            let name = |pod: &serde_json::Value| pod["metadata"]["name"].clone();
+            let current: Vec<_> = current.iter().map(name).collect();
+            if all.iter().all(|pod| has_ended(pod) || current.contains(&name(pod))) {
+                return Ok(());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     async fn hold(&self, cluster: &Cluster, workload: &Workload) -> Result<(), VerbError> {
         if workload.kind == Kind::Job {
             // One that still runs writes, whoever started it.
