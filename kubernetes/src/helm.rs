@@ -118,6 +118,7 @@ impl Helm {
         let held = held.as_deref().unwrap_or("null");
         argv.extend(["--labels".into(), format!("{STEP}={step},{HELD}={held}"), "--description".into(), told]);
         argv.extend(["--timeout".into(), TIMEOUT.into(), "--reset-values".into()]);
+        argv.extend(["--history-max".into(), HISTORY.into()]);
         if !hooks {
             argv.push("--no-hooks".into());
         }
@@ -129,6 +130,7 @@ impl Helm {
 
     pub fn rollback(&self, revision: u32, force: bool) -> Vec<String> {
         let mut argv = self.bound(&["rollback", &self.target.release, &revision.to_string(), "--timeout", TIMEOUT]);
+        argv.extend(["--history-max".into(), HISTORY.into()]);
         if force {
             argv.push("--force-conflicts".into());
         }
@@ -136,6 +138,8 @@ impl Helm {
     }
 }
 
+/// Revisions that stay: a hop makes two, and a way back leads to the one before the first. Helm's own 10 would lose it.
+const HISTORY: &str = "100";
 /// Whether it goes on is the idle deadline's to say.
 const TIMEOUT: &str = "24h";
 

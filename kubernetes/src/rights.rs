@@ -4,9 +4,13 @@ use crate::claims::RIGHTS;
 use crate::cluster::Cluster;
 use crate::error::Result;
 use crate::manifest::object_resource;
+use futures::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt;
+
+/// Questions to the cluster.
+const AT_ONCE: usize = 8;
 
 /// One verb on one kind of resource.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,8 +76,7 @@ pub fn needed(documents: &[Value], forwards: bool, claims: bool) -> BTreeSet<Rig
 impl Cluster {
     /// Those of the rights that the account does not have.
     pub async fn missing(&self, wanted: &BTreeSet<Right>) -> Result<Vec<Right>> {
-        let mut missing = Vec::new();
-        for right in wanted {
+        let asked = futures::stream::iter(wanted.clone()).map(|right| async move {
             let (resource, subresource) = right.resource.split_once('/').unwrap_or((&right.resource, ""));
             let namespace = if right.cluster_wide { "" } else { self.namespace() };
             let review = json!({
@@ -84,10 +87,9 @@ impl Cluster {
                 } },
             });
             let answer = self.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review).await?;
-            if answer["status"]["allowed"] != true {
-                missing.push(right.clone());
-            }
-        }
-        Ok(missing)
+            Ok::<_, crate::Error>((answer["status"]["allowed"] != true).then_some(right))
+        });
+        let missing: Vec<Option<Right>> = asked.buffered(AT_ONCE).try_collect().await?;
+        Ok(missing.into_iter().flatten().collect())
     }
 }

@@ -3,7 +3,7 @@
 //! The machine's own accounts stay as they are: whatever the user starts has a view of `/etc` of its own, in which there is
 //! one more, with numbers that nobody else has.
 
-use crate::{Engine, Own, ROOTLESS, ping};
+use crate::{Engine, Own, PODMAN, ROOTLESS, ping};
 use serde_json::json;
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
@@ -72,15 +72,17 @@ impl Account {
         // A device for networks, which other machines leave to everybody.
         let script = "mount -t overlay overlay -o \"lowerdir=/etc,upperdir=$1/etc,workdir=$1/etc.work\" /etc\n\
             [ -e \"$1/tun\" ] || mknod -m 666 \"$1/tun\" c 10 200\nmount --bind \"$1/tun\" /dev/net/tun\n\
-            mount --bind \"$2\" \"$1/programs\"\ncd \"$HOME\"\nshift 2\n\
+            mount --bind \"$2\" \"$1/programs\"\n\
+            [ -e \"$1/etc/ld.so.cache\" ] || { printf 'include /etc/ld.so.conf\\n%s\\n' \"$3\" > /etc/ld.so.programs; \
+            ldconfig -X -f /etc/ld.so.programs; }\ncd \"$HOME\"\nshift 3\n\
             exec setpriv --reuid=rootless --regid=rootless --init-groups \"$@\"";
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "slave", "sh", "-ec", script, "sh"]);
-        command.arg(&self.folder).arg(self.own.folder()).arg(program);
+        // What they start in their turn does not get their environment.
+        command.arg(&self.folder).arg(self.own.folder()).arg(self.libraries()).arg(program);
         let beneath = ["engine/usr/bin", "engine/usr/sbin", "base/usr/sbin", "rootless/usr/bin"];
         let path: String = beneath.map(|folder| format!("{}:", self.programs().join(folder).display())).concat();
         command.env("PATH", format!("{path}{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
-        command.env("LD_LIBRARY_PATH", self.libraries());
         command.env("HOME", self.home()).env("XDG_RUNTIME_DIR", self.runtime());
         for of_the_machine in ["DOCKER_HOST", "DOCKER_CONFIG", "CONTAINER_HOST", "REGISTRY_AUTH_FILE"] {
             command.env_remove(of_the_machine);
@@ -89,12 +91,16 @@ impl Account {
         command
     }
 
-    /// Beside the programs, of whatever machine.
-    fn libraries(&self) -> PathBuf {
-        let beneath = Path::new(ROOTLESS).join("usr/lib");
-        let entries = fs::read_dir(self.own.folder().join(&beneath)).into_iter().flatten().flatten();
-        let name = entries.map(|entry| entry.file_name()).find(|name| name.to_string_lossy().contains("-linux-gnu"));
-        self.programs().join(beneath).join(name.unwrap_or_default())
+    /// Beside the programs, of whatever machine: a line each.
+    fn libraries(&self) -> String {
+        let folders = [ROOTLESS, PODMAN].map(|programs| {
+            let beneath = Path::new(programs).join("usr/lib");
+            let entries = fs::read_dir(self.own.folder().join(&beneath)).into_iter().flatten().flatten();
+            let mut names = entries.map(|entry| entry.file_name());
+            let name = names.find(|name| name.to_string_lossy().contains("-linux-gnu")).unwrap_or_default();
+            self.programs().join(beneath).join(name).display().to_string()
+        });
+        folders.join("\n")
     }
 
     /// Where the user finds what the project's own engine has.
