@@ -21,8 +21,7 @@ const SAID_BYTES: u64 = 64 << 10;
 const TAIL_LINES: i64 = 5;
 
 /// Of the server's own container, what makes it the server that it is.
-const KEPT: [&str; 8] =
-    ["name", "command", "args", "env", "envFrom", "workingDir", "resources", "securityContext"];
+const KEPT: [&str; 8] = ["name", "command", "args", "env", "envFrom", "workingDir", "resources", "securityContext"];
 /// Of its pod.
 const KEPT_OF_POD: [&str; 7] = [
     "imagePullSecrets",
@@ -298,7 +297,9 @@ mod tests {
 
     #[test]
     fn one_that_has_something_of_its_node_has_no_double() {
-        for (place, what) in [("/spec/hostNetwork", "`hostNetwork`"), ("/spec/containers/1/securityContext/privileged", "devices")] {
+        for (place, what) in
+            [("/spec/hostNetwork", "`hostNetwork`"), ("/spec/containers/1/securityContext/privileged", "devices")]
+        {
             let mut pod = live();
             let (parent, key) = place.rsplit_once('/').unwrap();
             let parent = match pod.pointer_mut(parent) {
@@ -314,6 +315,10 @@ mod tests {
         }
         let mut built = live();
         built["status"]["containerStatuses"][1]["imageID"] = json!("sha256:15");
-        assert_eq!(alone(&built, 5432, "x").unwrap()["spec"]["containers"][0]["image"], "postgres:15", "of no registry");
+        assert_eq!(
+            alone(&built, 5432, "x").unwrap()["spec"]["containers"][0]["image"],
+            "postgres:15",
+            "of no registry"
+        );
     }
 }

@@ -36,7 +36,8 @@ impl Machine {
         // As `/opt` and `/var/lib`, through which everybody may pass.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).expect("the machine's folder");
         let (programs, address) = (Programs::find(), own_address(number));
-        let machine = Self { programs, name, number, address, environment: Vec::new(), through: Vec::new(), product, folder };
+        let machine =
+            Self { programs, name, number, address, environment: Vec::new(), through: Vec::new(), product, folder };
         for folder in [product, "deployments", "state", "vault", "etc"] {
             fs::create_dir(machine.path(folder)).expect("a folder of the machine");
         }

@@ -188,7 +188,8 @@ impl Released {
         )
         .expect("a kubeconfig");
         let text = |pointer: &str| account.pointer(pointer).and_then(Value::as_str).expect("the kubeconfig says it");
-        let (host, port) = text("/clusters/0/cluster/server").trim_start_matches("https://").split_once(':').expect("a port");
+        let (host, port) =
+            text("/clusters/0/cluster/server").trim_start_matches("https://").split_once(':').expect("a port");
         let authority = ["get", "configmap", "kube-root-ca.crt", "--output", "jsonpath={.data.ca\\.crt}"];
         let authority = self.cluster.kubectl(&[&["--namespace", &self.namespace][..], &authority].concat());
         let folder = self.path("serviceaccount");

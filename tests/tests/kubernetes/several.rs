@@ -24,6 +24,10 @@ fn a_release_and_a_project_go_up_and_back_together() {
     let revisions = release.revisions().len();
     let run = run_to(&mut daemon, "1.5.1", "rolled-back");
     assert_eq!(run["failure"]["step"], "h0-apply-front-1", "{:#}", run["failure"]);
-    assert!(release.revisions()[revisions].contains("replicas-1.5.1"), "the release had come: {:?}", release.revisions());
+    assert!(
+        release.revisions()[revisions].contains("replicas-1.5.1"),
+        "the release had come: {:?}",
+        release.revisions()
+    );
     both_are_at("1.5.0");
 }

@@ -54,7 +54,8 @@ impl Engine {
         let made = made_from(&like, alone)?.to_string();
         if self.container(&alone.name).await?.is_none() {
             let path = self.path("/containers/create").await?;
-            let (status, body) = self.ask(Method::POST, &path, &[("name", &alone.name)], made.into(), STOP_WITHIN).await?;
+            let (status, body) =
+                self.ask(Method::POST, &path, &[("name", &alone.name)], made.into(), STOP_WITHIN).await?;
             if status != MADE {
                 return Err(self.refused(status, &body));
             }
@@ -143,7 +144,8 @@ mod tests {
             Seen { volume: Some("pg-conf".into()), source: "/x/pg-conf".into(), target: "/conf".into() },
         ];
         let empty = vec![PathBuf::from("/var/lib/postgresql/data")];
-        let alone = Alone { name: "upgraded-drill-1".into(), labels: json!({ "upgraded.drill": "shop" }), settings, empty };
+        let alone =
+            Alone { name: "upgraded-drill-1".into(), labels: json!({ "upgraded.drill": "shop" }), settings, empty };
         assert_eq!(
             made_from(&like(), &alone).unwrap(),
             json!({

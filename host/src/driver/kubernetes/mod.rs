@@ -22,8 +22,8 @@ mod standing;
 pub use upgraded_kubernetes::{Chart, Reconciler, Revision};
 
 use super::process::{Processes, io_error};
-use super::{Machine, durable};
 use super::project::Project;
+use super::{Machine, durable};
 use crate::config::KubernetesConfig;
 use crate::context::{Site, StepContext};
 use crate::model::*;
@@ -165,7 +165,8 @@ impl Kubernetes {
         if target.kubeconfig.is_none() {
             let file = self.machine.state.join(OF_THE_POD);
             let text = Target::of_the_pod().map_err(verb_error)?;
-            if durable::read(&file).map_err(io_error("read the pod's kubeconfig"))?.as_deref() != Some(text.as_bytes()) {
+            if durable::read(&file).map_err(io_error("read the pod's kubeconfig"))?.as_deref() != Some(text.as_bytes())
+            {
                 durable::write(&file, text.as_bytes()).map_err(io_error("write the pod's kubeconfig"))?;
             }
             target.kubeconfig = Some(file);

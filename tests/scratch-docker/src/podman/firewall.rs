@@ -59,8 +59,11 @@ fn remove_rules(which: &dyn Fn(&str) -> bool) {
 fn remove_chains() {
     for table in ["filter", "nat"] {
         let listed = rules(table);
-        let chains = listed.iter().filter_map(|line| line.strip_prefix("-N ")).filter(|name| name.starts_with("NETAVARK"));
-        for (flag, chain) in ["--flush", "--delete-chain"].iter().flat_map(|flag| chains.clone().map(move |chain| (flag, chain))) {
+        let chains =
+            listed.iter().filter_map(|line| line.strip_prefix("-N ")).filter(|name| name.starts_with("NETAVARK"));
+        for (flag, chain) in
+            ["--flush", "--delete-chain"].iter().flat_map(|flag| chains.clone().map(move |chain| (flag, chain)))
+        {
             iptables(&["--table", table, flag, chain]);
         }
     }
