@@ -27,7 +27,7 @@ pub use forward::Forward;
 pub use helm::{Chart, Helm, Mark, Source, major_minor};
 pub use reconcilers::Reconciler;
 pub use release::{Hook, Revision};
-pub use rights::{Right, needed};
+pub use rights::{Right, needed, needed_for_double};
 pub use stands::Standing;
 pub use volumes::Writable;
 pub use workload::{Kind, Workload};

@@ -73,6 +73,19 @@ pub fn needed(documents: &[Value], forwards: bool, claims: bool) -> BTreeSet<Rig
     all
 }
 
+/// What the double of a server takes.
+pub fn needed_for_double() -> BTreeSet<Right> {
+    let verbs = [
+        ("", "pods", ["create", "delete"]),
+        ("", "pods/exec", ["create", "get"]),
+        ("networking.k8s.io", "networkpolicies", ["create", "delete"]),
+    ];
+    let rights = |(group, resource, verbs): (&'static str, &'static str, [&'static str; 2])| {
+        verbs.map(|verb| Right::new(group, resource, verb))
+    };
+    verbs.into_iter().flat_map(rights).collect()
+}
+
 impl Cluster {
     /// Those of the rights that the account does not have.
     pub async fn missing(&self, wanted: &BTreeSet<Right>) -> Result<Vec<Right>> {

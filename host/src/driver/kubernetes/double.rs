@@ -7,7 +7,7 @@ use crate::effect::hex;
 use crate::model::VerbError;
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
-use upgraded_kubernetes::{Come, Said};
+use upgraded_kubernetes::{Come, Said, needed_for_double};
 
 /// Of the names of doubles.
 const BEGINNING: &str = "upgraded-drill-";
@@ -18,6 +18,11 @@ impl Kubernetes {
     /// The pod, when it listens.
     pub async fn start_double(&self, cx: &StepContext, workload: &str, port: u16) -> Result<String, VerbError> {
         let (cluster, name) = (self.cluster().await?, self.double_name(&cx.step));
+        let missing = cluster.missing(&needed_for_double()).await.map_err(verb_error)?;
+        if !missing.is_empty() {
+            let rules: Vec<String> = missing.iter().map(ToString::to_string).collect();
+            return Err(VerbError::Denied(format!("a Role with the rules {} would be right", rules.join(", "))));
+        }
         cluster.start_double(workload, port, &name).await.map_err(verb_error)?;
         let mut heard = String::new();
         loop {
@@ -55,11 +60,7 @@ impl Kubernetes {
     pub async fn discard_double(&self, step: &str) -> Result<(), VerbError> {
         let name = self.double_name(step);
         self.forwards.lock().await.retain(|(of, _), _| *of != name);
-        match self.cluster().await?.discard_double(&name).await.map_err(verb_error) {
-            // Who may make none has made none.
-            Err(VerbError::Denied(_)) => Ok(()),
-            other => other,
-        }
+        self.cluster().await?.discard_double(&name).await.map_err(verb_error)
     }
 
     fn double_name(&self, step: &str) -> String {
