@@ -61,8 +61,10 @@ impl<'p> Aegis<'p> {
         );
         write(&aegis.file(".env"), &env);
         aegis.secret("aegis-postgres", PASSWORD);
-        aegis.make_network();
-        SERVICES.iter().for_each(|service| aegis.redeploy(service));
+        aegis.podman.begin(|| {
+            aegis.make_network();
+            SERVICES.iter().for_each(|service| aegis.redeploy(service));
+        });
         aegis.until("the gateway serves", || !aegis.agents().is_empty());
         ["red", "green", "blue"].iter().for_each(|name| aegis.append(name));
         aegis.deploy_text(&aegis.deployment(version, runtime, policy));

@@ -39,8 +39,9 @@ impl InfrahubRelease {
         for name in ["red", "green", "blue"] {
             release.make_tag(name);
         }
-        release.deploy(include_str!("../../examples/infrahub/deployment-helm.toml"), (POLICY, policy));
-        release.edit(|text| text.replace("version = \"1.6.4\"", &format!("version = \"{version}\"")));
+        let example = include_str!("../../examples/infrahub/deployment-helm.toml");
+        let example = example.replace("version = \"1.6.4\"", &format!("version = \"{version}\""));
+        release.deploy(&example, (POLICY, policy));
         release
     }
 

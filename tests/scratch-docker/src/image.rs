@@ -1,6 +1,7 @@
 //! Images for a test: made without a builder, so that no cache of layers is left and a later pull is a real one.
 
 use crate::Engine;
+use crate::shelf::{PUSH, one_at_a_time};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -28,7 +29,9 @@ impl Engine {
     pub fn image(
         &self, reference: &str, base: Option<&str>, files: &[(impl AsRef<str>, impl AsRef<Path>)], config: &ImageConfig,
     ) {
-        self.try_image(reference, base, files, config).unwrap_or_else(|why| panic!("{why}"));
+        // Another that pushes the same removes it here when it has.
+        let made = one_at_a_time(PUSH).and_then(|_guard| self.try_image(reference, base, files, config));
+        made.unwrap_or_else(|why| panic!("{why}"));
     }
 
     /// The same, or what `docker` said.

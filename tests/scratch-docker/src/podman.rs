@@ -4,6 +4,7 @@
 mod firewall;
 
 use crate::account::{Account, wait_for};
+use crate::shelf::one_at_a_time;
 use crate::{Engine, Own, PODMAN};
 use firewall::Firewall;
 use std::fs::{self, File};
@@ -122,6 +123,12 @@ impl Podman {
             command.env_remove(of_the_machine);
         }
         command
+    }
+
+    /// Does what brings up this podman's first network: of two that look for podman's name server at once, each starts one.
+    pub fn begin(&self, networks: impl FnOnce()) {
+        let _guard = one_at_a_time("network").unwrap_or_else(|why| panic!("{why}"));
+        networks();
     }
 
     /// Its output without the last line break.

@@ -32,7 +32,7 @@ impl Shelf {
 
     /// Puts an image there, where it isn't there yet. It does not stay on the engine, so that whoever needs it pulls it.
     pub fn publish(&self, name: &str, config: &ImageConfig) -> Result<(), String> {
-        let _guard = one_at_a_time()?;
+        let _guard = one_at_a_time(PUSH)?;
         if self.has(name) {
             return Ok(());
         }
@@ -53,7 +53,7 @@ impl Shelf {
 
     /// The same, under another name.
     pub fn mirror_as(&self, base: &str, name: &str) -> Result<(), String> {
-        let _guard = one_at_a_time()?;
+        let _guard = one_at_a_time(PUSH)?;
         if self.has(name) {
             return Ok(());
         }
@@ -73,9 +73,12 @@ impl Shelf {
     }
 }
 
-/// Of all programs of tests on this machine: a registry that two push the same layers into says that they are unknown.
-fn one_at_a_time() -> Result<File, String> {
-    let path = std::env::temp_dir().join("upgraded-tests-push.lock");
+/// A registry that two push the same layers into says that they are unknown.
+pub(crate) const PUSH: &str = "push";
+
+/// As long as the file is there. Of all programs of tests on this machine, for what goes wrong where two do it at once.
+pub(crate) fn one_at_a_time(what: &str) -> Result<File, String> {
+    let path = std::env::temp_dir().join(format!("upgraded-tests-{what}.lock"));
     let options = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     options.and_then(|file| file.lock().map(|()| file)).map_err(|error| format!("`{}`: {error}", path.display()))
 }

@@ -50,7 +50,10 @@ fn podman_of_an_ordinary_user_goes_up_and_comes_back() {
 fn shop_on(engine: &Engine, version: &str) -> Shop {
     let said = engine.succeed(&["version", "--format", "{{.Server.Version}}"]);
     assert!(said.starts_with(version), "the engine is {said}");
-    Shop::on(engine)
+    let shop = Shop::on(engine);
+    // It has a second engine beside it, and a user's is slow.
+    shop.edit(|text| text.replace("idle = \"30s\"", "idle = \"120s\""));
+    shop
 }
 
 /// Up, and back from a release whose migration spoils both stores before it fails.
