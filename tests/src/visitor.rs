@@ -103,7 +103,9 @@ fn shut_out(run: &Value) -> [(SystemTime, SystemTime); 2] {
         steps.iter().rfind(of).unwrap_or_else(|| panic!("no step `{name}` has ended: {steps:#?}"))
     };
     let back = steps.iter().any(|step| step["phase"] == "admit-back");
-    let (shut, open) = (step("quiesce"), step(if back { "admit-back" } else { "admit" }));
+    // That of the whole path; a later hop's stops what the hop before it started.
+    let quiesce = steps.iter().find(|step| step["phase"] == "quiesce").expect("the gate was shut");
+    let (shut, open) = (quiesce, step(if back { "admit-back" } else { "admit" }));
     let time = |step: &Value, key: &str| {
         let text = step[key].as_str().expect("a time");
         SystemTime::from(text.parse::<jiff::Timestamp>().unwrap_or_else(|error| panic!("`{text}`: {error}")))

@@ -39,7 +39,7 @@ fn what_cannot_come_is_refused_untouched() {
         evose.cluster.kubectl(&["--namespace", &evose.namespace, "patch", what, "--type=json", "--patch", patch])
     };
     let verbs = |verbs: &str| {
-        patch("role/upgraded", &format!("[{{\"op\":\"replace\",\"path\":\"/rules/8/verbs\",\"value\":[{verbs}]}}]"));
+        patch("role/upgraded", &format!("[{{\"op\":\"replace\",\"path\":\"/rules/11/verbs\",\"value\":[{verbs}]}}]"));
     };
     verbs("\"get\",\"list\",\"watch\"");
     refused(&["may not do what the release needs", "deployments", "patch", "add this rule to its Role"]);
