@@ -50,7 +50,7 @@ pub use machine::{Machine, succeed};
 pub use programs::Programs;
 pub use release::Release;
 pub use released::Released;
-pub use replicas::Replicas;
+pub use replicas::{GOOD_WRONG_AND_BROKEN, Image, Replicas, answered_by_each, ask_any};
 pub use replicas_release::ReplicasRelease;
 pub use shop::{Database, EDGE_SERVICES, MARIADB, POSTGRES, Shop};
 pub use site::{Setup, Site};

@@ -1,5 +1,6 @@
 //! [`Composed`] with an API of two replicas behind a proxy that finds them by Docker's DNS, and keeps no data.
 
+use crate::Visit;
 use crate::composed::{Composed, free_port};
 use crate::machine::write;
 use scratch_docker::{Engine, ImageConfig};
@@ -32,6 +33,57 @@ const COMPOSE: &str = "services:
     depends_on: [api]
 ";
 
+/// A release's tag, the release that its program says it is, and what it runs instead of serving.
+pub type Image<'i> = (&'i str, &'i str, Option<&'i str>);
+
+/// What is healthy, and says that it is another release; and what never comes up.
+pub const GOOD_WRONG_AND_BROKEN: [Image; 4] = [
+    ("1.4.0", "1.4.0", None),
+    ("1.5.0", "1.5.0", None),
+    ("1.6.0", "1.5.1", None),
+    ("1.7.0", "1.7.0", Some("sleep 1; exit 3")),
+];
+
+pub(crate) fn config_of((_, says, instead): &Image) -> ImageConfig {
+    let serve = vec!["tessallite".to_owned(), "gateway".into()];
+    ImageConfig {
+        entrypoint: instead.map_or(serve, |script| vec!["sh".into(), "-c".into(), script.into()]),
+        env: vec![("TESSALLITE_RELEASE".into(), (*says).into())],
+        ..ImageConfig::default()
+    }
+}
+
+/// A deployment whose replicas roll. `platform`: its lines.
+pub(crate) fn deployment_of(version: &str, images: &[Image], front: SocketAddr, platform: &str) -> String {
+    let releases: Vec<String> =
+        images.iter().map(|(tag, ..)| format!("{{ version = \"{tag}\", expand-only = true }}")).collect();
+    format!(
+        "product = \"generic\"\nversion = \"{version}\"\n\n[settings]\nservices = [\"api\"]\n\
+         acts = [{{ wave = [\"api\"], rolling = true }}]\nundo = [\"code-only\"]\nattempts = 3\npause-ms = 300\n\
+         version-url = \"http://{front}/healthz\"\nversion-field = \"version\"\nhttp = [\"http://{front}\"]\n\
+         releases = [{}]\n\n{platform}\n[policy]\ndrill = \"off\"\nidle = \"60s\"\n",
+        releases.join(", "),
+    )
+}
+
+/// The request of each number, which any replica answers.
+pub fn ask_any(_: usize) -> (&'static str, &'static str, String) {
+    ("GET", "/healthz", String::new())
+}
+
+/// Nobody was turned away, and each of these versions answered, and nothing else.
+pub fn answered_by_each(versions: &[&str], visits: &[Visit]) {
+    let failed: Vec<_> = visits.iter().filter(|visit| !visit.is_fine()).collect();
+    assert!(failed.is_empty(), "{} of {}: {failed:#?}", failed.len(), visits.len());
+    let said = |version: &&str| {
+        let text = format!("\"version\":\"{version}\"");
+        visits.iter().filter(|visit| visit.answer.as_ref().is_ok_and(|(_, body)| body.contains(&text))).count()
+    };
+    let counts: Vec<usize> = versions.iter().map(said).collect();
+    assert!(counts.iter().all(|count| *count > 0), "each of the versions answered: {counts:?}");
+    assert_eq!(counts.iter().sum::<usize>(), visits.len(), "nothing else did");
+}
+
 pub struct Replicas {
     composed: Composed,
     /// Where users come in.
@@ -46,24 +98,17 @@ impl Deref for Replicas {
 }
 
 impl Replicas {
-    /// Images: each release's tag, the release that its program says it is, and what it runs instead of serving.
-    pub fn new(version: &str, images: &[(&str, &str, Option<&str>)]) -> Self {
+    pub fn new(version: &str, images: &[Image]) -> Self {
         Self::on(Engine::shared(), version, images)
     }
 
-    pub fn on(engine: &Engine, version: &str, images: &[(&str, &str, Option<&str>)]) -> Self {
+    pub fn on(engine: &Engine, version: &str, images: &[Image]) -> Self {
         let composed = Composed::on(engine, "replicas", |machine| machine.programs.tessallite.clone());
         let port = free_port();
         let replicas = Self { composed, front: ([127, 0, 0, 1], port).into() };
         replicas.mirror("base/nginx:1");
-        for (tag, release, instead) in images {
-            let serve = vec!["tessallite".to_owned(), "gateway".into()];
-            let config = ImageConfig {
-                entrypoint: instead.map_or(serve, |script| vec!["sh".into(), "-c".into(), script.into()]),
-                env: vec![("TESSALLITE_RELEASE".into(), (*release).into())],
-                ..ImageConfig::default()
-            };
-            replicas.publish_image(&format!("replicas/api:{tag}"), &config);
+        for image in images {
+            replicas.publish_image(&format!("replicas/api:{}", image.0), &config_of(image));
         }
         write(&replicas.file("compose.yaml"), COMPOSE);
         write(&replicas.file("front.conf"), PROXY);
@@ -76,20 +121,13 @@ impl Replicas {
         replicas
     }
 
-    fn deployment(&self, version: &str, images: &[(&str, &str, Option<&str>)]) -> String {
-        let releases: Vec<String> =
-            images.iter().map(|(tag, ..)| format!("{{ version = \"{tag}\", expand-only = true }}")).collect();
-        format!(
-            "product = \"generic\"\nversion = \"{version}\"\n\n[settings]\nservices = [\"api\"]\n\
-             acts = [{{ wave = [\"api\"], rolling = true }}]\nundo = [\"code-only\"]\nattempts = 3\npause-ms = 300\n\
-             version-url = \"http://{front}/healthz\"\nversion-field = \"version\"\nhttp = [\"http://{front}\"]\n\
-             releases = [{}]\n\n[platform]\nplugin = \"compose\"\ndirectory = \"{}\"\nengine = \"unix://{}\"\n\
-             version-key = \"VERSION\"\n\n[policy]\ndrill = \"off\"\nidle = \"60s\"\n",
-            releases.join(", "),
+    fn deployment(&self, version: &str, images: &[Image]) -> String {
+        let platform = format!(
+            "[platform]\nplugin = \"compose\"\ndirectory = \"{}\"\nengine = \"unix://{}\"\nversion-key = \"VERSION\"\n",
             self.home().display(),
             self.engine().socket().display(),
-            front = self.front,
-        )
+        );
+        deployment_of(version, images, self.front, &platform)
     }
 
     /// The image and the state of each replica.

@@ -2,8 +2,8 @@
 
 use crate::composed::done;
 use crate::machine::write;
+use crate::replicas::{Image, config_of, deployment_of};
 use crate::{Cluster, Released, Replicas};
-use scratch_docker::ImageConfig;
 use std::net::SocketAddr;
 use std::ops::Deref;
 
@@ -24,21 +24,14 @@ impl Deref for ReplicasRelease {
 }
 
 impl ReplicasRelease {
-    /// Images: each release's tag, the release that its program says it is, and what it runs instead of serving.
-    pub fn new(cluster: Cluster, version: &str, images: &[(&str, &str, Option<&str>)]) -> Self {
+    pub fn new(cluster: Cluster, version: &str, images: &[Image]) -> Self {
         let released =
             Released::of_chart(cluster, "replicas", CHART.into(), |machine| machine.programs.tessallite.clone());
         let front = released.gateway.trim_start_matches("http://").parse().expect("the address of a node");
         let release = Self { released, front };
-        for (tag, says, instead) in images {
-            let serve = vec!["tessallite".to_owned(), "gateway".into()];
-            let config = ImageConfig {
-                entrypoint: instead.map_or(serve, |script| vec!["sh".into(), "-c".into(), script.into()]),
-                env: vec![("TESSALLITE_RELEASE".into(), (*says).into())],
-                ..ImageConfig::default()
-            };
-            done(release.shelf.publish(&format!("replicas/pod:{tag}"), &config));
-            release.publish_chart(tag);
+        for image in images {
+            done(release.shelf.publish(&format!("replicas/pod:{}", image.0), &config_of(image)));
+            release.publish_chart(image.0);
         }
         let values = release.values_for("api", version);
         release.install(version, &values, include_str!("../../examples/evose/rbac.yaml"), &[]);
@@ -62,19 +55,12 @@ impl ReplicasRelease {
         write(&self.deployment_file(), &text.replace("[policy]\n", &platform));
     }
 
-    fn deployment(&self, version: &str, images: &[(&str, &str, Option<&str>)]) -> String {
-        let releases: Vec<String> =
-            images.iter().map(|(tag, ..)| format!("{{ version = \"{tag}\", expand-only = true }}")).collect();
-        format!(
-            "product = \"generic\"\nversion = \"{version}\"\n\n[settings]\nservices = [\"api\"]\n\
-             acts = [{{ wave = [\"api\"], rolling = true }}]\nundo = [\"code-only\"]\nattempts = 3\npause-ms = 300\n\
-             version-url = \"http://{front}/healthz\"\nversion-field = \"version\"\nhttp = [\"http://{front}\"]\n\
-             releases = [{}]\n\n[platform]\nplugin = \"helm\"\ndirectory = \"{}\"\nversion-key = \"image.tag\"\n\n\
-             [platform.kubernetes]\n{}\n[policy]\ndrill = \"off\"\nidle = \"60s\"\n",
-            releases.join(", "),
+    fn deployment(&self, version: &str, images: &[Image]) -> String {
+        let platform = format!(
+            "[platform]\nplugin = \"helm\"\ndirectory = \"{}\"\nversion-key = \"image.tag\"\n\n[platform.kubernetes]\n{}",
             self.home().display(),
             self.binding(),
-            front = self.front,
-        )
+        );
+        deployment_of(version, images, self.front, &platform)
     }
 }

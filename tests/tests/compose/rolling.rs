@@ -2,30 +2,18 @@
 
 use crate::{failure, run_to};
 use serde_json::{Value, json};
-use upgraded_tests::{Cut, Daemon, Replicas, visits};
-
-/// What is healthy, and says that it is another release; and what never comes up.
-const IMAGES: [(&str, &str, Option<&str>); 4] = [
-    ("1.4.0", "1.4.0", None),
-    ("1.5.0", "1.5.0", None),
-    ("1.6.0", "1.5.1", None),
-    ("1.7.0", "1.7.0", Some("sleep 1; exit 3")),
-];
-
-fn ask(_: usize) -> (&'static str, &'static str, String) {
-    ("GET", "/healthz", String::new())
-}
+use upgraded_tests::{Cut, Daemon, GOOD_WRONG_AND_BROKEN, Replicas, answered_by_each, ask_any, visits};
 
 #[test]
 fn replicas_roll_and_nobody_is_turned_away() {
-    let replicas = Replicas::new("1.4.0", &IMAGES);
+    let replicas = Replicas::new("1.4.0", &GOOD_WRONG_AND_BROKEN);
     let whole = |version: &str| {
         assert_eq!(replicas.replicas(), vec![format!("{version} running healthy"); 2]);
         replicas.is_what_the_files_say();
         replicas.nothing_is_left();
     };
     let mut daemon = Daemon::start(&replicas).settled();
-    let (runs, visits) = visits(replicas.front, ask, || {
+    let (runs, visits) = visits(replicas.front, ask_any, || {
         let up = run_to(&mut daemon, "1.5.0", "committed");
         whole("1.5.0");
         let wrong = run_to(&mut daemon, "1.6.0", "rolled-back");
@@ -44,28 +32,20 @@ fn replicas_roll_and_nobody_is_turned_away() {
     let steps = up["steps"].as_array().expect("steps");
     assert!(steps.iter().all(|step| step["downtime"] != json!(true)), "{steps:#?}");
 
-    let failed: Vec<_> = visits.iter().filter(|visit| !visit.is_fine()).collect();
-    assert!(failed.is_empty(), "{} of {}: {failed:#?}", failed.len(), visits.len());
-    let said = |version: &str| {
-        let text = format!("\"version\":\"{version}\"");
-        visits.iter().filter(|visit| visit.answer.as_ref().is_ok_and(|(_, body)| body.contains(&text))).count()
-    };
-    let counts = ["1.4.0", "1.5.0", "1.5.1"].map(said);
-    assert!(counts.iter().all(|count| *count > 0), "each of the versions answered: {counts:?}");
-    assert_eq!(counts.iter().sum::<usize>(), visits.len(), "nothing else did");
+    answered_by_each(&["1.4.0", "1.5.0", "1.5.1"], &visits);
 }
 
 /// The daemon goes while one replica is exchanged and the other isn't, on the way up and on the way back.
 #[test]
 fn a_roll_that_is_cut_off_goes_on_and_nobody_is_turned_away() {
-    let replicas = Replicas::new("1.4.0", &IMAGES[..3]);
+    let replicas = Replicas::new("1.4.0", &GOOD_WRONG_AND_BROKEN[..3]);
     let mut daemon = Daemon::start(&replicas).settled();
     let mixed = || {
         let mut versions = replicas.replicas();
         versions.dedup_by_key(|line| line.split(' ').next().map(str::to_owned));
         versions.len() > 1
     };
-    let (_, visits) = visits(replicas.front, ask, || {
+    let (_, visits) = visits(replicas.front, ask_any, || {
         replicas.edit_version("1.5.0");
         daemon.wait("one replica is exchanged", |_| mixed());
         daemon.kill();

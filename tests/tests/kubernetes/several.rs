@@ -1,12 +1,11 @@
 //! One deployment with a release and a Compose project: a failure on the last of them turns both round.
 
 use crate::run_to;
-use upgraded_tests::{Cluster, Daemon, Replicas, ReplicasRelease};
+use upgraded_tests::{Cluster, Daemon, Image, Replicas, ReplicasRelease};
 
-const RELEASES: [(&str, &str, Option<&str>); 3] =
-    [("1.4.0", "1.4.0", None), ("1.5.0", "1.5.0", None), ("1.5.1", "1.5.1", None)];
+const RELEASES: [Image; 3] = [("1.4.0", "1.4.0", None), ("1.5.0", "1.5.0", None), ("1.5.1", "1.5.1", None)];
 /// Of the last release the project's image never comes up.
-const IMAGES: [(&str, &str, Option<&str>); 3] =
+const IMAGES: [Image; 3] =
     [("1.4.0", "1.4.0", None), ("1.5.0", "1.5.0", None), ("1.5.1", "1.5.1", Some("sleep 1; exit 3"))];
 
 #[test]
