@@ -27,7 +27,12 @@ pub fn service_of(path: &str) -> &str {
 impl File {
     /// `set`: the variables.
     pub fn read(name: &str, text: &str, set: &BTreeMap<String, String>) -> Result<Self, Mistake> {
-        let file = Self::of(name, &substituted(text, set))?;
+        Self::plain(name, &substituted(text, set))
+    }
+
+    /// The same of a text without variables.
+    pub fn plain(name: &str, text: &str) -> Result<Self, Mistake> {
+        let file = Self::of(name, text)?;
         let mistake = |why: String| Mistake { file: name.into(), line: None, why };
         if file.pods.is_empty() {
             return Err(mistake("it declares no pod; a document of `kind: Pod` would be right".into()));

@@ -30,6 +30,8 @@ pub struct Container {
     pub command: Vec<String>,
     pub arguments: Vec<String>,
     pub mounts: Vec<Mount>,
+    /// Ports of the machine, and its own behind each.
+    pub published: BTreeMap<u16, u16>,
     /// It says how it is checked.
     pub checked: bool,
 }
@@ -157,9 +159,16 @@ impl Container {
             command: texts("command"),
             arguments: texts("args"),
             mounts,
+            published: published(node),
             checked: node.get("livenessProbe").is_some(),
         })
     }
+}
+
+fn published(container: &Node) -> BTreeMap<u16, u16> {
+    let port = |entry: &Node, key: &str| entry.get(key)?.text()?.parse().ok();
+    let ports = container.get("ports").map(Node::items).unwrap_or_default().iter();
+    ports.filter_map(|entry| Some((port(entry, "hostPort")?, port(entry, "containerPort")?))).collect()
 }
 
 /// By name.

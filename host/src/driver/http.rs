@@ -3,8 +3,8 @@
 //! Straight to the granted origin: no redirect is followed, and no proxy of the daemon's environment is used, for nobody
 //! granted those.
 
-use super::compose::Compose;
 use super::process::redact::Redactor;
+use super::server::Around;
 use crate::config::secret::{Secret, SecretSource};
 use crate::context::{Site, StepContext};
 use crate::effect::Access;
@@ -13,7 +13,7 @@ use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Url};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 const BODY_BYTES: usize = 8 << 20;
@@ -28,7 +28,7 @@ pub struct Http {
     /// By dotted key within the binding's table.
     secrets: BTreeMap<String, SecretSource>,
     /// In a rehearsal: the doubles that are asked instead of what is published on this machine.
-    doubles: Option<Vec<Arc<Compose>>>,
+    doubles: Option<Vec<Around>>,
 }
 
 #[derive(Debug, Clone)]
@@ -62,7 +62,7 @@ impl Http {
     }
 
     /// What a rehearsal asks never reaches what is live.
-    pub fn instead(self, doubles: Option<Vec<Arc<Compose>>>) -> Self {
+    pub fn instead(self, doubles: Option<Vec<Around>>) -> Self {
         Self { doubles, ..self }
     }
 

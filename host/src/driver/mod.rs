@@ -129,7 +129,8 @@ impl Drivers {
         let layout = directory.as_deref().map(Layout::new);
         let idle = deployment.policy.idle;
         let commands = place.map(|place| place.commands.clone()).unwrap_or_default();
-        let processes = Arc::new(Processes::new(commands, layout.clone(), idle, machine.clone()));
+        let processes = Processes::new(commands, layout.clone(), idle, machine.clone());
+        let processes = Arc::new(processes.of_a_rehearsal(environment.double.is_some()));
         let repository = place.and_then(|place| place.repository.clone());
         let project = Arc::new(Project::new(directory));
         let projects = projects(deployment, &project, &processes, environment);
@@ -173,7 +174,7 @@ impl Drivers {
             ),
             mysql: Mysql::new(server(|plugin| plugin == MYSQL_PLUGIN), vault.clone(), idle),
             http: Http::new(grants.http.clone(), grants.secrets.clone())
-                .instead(environment.double.as_ref().map(|_| projects.values().cloned().collect())),
+                .instead(environment.double.as_ref().map(|_| arounds(&projects, &all_pods))),
             state: machine.state.clone(),
             idle,
         }
@@ -235,6 +236,11 @@ fn stores(
     let volume = |(name, volume): (&String, &String)| (name.clone(), Store::Volume(volume.clone(), engine.clone()));
     let claim = |(name, claim): (&String, &String)| (name.clone(), Store::Claim(claim.clone(), release.cloned()));
     grants.volumes.iter().map(volume).chain(grants.claims.iter().map(claim)).collect()
+}
+
+/// What containers of the deployment's platforms run in.
+fn arounds(projects: &BTreeMap<String, Arc<Compose>>, pods: &BTreeMap<String, Arc<Pods>>) -> Vec<Around> {
+    projects.values().cloned().map(Around::Compose).chain(pods.values().cloned().map(Around::Pods)).collect()
 }
 
 /// A platform's own files; of the binding's platform those that planned edits are laid over.
@@ -341,6 +347,7 @@ fn all_pods(deployment: &Deployment, project: &Arc<Project>, environment: &Envir
             project: files_of(grants, project),
             machine: environment.machine.clone(),
             idle: deployment.policy.idle,
+            double: environment.double.clone(),
         });
         Some((name, Arc::new(pods)))
     };

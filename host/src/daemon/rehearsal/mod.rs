@@ -14,8 +14,9 @@ use crate::api::types::{News, StepState};
 use crate::config::{Deployment, SecretCheck};
 use crate::context::StepContext;
 use crate::driver::Drivers;
+use crate::driver::server::whole;
 use crate::effect::Effects;
-use crate::model::{BackupRef, Binding, Failure, Origin, Role, ServiceRef, VerbError};
+use crate::model::{BackupRef, Binding, Failure, Origin, Role, VerbError};
 use crate::phase::same;
 use crate::pipeline::{Ended, Parked, Patience};
 use crate::plan::event::Outcome;
@@ -37,9 +38,6 @@ pub fn can_be_rehearsed(deployment: &Deployment) -> Result<(), String> {
     let [platform] = &deployment.platforms[..] else {
         return Err("a rehearsal needs a deployment with one platform".into());
     };
-    if !platform.grants.pods.files.is_empty() {
-        return Err("there is no throw-away double of pods yet".into());
-    }
     if platform.grants.engine.is_none() {
         let plugin = &platform.binding.plugin;
         return Err(format!("there is no throw-away double of the platform `{plugin}`: only of one with an `engine`"));
@@ -47,7 +45,7 @@ pub fn can_be_rehearsed(deployment: &Deployment) -> Result<(), String> {
     for datastore in &deployment.datastores {
         if let Some(server) = datastore.grants.server.as_ref().filter(|server| server.service.is_none()) {
             return Err(format!(
-                "the server of `{}` at `{}` is no service of the project, so that there is no double of it; \
+                "the server of `{}` at `{}` is no service of the platform, so that there is no double of it; \
                  `server.service` names one that is",
                 datastore.binding.name, server.host
             ));
@@ -111,29 +109,27 @@ async fn stand_up(
     let platform = ready.bound.platforms.first().map(|(binding, _)| binding.clone());
     let platform = platform.ok_or_else(|| failure("missing", &"there is no platform"))?;
     let drivers = drivers_of(&ready, &platform)?.clone();
-    let compose = drivers.compose.clone().ok_or_else(|| failure("missing", &"there is no container engine"))?;
+    let around = drivers.around().ok_or_else(|| failure("missing", &"there is no container engine"))?;
     let making = |what: &str| making(&ready, &platform, what, activity);
-    let declared = compose.declared(&making("look"), false).await?;
-    for service in declared.iter().filter(|service| service.builds) {
-        // Built for what is live, and called by the double's name.
-        let built = drivers_of(live, &platform)?.compose.clone();
-        let container = match built {
-            Some(built) => built.container_of(&service.name).await?,
-            None => None,
-        };
-        if let (Some(container), Some(image)) = (container, &service.image) {
-            drivers.images.point(&making("images"), image, &container.image_id).await?;
+    if let (Some(compose), Some(built)) = (&drivers.compose, &drivers_of(live, &platform)?.compose) {
+        let declared = compose.declared(&making("look"), false).await?;
+        for service in declared.iter().filter(|service| service.builds) {
+            // Built for what is live, and called by the double's name.
+            let container = built.container_of(&service.name).await?;
+            if let (Some(container), Some(image)) = (container, &service.image) {
+                drivers.images.point(&making("images"), image, &container.image_id).await?;
+            }
         }
     }
-    compose.create(&making("create")).await?;
+    around.lay_out(&making("create")).await?;
     let (servers, files): (Vec<_>, Vec<_>) =
         deployment.datastores.iter().partition(|datastore| datastore.grants.server.is_some());
     for datastore in files.into_iter().chain(servers) {
         let name = &datastore.binding.name;
-        if let Some(service) = datastore.grants.server.as_ref().and_then(|server| server.service.clone()) {
-            let service = std::slice::from_ref(&service);
-            drivers.services.start(&making("server"), service).await?;
-            drivers.services.wait_healthy(&making("server"), service, 0).await?;
+        if let Some(service) = datastore.grants.server.as_ref().and_then(|server| server.service.as_ref()) {
+            let service = [whole(service)];
+            drivers.services.start(&making("server"), &service).await?;
+            drivers.services.wait_healthy(&making("server"), &service, 0).await?;
         }
         let backup = backups.remove(name);
         let backup = backup.ok_or_else(|| failure("missing", &format!("there is no backup of `{name}`")))?;
@@ -141,11 +137,7 @@ async fn stand_up(
         restore(&restoring, &datastore.binding, &backup, activity).await?;
     }
     activity.line(Level::Info, "rehearsal: starts the old version");
-    compose.start_all(&making("up")).await?;
-    let all: Vec<ServiceRef> = declared
-        .into_iter()
-        .map(|service| ServiceRef { platform: platform.name.clone(), name: service.name })
-        .collect();
+    let all = around.start_all(&making("up")).await?;
     drivers.services.wait_healthy(&making("up"), &all, 0).await?;
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! Where a rehearsal lies: a folder in the daemon's state, or beside it where the engine can't look into that, a Compose
-//! project of its own; and how both vanish.
+//! project or pods of its own; and how both vanish.
 
 use super::copy::copy_project;
 use crate::config::Deployment;
@@ -8,10 +8,10 @@ use crate::daemon::host::Host;
 use crate::daemon::looks::{Ready, failure};
 use crate::driver::Drivers;
 use crate::driver::beside::work;
-use crate::driver::compose::Compose;
 use crate::driver::compose::double::{Double, REHEARSAL_LABEL, project_name};
 use crate::driver::durable::free_bytes;
 use crate::driver::process::end_marked_of;
+use crate::driver::server::Around;
 use crate::model::{BackupRef, Failure, Role};
 use crate::vault::Vault;
 use serde_json::Value;
@@ -25,7 +25,7 @@ const COPIES: u64 = 3;
 pub struct Site {
     double: Arc<Double>,
     drivers: Arc<Drivers>,
-    compose: Arc<Compose>,
+    around: Around,
     deployment: Deployment,
 }
 
@@ -40,24 +40,24 @@ pub struct Place {
 impl Site {
     pub async fn of(host: &Host, ready: &Ready) -> Result<Self, Failure> {
         let deployment = ready.deployment.clone();
-        let missing = || failure("missing", &"there is no Compose project to rehearse");
+        let missing = || failure("missing", &"there is nothing in containers to rehearse");
         let platform = deployment.platforms.first().ok_or_else(missing)?;
         let drivers = ready.drivers.get(&(Role::Platform, platform.binding.name.clone())).ok_or_else(missing)?.clone();
-        let compose = drivers.compose.clone().ok_or_else(missing)?;
+        let around = drivers.around().ok_or_else(missing)?;
         let origin = deployment.directory().cloned().ok_or_else(missing)?;
         let state = &host.settings.state;
-        let folder = compose.engine().open_folder(&state.join("rehearsals")).await?.join(&deployment.name);
+        let folder = around.engine().open_folder(&state.join("rehearsals")).await?.join(&deployment.name);
         let of = format!("{}\0{}", state.display(), deployment.name);
         let project = project_name("rehearsal", &deployment.name, &of);
         let double = Double { project, deployment: deployment.name.clone(), label: REHEARSAL_LABEL, folder, origin };
-        Ok(Self { double: Arc::new(double), drivers, compose, deployment })
+        Ok(Self { double: Arc::new(double), drivers, around, deployment })
     }
 
     /// Nothing of an earlier one is left. Converges.
     pub async fn clear(&self, cx: &StepContext) -> Result<(), Failure> {
         let (project, folder) = (&self.double.project, self.double.folder.clone());
         end_marked_of(project).await;
-        self.compose.discard(project).await?;
+        self.around.discard(&self.double).await?;
         self.drivers.images.discard(&format!("{project}-")).await?;
         self.drivers.images.let_go_of(project).await?;
         let removed = work::run(cx, folder.clone(), move |_| match std::fs::remove_dir_all(&folder) {
@@ -78,7 +78,7 @@ impl Site {
         let bytes: Result<u64, crate::vault::VaultError> =
             tokio::task::spawn_blocking(sizes).await.map_err(|error| failure("vault", &error))?;
         let needed = bytes.map_err(|error| failure("vault", &error))?.saturating_mul(COPIES);
-        let engine = self.compose.engine().folder().await?;
+        let engine = self.around.engine().folder().await?;
         for place in [self.double.folder.clone(), engine] {
             let Some(free) = free_bytes(&place) else { continue };
             if free < needed {
@@ -95,10 +95,17 @@ impl Site {
         Ok(())
     }
 
-    /// Lays out what the project's folder has beside data; what is live, as `docker compose config` has it.
+    /// Lays out what the project's folder has beside data; what is live, as `docker compose config` has it where it is
+    /// asked.
     pub async fn copy_project(&self, cx: &StepContext) -> Result<Arc<Value>, Failure> {
-        let live = self.compose.configuration().await?;
-        let mut apart: Vec<PathBuf> = writable_binds(&live);
+        let (live, mut apart) = match &self.around {
+            Around::Compose(compose) => {
+                let live = compose.configuration().await?;
+                let apart = writable_binds(&live);
+                (live, apart)
+            }
+            Around::Pods(pods) => (Arc::default(), pods.written_paths().await?),
+        };
         apart.extend(self.deployment.datastores.iter().flat_map(|datastore| datastore.grants.paths.values().cloned()));
         apart.retain(|path| path.starts_with(&self.double.origin) && *path != self.double.origin);
         let (from, to) = (self.double.origin.clone(), self.double.copy());
@@ -125,8 +132,6 @@ impl Place {
             let grants = &mut platform.grants;
             grants.directory = grants.directory.as_deref().map(|path| double.moved(path));
             grants.compose.project = Some(double.project.clone());
-            // They are the operator's, and would work on what is live.
-            grants.commands.clear();
             grants.services.clear();
         }
         for datastore in &mut deployment.datastores {
@@ -150,7 +155,9 @@ impl Place {
     }
 
     fn volume(&self, live: &str) -> String {
-        self.volumes.get(live).cloned().unwrap_or_else(|| self.double.volume(live))
+        // What is anonymous is called by its service.
+        let named = |live: &str| if live.contains(':') { live.to_owned() } else { self.double.volume(live) };
+        self.volumes.get(live).cloned().unwrap_or_else(|| named(live))
     }
 }
 

@@ -175,34 +175,41 @@ impl Double {
             "tmpfs" | "image" => Ok(()),
             "volume" if source.is_empty() || volumes.contains(&source) => Ok(()),
             "bind" => {
-                let path = Path::new(&source);
                 let reads = mount.get("read_only") == Some(&json!(true));
-                let reaches = |folder: &str| path.starts_with(folder) || Path::new(folder).starts_with(path);
-                if SOCKETS.into_iter().any(reaches) || is_special(path) {
-                    let why = format!("mounts `{source}`, through which it reaches the machine");
-                    return Err(refusal(name, &why, "no such mount, for example in an override file"));
-                }
-                if !reads || path.starts_with(&self.origin) {
-                    let moved = self.moved(path);
-                    if !moved.exists() {
-                        make_instead_of(path, &moved)?;
-                    }
-                    mount.insert("source".into(), json!(moved.display().to_string()));
-                }
+                let path = self.instead_of_path(name, Path::new(&source), reads)?;
+                mount.insert("source".into(), json!(path.display().to_string()));
                 Ok(())
             }
             other => Err(refusal(name, &format!("has a mount of type `{other}`"), "`bind`, `volume` or `tmpfs`")),
         }
     }
 
+    /// What a service sees in place of a path of the machine; `reads`: it can't write there.
+    pub fn instead_of_path(&self, service: &str, path: &Path, reads: bool) -> Result<PathBuf, VerbError> {
+        let reaches = |folder: &str| path.starts_with(folder) || Path::new(folder).starts_with(path);
+        if SOCKETS.into_iter().any(reaches) || is_special(path) {
+            let why = format!("mounts `{}`, through which it reaches the machine", path.display());
+            return Err(refusal(service, &why, "no such mount, for example in an override file"));
+        }
+        if reads && !path.starts_with(&self.origin) {
+            return Ok(path.to_owned());
+        }
+        let moved = self.moved(path);
+        if !moved.exists() {
+            make_instead_of(path, &moved)?;
+        }
+        Ok(moved)
+    }
+
+    /// Whether what is written there stays in its folder; a link in the copied folder may lead anywhere.
+    pub fn holds(&self, path: &Path) -> bool {
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        real(path).starts_with(real(&self.folder))
+    }
+
     /// Nothing of production is left.
     pub fn check(&self, rendered: &Value) -> Result<(), VerbError> {
-        let left = |what: String| {
-            Err(VerbError::other(
-                "rehearsal",
-                format!("the double would touch production: {what}; nothing was started"),
-            ))
-        };
+        let left = |what: String| Err(left(&what));
         let own = |name: Option<&str>| name.is_some_and(|name| name.starts_with(&format!("{}_", self.project)));
         if text(rendered.get("name")) != Some(&self.project) {
             return left("the project has another name".into());
@@ -220,7 +227,6 @@ impl Double {
                 }
             }
         }
-        let folder = self.folder.canonicalize().unwrap_or_else(|_| self.folder.clone());
         for (name, service) in rendered.get("services").and_then(Value::as_object).into_iter().flatten() {
             let network = text(service.get("network_mode")).filter(|mode| !mode.starts_with("service:"));
             let forbidden = DROPPED.iter().filter(|key| **key != "network_mode");
@@ -230,10 +236,8 @@ impl Double {
             for mount in service.get("volumes").and_then(Value::as_array).into_iter().flatten() {
                 let writable = mount.get("read_only") != Some(&json!(true)) && text(mount.get("type")) == Some("bind");
                 let source = Path::new(text(mount.get("source")).unwrap_or_default());
-                // A link in the copied folder may lead anywhere.
-                let real = source.canonicalize().unwrap_or_else(|_| source.to_owned());
-                if writable && !real.starts_with(&folder) {
-                    return left(format!("`{name}` writes to `{}`", real.display()));
+                if writable && !self.holds(source) {
+                    return left(format!("`{name}` writes to `{}`", source.display()));
                 }
             }
         }
@@ -281,7 +285,12 @@ fn is_special(path: &Path) -> bool {
     path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
-fn refusal(service: &str, why: &str, right: &str) -> VerbError {
+/// What of production was found in a double.
+pub fn left(what: &str) -> VerbError {
+    VerbError::other("rehearsal", format!("the double would touch production: {what}; nothing was started"))
+}
+
+pub fn refusal(service: &str, why: &str, right: &str) -> VerbError {
     VerbError::Invalid(format!("there can be no double of `{service}`: it {why}; {right} would be right"))
 }
 

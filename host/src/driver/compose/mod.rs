@@ -298,15 +298,17 @@ impl Compose {
         cx.effects.perform("compose.create", &(), "", true, work).await
     }
 
-    /// Starts all of the project in the files' own order.
-    pub async fn start_all(&self, cx: &StepContext) -> Result<(), VerbError> {
+    /// Starts all of the project in the files' own order; its services.
+    pub async fn start_all(&self, cx: &StepContext) -> Result<Vec<ServiceRef>, VerbError> {
         self.changeable(cx, "compose.start-all")?;
         let mut argv = self.argv(None).await?;
         argv.extend(["up", "--detach", "--no-build", "--pull", "never"].map(String::from));
-        let project = self.declaration().await?.name;
-        let start = self.engine.while_checking(&project, self.command(cx, &argv, "start the services"));
+        let declaration = self.declaration().await?;
+        let start = self.engine.while_checking(&declaration.name, self.command(cx, &argv, "start the services"));
         let work = cx.activity.watch(self.idle, start);
-        cx.effects.perform("compose.start-all", &(), "", true, work).await
+        cx.effects.perform("compose.start-all", &(), "", true, work).await?;
+        let named = declaration.services.into_iter();
+        Ok(named.map(|service| ServiceRef { platform: self.platform.clone(), name: service.name }).collect())
     }
 
     /// Where a service listens that the files publish on this port of the machine; none: no service is published there.

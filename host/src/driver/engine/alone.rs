@@ -1,14 +1,12 @@
 //! A container like another, by itself: made from the same image, in no network.
 
-use super::{Engine, NO_SUCH, NOT_MODIFIED, OK, STOP_WITHIN};
+use super::{DONE, Engine, MADE, NO_SUCH, NOT_MODIFIED, OK, STOP_WITHIN};
 use crate::model::VerbError;
 use hyper::Method;
 use hyper::body::Bytes;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
-const MADE: u16 = 201;
-const DONE: u16 = 204;
 /// Of what the other was made from.
 const KEPT: [&str; 5] = ["Entrypoint", "Cmd", "Env", "User", "WorkingDir"];
 /// Of what the engine was told to do with it.

@@ -35,6 +35,8 @@ const ANSWER_SECONDS: u64 = 60;
 /// A container may be given long to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(3600);
 const OK: u16 = 200;
+const MADE: u16 = 201;
+const DONE: u16 = 204;
 const NO_SUCH: u16 = 404;
 const NOT_MODIFIED: u16 = 304;
 

@@ -1,6 +1,6 @@
 //! Pods, by podman's own API.
 
-use super::{Container, Engine, Kind, NO_SUCH, NOT_MODIFIED, OK, STOP_WITHIN, nonsense};
+use super::{Container, DONE, Engine, Kind, MADE, NO_SUCH, NOT_MODIFIED, OK, STOP_WITHIN, nonsense};
 use crate::model::VerbError;
 use hyper::Method;
 use hyper::body::Bytes;
@@ -136,6 +136,49 @@ impl Engine {
             Err(VerbError::NotFound(_)) => Ok(()),
             other => other,
         }
+    }
+
+    /// One that leads nowhere, in which names are found; nothing where there is one of this name.
+    pub async fn make_internal_network(&self, name: &str, labels: &Value) -> Result<(), VerbError> {
+        let network =
+            json!({ "name": name, "driver": "bridge", "internal": true, "dns_enabled": true, "labels": labels });
+        let path = self.libpod("/networks/create").await?;
+        match self.ask(Method::POST, &path, &[], network.to_string().into(), STOP_WITHIN).await? {
+            (OK | CONFLICT, _) => Ok(()),
+            (status, body) => Err(self.refused(status, &body)),
+        }
+    }
+
+    /// Nothing where there is one of this name.
+    pub async fn make_volume(&self, name: &str, labels: &Value) -> Result<(), VerbError> {
+        let volume = json!({ "Name": name, "Labels": labels });
+        let path = self.path("/volumes/create").await?;
+        match self.ask(Method::POST, &path, &[], volume.to_string().into(), STOP_WITHIN).await? {
+            (OK | MADE, _) => Ok(()),
+            (status, body) => Err(self.refused(status, &body)),
+        }
+    }
+
+    /// Every network whose name begins so, with the containers in it, and every such volume.
+    pub async fn remove_named(&self, beginning: &str) -> Result<(), VerbError> {
+        for (listed, key) in [("/networks/json", "name"), ("/volumes/json", "Name")] {
+            let (status, body) = self.get(&self.libpod(listed).await?, &[]).await?;
+            if status != OK {
+                return Err(self.refused(status, &body));
+            }
+            let found: Option<Vec<Value>> = serde_json::from_slice(&body).map_err(|error| nonsense(&error))?;
+            let found = found.unwrap_or_default();
+            let names = found.iter().filter_map(|one| one[key].as_str());
+            for name in names.filter(|name| name.starts_with(beginning)) {
+                let kind = listed.trim_end_matches("/json");
+                let path = self.libpod(&format!("{kind}/{name}")).await?;
+                match self.ask(Method::DELETE, &path, &[("force", "true")], Bytes::new(), STOP_WITHIN).await? {
+                    (OK | DONE | NO_SUCH, _) => {}
+                    (status, body) => return Err(self.refused(status, &body)),
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn of_pod(&self, method: Method, call: &str, query: &[(&str, &str)]) -> Result<(), VerbError> {

@@ -55,7 +55,7 @@ impl Pods {
                     None => {}
                 }
                 let claims = self.volumes(cx, &service.file.claims).await?;
-                match self.engine.play(&declaration.documents(service, pod, &claims), declaration.networks()).await {
+                match self.engine.play(&declaration.documents(service, pod, &claims), &declaration.networks_of(pod)).await {
                     Ok(()) => break,
                     Err(error) if tries < TRIES && is_in_the_way(&error) => tries += 1,
                     Err(error) => return Err(told(&pod.name, error)),

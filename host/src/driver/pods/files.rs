@@ -1,6 +1,7 @@
 //! What the operator's files of pods say now, or with planned edits laid over them.
 
 use super::{DEPLOYMENT_LABEL, PLAYED_LABEL, Pods, SERVICE_LABEL};
+use crate::driver::compose::double::Double;
 use crate::driver::project::secret_parts;
 use crate::effect::hex;
 use crate::model::VerbError;
@@ -10,6 +11,7 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 const FILE_BYTES: u64 = 1 << 20;
 const ENV_FILE: &str = ".env";
@@ -19,6 +21,7 @@ pub struct Declaration {
     /// Config maps of files of their own.
     settings: Vec<Value>,
     networks: Vec<String>,
+    double: Option<Arc<Double>>,
     /// Values that nobody may read in a log.
     pub secrets: Vec<String>,
     mark: String,
@@ -33,6 +36,15 @@ pub struct Service {
 
 impl Pods {
     pub(super) async fn declaration(&self, planned: bool) -> Result<Declaration, VerbError> {
+        let said = self.said(planned).await?;
+        match &self.double {
+            Some(double) => said.of_double(double),
+            None => Ok(said),
+        }
+    }
+
+    /// As the files have it, also in a double.
+    pub(super) async fn said(&self, planned: bool) -> Result<Declaration, VerbError> {
         let overlay = if planned { self.project.overlaid() } else { BTreeMap::new() };
         let text = async |path: &Path| -> Result<Option<String>, VerbError> {
             let name = path.display().to_string();
@@ -80,11 +92,26 @@ impl Pods {
         let inner = environments.flat_map(|container| &container.environment);
         let inner = inner.flat_map(|(key, value)| secret_parts(key, value)).map(str::to_owned);
         let secrets = secrets.chain(inner).collect();
-        Ok(Declaration { secrets, services, settings, networks: self.config.networks.clone(), mark: self.mark() })
+        let (networks, mark) = (self.config.networks.clone(), self.mark());
+        Ok(Declaration { secrets, services, settings, networks, double: None, mark })
     }
 }
 
 impl Declaration {
+    fn of_double(self, double: &Arc<Double>) -> Result<Self, VerbError> {
+        let service = |service: Service| {
+            let file = double.of_pods(&service.file)?;
+            Ok(Service { file, ..service })
+        };
+        Ok(Self {
+            services: self.services.into_iter().map(service).collect::<Result<_, VerbError>>()?,
+            settings: self.settings.iter().map(|document| double.of_settings(document)).collect(),
+            networks: double.networks(&self.networks),
+            double: Some(double.clone()),
+            ..self
+        })
+    }
+
     /// Or what there is.
     pub(super) fn service(&self, pods: &Pods, name: &str) -> Result<&Service, VerbError> {
         self.services.iter().find(|service| service.name == name).ok_or_else(|| {
@@ -132,6 +159,15 @@ impl Declaration {
         &self.networks
     }
 
+    /// As a pod joins them.
+    pub(super) fn networks_of(&self, pod: &Pod) -> Vec<String> {
+        let joined = |network: &String| match &self.double {
+            Some(double) => double.joined(network, pod),
+            None => network.clone(),
+        };
+        self.networks.iter().map(joined).collect()
+    }
+
     /// What a pod is made from. `volumes`: those that are there, which are not made again.
     pub(super) fn documents(&self, service: &Service, pod: &Pod, volumes: &[String]) -> Vec<Value> {
         let is_made = |document: &&Value| {
@@ -170,6 +206,6 @@ async fn read(path: &Path) -> Result<Option<Vec<u8>>, VerbError> {
     }
 }
 
-fn wrong(mistake: &Mistake) -> VerbError {
+pub(super) fn wrong(mistake: &Mistake) -> VerbError {
     VerbError::Invalid(mistake.to_string())
 }

@@ -7,6 +7,7 @@
 
 mod alone;
 mod control;
+mod double;
 mod files;
 mod look;
 mod orchestrator;
@@ -14,6 +15,7 @@ mod orchestrator;
 pub use files::{Declaration, Service};
 
 use super::Machine;
+use super::compose::double::Double;
 use super::engine::{Container, Engine, Mount, PodSeen};
 use super::project::Project;
 use crate::config::PodsConfig;
@@ -45,6 +47,8 @@ pub struct Pods {
     project: Arc<Project>,
     machine: Machine,
     idle: Duration,
+    /// They are a rehearsal's.
+    double: Option<Arc<Double>>,
 }
 
 /// What a [`Pods`] is built with.
@@ -57,6 +61,7 @@ pub struct Parts {
     pub project: Arc<Project>,
     pub machine: Machine,
     pub idle: Duration,
+    pub double: Option<Arc<Double>>,
 }
 
 /// A pod that is there, of a service.
@@ -89,8 +94,8 @@ impl Standing {
 
 impl Pods {
     pub fn new(parts: Parts) -> Self {
-        let Parts { platform, deployment, engine, directory, config, project, machine, idle } = parts;
-        Self { platform, deployment, engine, directory, config, project, machine, idle }
+        let Parts { platform, deployment, engine, directory, config, project, machine, idle, double } = parts;
+        Self { platform, deployment, engine, directory, config, project, machine, idle, double }
     }
 
     pub fn engine(&self) -> &Arc<Engine> {

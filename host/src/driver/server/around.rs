@@ -2,12 +2,14 @@
 
 use crate::context::StepContext;
 use crate::driver::compose::Compose;
+use crate::driver::compose::double::Double;
 use crate::driver::engine::{Container, Engine, Mount};
 use crate::driver::pods::Pods;
 use crate::driver::process::surroundings;
 use crate::driver::services::Orchestrator;
 use crate::model::{ServiceRef, VerbError};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
 use tokio::process::Command;
@@ -61,6 +63,38 @@ impl Around {
     /// The same, as the files say it now.
     pub async fn start(&self, cx: &StepContext, service: &ServiceRef) -> Result<(), VerbError> {
         self.orchestrator().start(cx, &[whole(service)]).await
+    }
+
+    /// What a rehearsal's services are put into: volumes, networks, and containers where they are made before they start.
+    pub async fn lay_out(&self, cx: &StepContext) -> Result<(), VerbError> {
+        match self {
+            Self::Compose(project) => project.create(cx).await,
+            Self::Pods(pods) => pods.lay_out(cx).await,
+        }
+    }
+
+    /// Everything that the files declare; its services.
+    pub async fn start_all(&self, cx: &StepContext) -> Result<Vec<ServiceRef>, VerbError> {
+        match self {
+            Self::Compose(project) => project.start_all(cx).await,
+            Self::Pods(pods) => pods.start_all(cx).await,
+        }
+    }
+
+    /// Nothing of a rehearsal's double is left. Converges.
+    pub async fn discard(&self, double: &Double) -> Result<(), VerbError> {
+        match self {
+            Self::Compose(project) => project.discard(&double.project).await,
+            Self::Pods(pods) => pods.discard(double).await,
+        }
+    }
+
+    /// Where in a rehearsal's double that listens which the files publish on this port of the machine.
+    pub async fn behind(&self, port: u16) -> Result<Option<SocketAddr>, VerbError> {
+        match self {
+            Self::Compose(project) => project.behind(port).await,
+            Self::Pods(pods) => pods.behind(port).await,
+        }
     }
 
     fn orchestrator(&self) -> &dyn Orchestrator {
