@@ -3,7 +3,7 @@
 use crate::bench::figure::{Figure, Samples, Target, Unit, quantile};
 
 /// What a filter may name; `compose` names all of them.
-pub const GROUPS: &[&str] = &["compose/rest", "compose/mysql", "compose/downtime"];
+pub const GROUPS: &[&str] = &["compose/rest", "compose/mysql", "compose/major", "compose/downtime"];
 
 /// Published with 51 containers on such a machine; not measured here.
 const WATCHTOWER_MIB: f64 = 21.0;
@@ -45,6 +45,16 @@ pub fn of(samples: &Samples, megabytes: u64) -> Vec<Figure> {
         let (ours, tool) = parts("restore");
         let what = format!("{name} out of the vault, every row counted");
         add(against(servers, &what, &ours, &format!("`{kind} <`"), &tool, Target::Faster(2.0)));
+    }
+
+    let major = "Another major version of PostgreSQL";
+    let pipe = "`pg_dumpall \\| psql`";
+    for (what, ours, target) in [
+        ("carried into the new server, every row counted", "major/carry", Target::Faster(2.0)),
+        ("the backup that is carried with it", "major/backup-and-carry", Target::Shown),
+        ("the whole downtime", "major/downtime", Target::Shown),
+    ] {
+        add(against(major, &format!("{what}, {megabytes} MiB"), ours, pipe, "major/script", target));
     }
 
     let rest = "The daemon at rest, with 50 containers";

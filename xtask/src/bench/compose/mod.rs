@@ -4,6 +4,7 @@
 mod client;
 mod downtime;
 mod figures;
+mod major;
 mod rest;
 mod servers;
 mod stack;
@@ -42,6 +43,10 @@ impl Bench<'_> {
                 versions.push(self.server(engine, kind)?);
             }
         }
+        if self.wants("compose/major") {
+            versions.extend(major::MAJORS.map(|(_, image)| image.to_owned()));
+            self.major(engine)?;
+        }
         if self.wants("compose/downtime") {
             self.downtime(engine)?;
         }
@@ -74,6 +79,16 @@ impl Bench<'_> {
             downtime::by_hand(&large, include_str!("by-hand-in-place.sh"), "script-in-place", samples)?;
             large.stop_all()?;
             downtime::by_daemon(&small, "compose-small", &self.interrupt, samples)?;
+        }
+        Ok(())
+    }
+
+    fn major(&mut self, engine: &Engine) -> Result<()> {
+        for _ in 0..self.options.rounds {
+            eprintln!("another major version: filling");
+            let product = major::Product::make(&self.programs, engine, self.options.megabytes)?;
+            product.by_hand(&mut self.samples)?;
+            product.by_daemon(&self.interrupt, &mut self.samples)?;
         }
         Ok(())
     }
