@@ -6,6 +6,7 @@ mod downtime;
 mod figures;
 mod major;
 mod rest;
+mod rolling;
 mod servers;
 mod stack;
 
@@ -14,6 +15,7 @@ pub use figures::{GROUPS, of as figures};
 use super::{Bench, SMALL_MEGABYTES};
 use crate::engine::Lease;
 use anyhow::Result;
+use rolling::Replicas;
 use scratch_docker::Engine;
 use servers::{DATABASE, KINDS, Server};
 use stack::Stack;
@@ -46,6 +48,9 @@ impl Bench<'_> {
         if self.wants("compose/major") {
             versions.extend(major::MAJORS.map(|(_, image)| image.to_owned()));
             self.major(engine)?;
+        }
+        if self.wants("compose/rolling") {
+            self.rolling(engine)?;
         }
         if self.wants("compose/downtime") {
             self.downtime(engine)?;
@@ -89,6 +94,15 @@ impl Bench<'_> {
             let product = major::Product::make(&self.programs, engine, self.options.megabytes)?;
             product.by_hand(&mut self.samples)?;
             product.by_daemon(&self.interrupt, &mut self.samples)?;
+        }
+        Ok(())
+    }
+
+    fn rolling(&mut self, engine: &Engine) -> Result<()> {
+        for _ in 0..self.options.rounds {
+            eprintln!("rolling");
+            Replicas::make(&self.programs, engine)?.by_daemon(&self.interrupt, &mut self.samples)?;
+            Replicas::make(&self.programs, engine)?.by_hand(&mut self.samples)?;
         }
         Ok(())
     }
