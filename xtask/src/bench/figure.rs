@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Seconds or MiB of every repetition, by the part that was measured.
+/// Seconds, MiB or requests of every repetition, by the part that was measured.
 #[derive(Default)]
 pub struct Samples(BTreeMap<String, Vec<f64>>);
 
@@ -31,6 +31,7 @@ pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
 pub enum Unit {
     Seconds,
     Mebibytes,
+    Requests,
 }
 
 /// What the ratio of ours to the baseline is to be.

@@ -116,6 +116,7 @@ fn json_of(figures: &[Figure], machine: &Machine) -> Value {
         let unit = match figure.unit {
             Unit::Seconds => "s",
             Unit::Mebibytes => "MiB",
+            Unit::Requests => "requests",
         };
         json!({
             "group": figure.group, "what": figure.what, "ours": figure.ours, "unit": unit,
@@ -160,6 +161,7 @@ fn mark(figure: &Figure) -> &'static str {
 fn value(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Mebibytes => format!("{value:.1} MiB"),
+        Unit::Requests => format!("{value:.0} requests"),
         Unit::Seconds if value < 0.001 => format!("{:.1} µs", value * 1e6),
         Unit::Seconds if value < 1.0 => format!("{:.1} ms", value * 1e3),
         Unit::Seconds => format!("{value:.2} s"),

@@ -3,7 +3,7 @@
 use crate::bench::figure::{Figure, Samples, Target, Unit, quantile};
 
 /// What a filter may name; `compose` names all of them.
-pub const GROUPS: &[&str] = &["compose/rest", "compose/mysql", "compose/downtime"];
+pub const GROUPS: &[&str] = &["compose/rest", "compose/mysql", "compose/major", "compose/rolling", "compose/downtime"];
 
 /// Published with 51 containers on such a machine; not measured here.
 const WATCHTOWER_MIB: f64 = 21.0;
@@ -46,6 +46,35 @@ pub fn of(samples: &Samples, megabytes: u64) -> Vec<Figure> {
         let what = format!("{name} out of the vault, every row counted");
         add(against(servers, &what, &ours, &format!("`{kind} <`"), &tool, Target::Faster(2.0)));
     }
+
+    let major = "Another major version of PostgreSQL";
+    let pipe = "`pg_dumpall \\| psql`";
+    for (what, ours, target) in [
+        ("carried into the new server, every row counted", "major/carry", Target::Faster(2.0)),
+        ("the same with the final backup before it", "major/backup-and-carry", Target::Shown),
+        ("the whole downtime", "major/downtime", Target::Shown),
+    ] {
+        add(against(major, &format!("{what}, {megabytes} MiB"), ours, pipe, "major/script", target));
+    }
+
+    let rolling = "A rolling upgrade of two replicas";
+    for (who, name, target) in
+        [("the daemon", "ours", Target::AtMost(0.0)), ("`docker compose up`", "script", Target::Shown)]
+    {
+        let asked = samples.of(&format!("rolling/asked/{name}"));
+        let failed = samples.of(&format!("rolling/failed/{name}"));
+        add((!asked.is_empty()).then(|| Figure {
+            group: rolling,
+            what: format!("requests that failed, by {who}"),
+            ours: failed.iter().sum(),
+            baseline: ("all of them".into(), asked.iter().sum()),
+            unit: Unit::Requests,
+            target,
+            times: asked.len(),
+        }));
+    }
+    let up = "`pull` ahead, `up -d`, wait";
+    add(against(rolling, "from the saved file to the end", "rolling/ours", up, "rolling/script", Target::Shown));
 
     let rest = "The daemon at rest, with 50 containers";
     for (when, part) in [("after a start", "containers"), ("after an upgrade", "containers-after")] {

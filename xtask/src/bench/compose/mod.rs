@@ -4,7 +4,9 @@
 mod client;
 mod downtime;
 mod figures;
+mod major;
 mod rest;
+mod rolling;
 mod servers;
 mod stack;
 
@@ -13,6 +15,7 @@ pub use figures::{GROUPS, of as figures};
 use super::{Bench, SMALL_MEGABYTES};
 use crate::engine::Lease;
 use anyhow::Result;
+use rolling::Replicas;
 use scratch_docker::Engine;
 use servers::{DATABASE, KINDS, Server};
 use stack::Stack;
@@ -41,6 +44,13 @@ impl Bench<'_> {
             for kind in KINDS {
                 versions.push(self.server(engine, kind)?);
             }
+        }
+        if self.wants("compose/major") {
+            versions.extend(major::MAJORS.map(|(_, image)| image.to_owned()));
+            self.major(engine)?;
+        }
+        if self.wants("compose/rolling") {
+            self.rolling(engine)?;
         }
         if self.wants("compose/downtime") {
             self.downtime(engine)?;
@@ -74,6 +84,25 @@ impl Bench<'_> {
             downtime::by_hand(&large, include_str!("by-hand-in-place.sh"), "script-in-place", samples)?;
             large.stop_all()?;
             downtime::by_daemon(&small, "compose-small", &self.interrupt, samples)?;
+        }
+        Ok(())
+    }
+
+    fn major(&mut self, engine: &Engine) -> Result<()> {
+        for _ in 0..self.options.rounds {
+            eprintln!("another major version: filling");
+            let product = major::Product::make(&self.programs, engine, self.options.megabytes)?;
+            product.by_hand(&mut self.samples)?;
+            product.by_daemon(&self.interrupt, &mut self.samples)?;
+        }
+        Ok(())
+    }
+
+    fn rolling(&mut self, engine: &Engine) -> Result<()> {
+        for _ in 0..self.options.rounds {
+            eprintln!("rolling");
+            Replicas::make(&self.programs, engine)?.by_daemon(&self.interrupt, &mut self.samples)?;
+            Replicas::make(&self.programs, engine)?.by_hand(&mut self.samples)?;
         }
         Ok(())
     }
