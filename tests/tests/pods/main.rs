@@ -3,6 +3,7 @@
 
 mod carry;
 mod cuts;
+mod rehearsal;
 mod stories;
 
 use serde_json::Value;

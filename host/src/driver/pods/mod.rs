@@ -260,7 +260,9 @@ impl Pods {
 
     /// Whose a pod is.
     fn mark(&self) -> String {
-        format!("{}/{}", self.deployment, self.platform)
+        // Backups are put into a double under the live deployment's name.
+        let owner = self.double.as_ref().map_or(&self.deployment, |double| &double.project);
+        format!("{owner}/{}", self.platform)
     }
 
     fn changeable(&self, cx: &StepContext, verb: &str) -> Result<(), VerbError> {
