@@ -181,9 +181,8 @@ fn alone(live: &Value, port: u16, name: &str) -> Result<Value> {
         return Err(Error::Invalid("its container has the devices of its node".into()));
     }
     let mut container = some_of(server, &KEPT);
-    let (image, policy) = image(live, server);
-    container.insert("image".into(), image);
-    container.insert("imagePullPolicy".into(), policy.into());
+    container.insert("image".into(), image(live, server));
+    container.insert("imagePullPolicy".into(), "IfNotPresent".into());
     let (volumes, mounts) = volumes(spec, server);
     container.insert("volumeMounts".into(), mounts.into());
     let mut pod = some_of(spec, &KEPT_OF_POD);
@@ -202,14 +201,11 @@ fn some_of(object: &Value, keys: &[&str]) -> Map<String, Value> {
 }
 
 /// What runs, by digest where it came from a registry: its tag may have moved since.
-fn image(live: &Value, server: &Value) -> (Value, &'static str) {
+fn image(live: &Value, server: &Value) -> Value {
     let statuses = live["status"]["containerStatuses"].as_array().into_iter().flatten();
     let runs = statuses.filter(|status| status["name"] == server["name"]).find_map(|status| status["imageID"].as_str());
     let digest = runs.and_then(|id| id.rsplit_once("://").map_or(Some(id), |(_, image)| Some(image)));
-    match digest.filter(|image| image.contains("@sha256:")) {
-        Some(image) => (image.into(), "IfNotPresent"),
-        None => (server["image"].clone(), "IfNotPresent"),
-    }
+    digest.filter(|image| image.contains("@sha256:")).map_or_else(|| server["image"].clone(), Value::from)
 }
 
 /// Settings as they are, and in place of everything else something empty.

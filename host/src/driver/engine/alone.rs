@@ -1,6 +1,6 @@
 //! A container like another, by itself: made from the same image, in no network.
 
-use super::{DONE, Engine, MADE, NO_SUCH, NOT_MODIFIED, OK, STOP_WITHIN};
+use super::{DONE, Engine, MADE, NOT_MODIFIED, OK, STOP_WITHIN};
 use crate::model::VerbError;
 use hyper::Method;
 use hyper::body::Bytes;
@@ -65,15 +65,6 @@ impl Engine {
         }
         let made = self.container(&alone.name).await?;
         Ok(made.ok_or_else(|| VerbError::NotFound(format!("the container `{}` is gone", alone.name)))?.id)
-    }
-
-    /// By its name; nothing where there is none.
-    pub async fn remove_alone(&self, name: &str) -> Result<(), VerbError> {
-        let path = self.path(&format!("/containers/{name}")).await?;
-        match self.ask(Method::DELETE, &path, &[("force", "1"), ("v", "1")], Bytes::new(), STOP_WITHIN).await? {
-            (OK | DONE | NO_SUCH, _) => Ok(()),
-            (status, body) => Err(self.refused(status, &body)),
-        }
     }
 }
 

@@ -45,7 +45,7 @@ impl Pods {
 
     /// Nothing of it is left. Converges.
     pub async fn discard_alone(&self, step: &str) -> Result<(), VerbError> {
-        self.engine.remove_alone(&self.double_name(step)).await
+        self.engine.remove(&self.double_name(step)).await
     }
 
     fn double_name(&self, step: &str) -> String {

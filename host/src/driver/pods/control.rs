@@ -55,7 +55,8 @@ impl Pods {
                     None => {}
                 }
                 let claims = self.volumes(cx, &service.file.claims).await?;
-                match self.engine.play(&declaration.documents(service, pod, &claims), &declaration.networks_of(pod)).await {
+                let documents = declaration.documents(service, pod, &claims);
+                match self.engine.play(&documents, &declaration.networks_of(pod)).await {
                     Ok(()) => break,
                     Err(error) if tries < TRIES && is_in_the_way(&error) => tries += 1,
                     Err(error) => return Err(told(&pod.name, error)),
