@@ -1,0 +1,49 @@
+//! An upgrade on throw-away doubles of all pods, while what is live serves.
+
+use crate::folder;
+use scratch_docker::PodmanSocket;
+use upgraded_tests::{Aegis, Daemon, kind, outcome};
+
+/// The command of the hop is left out. A crash in the midst of the second lets it begin anew; nothing of either is left,
+/// and nothing live is another.
+#[test]
+fn a_release_is_tried_on_doubles_of_the_pods() {
+    let folder = folder();
+    let engine = PodmanSocket::start(folder.path());
+    let aegis = Aegis::new(&engine, "0.1.1", "1.22.4", "approve = \"never\"\ndrill = \"off\"\nidle = \"60s\"\n");
+    ["0.1.2", "0.2.0", "0.2.2"].iter().for_each(|version| aegis.publish(version));
+    let live = || (aegis.data(), aegis.podman(&["ps", "--all", "--quiet", "--no-trunc"]), aegis.volumes());
+    let before = live();
+    let mut daemon = Daemon::start(&aegis).settled();
+    let begin = |daemon: &Daemon, version: &str| {
+        let begun = daemon.told(&["rehearse", &aegis.name, "--to", version]);
+        begun["run"].as_u64().expect("a run's number")
+    };
+
+    let run = begin(&daemon, "0.1.2");
+    let now = daemon.end_of_run_after(run - 1);
+    assert_eq!(outcome(&now), "rehearsed", "{now:#}\n{}", aegis.log());
+    let told = daemon.told(&["show", &run.to_string()]);
+    assert!(told["rehearsed"]["downtime_s"].is_f64(), "{told:#}");
+    assert_eq!(live(), before, "nothing live is another");
+
+    let run = begin(&daemon, "0.2.2");
+    let doubles = || aegis.podman(&["pod", "ls", "--quiet", "--filter", "label=upgraded.rehearsal"]);
+    daemon.wait("a double is made", |_| !doubles().is_empty());
+    daemon.kill();
+    let mut daemon = Daemon::start(&aegis);
+    let now = daemon.end_of_run_after(run - 1);
+    assert_eq!(outcome(&now), "refused", "{now:#}\n{}", aegis.log());
+    let told = daemon.told(&["show", &run.to_string()]);
+    let why = told["failure"]["message"].as_str().unwrap_or_default();
+    assert!(why.contains("migrations failed: 0006_link_policies") && why.contains("nothing live was touched"), "{why}");
+    daemon.wait("it rests at what runs", |now| kind(now) == "idle" && now["installed"] == "0.1.1");
+
+    assert_eq!(live(), before, "nothing live is another");
+    assert_eq!(doubles(), "");
+    for kind in ["volume", "network"] {
+        let left = aegis.podman(&[kind, "ls", "--quiet", "--filter", "name=upgraded-rehearsal"]);
+        assert_eq!(left, "", "a {kind}");
+    }
+    aegis.is_whole("0.1.1", &before.0);
+}
