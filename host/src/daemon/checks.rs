@@ -42,9 +42,9 @@ async fn hooks(ready: &Ready) -> Vec<Finding> {
     for config in &ready.deployment.datastores {
         let Some(hook) = &config.grants.hook else { continue };
         let drivers = ready.drivers.get(&(Role::Platform, hook.service.platform.clone()));
-        let why = match drivers.and_then(|drivers| drivers.compose.as_ref()) {
-            Some(project) => project.container_of(&hook.service.name).await.err().map(|error| error.to_string()),
-            None => Some(format!("hooks run in Compose projects alone, and `{}` is none", hook.service.platform)),
+        let why = match drivers.and_then(|drivers| drivers.around()) {
+            Some(around) => around.container_of(&hook.service.name).await.err().map(|error| error.to_string()),
+            None => Some(format!("hooks run in containers alone, and `{}` has none", hook.service.platform)),
         };
         let name = &config.binding.name;
         let finding = |why| Finding::blocker("host", &format!("hook-{name}"), format!("the hook of `{name}`: {why}"));

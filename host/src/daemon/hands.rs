@@ -7,8 +7,8 @@ use super::rehearsal;
 use crate::activity::{Activity, Level};
 use crate::config::{DrillIn, HookConfig};
 use crate::context::{Site, StepContext};
-use crate::driver::compose::Compose;
 use crate::driver::project::Rights;
+use crate::driver::server::whole;
 use crate::driver::{Doubled, Drivers};
 use crate::effect::Effects;
 use crate::journal::KeptCopy;
@@ -33,14 +33,12 @@ pub struct RealHands {
 }
 
 impl RealHands {
-    /// The binding's hook, and the project in which it is.
-    fn hook_of(&self, binding: &Binding) -> Result<Option<(&HookConfig, &Arc<Compose>)>, Failure> {
+    /// The binding's hook, and the platform in which it is.
+    fn hook_of(&self, binding: &Binding) -> Result<Option<(&HookConfig, &Arc<Drivers>)>, Failure> {
         let mut datastores = self.ready.deployment.datastores.iter();
         let Some(config) = datastores.find(|config| config.binding == *binding) else { return Ok(None) };
         let Some(hook) = &config.grants.hook else { return Ok(None) };
-        let project = self.drivers(Role::Platform, &hook.service.platform)?.compose.as_ref();
-        let missing = || format!("the hook's service `{}` is of no Compose project", hook.service);
-        project.map(|project| Some((hook, project))).ok_or_else(|| failure("missing", &missing()))
+        Ok(Some((hook, self.drivers(Role::Platform, &hook.service.platform)?)))
     }
 
     fn known_databases(&self, binding: &Binding) -> Vec<String> {
@@ -111,29 +109,25 @@ impl Hands for RealHands {
 
     async fn hook(&self, cx: &StepContext, moment: Moment) -> Result<(), Failure> {
         match self.hook_of(&cx.binding)? {
-            Some((hook, compose)) => run_hook(cx, hook, compose, moment).await,
+            Some((hook, platform)) => run_hook(cx, hook, platform, moment).await,
             None => Ok(()),
         }
     }
 
     async fn stop_hooked(&self, cx: &StepContext) -> Result<(), Failure> {
-        let Some((hook, _)) = self.hook_of(&cx.binding)? else { return Ok(()) };
-        let services = &self.drivers(Role::Platform, &hook.service.platform)?.services;
-        Ok(services.stop(cx, std::slice::from_ref(&hook.service)).await?)
+        let Some((hook, platform)) = self.hook_of(&cx.binding)? else { return Ok(()) };
+        Ok(platform.services.stop(cx, &[whole(&hook.service)]).await?)
     }
 
     async fn start_hooked(&self, cx: &StepContext, datastores: &[&str]) -> Result<(), Failure> {
         let of = |name: &&str| self.ready.deployment.datastores.iter().find(|one| one.binding.name == **name);
         let hooks = datastores.iter().filter_map(of).filter_map(|datastore| datastore.grants.hook.as_ref());
         for hook in hooks.filter(|hook| hook.service.platform == cx.binding.name) {
-            let services = &self.drivers(Role::Platform, &cx.binding.name)?.services;
-            let service = std::slice::from_ref(&hook.service);
-            services.start(cx, service).await?;
-            services.wait_healthy(cx, service, 0).await?;
-            let project = self.drivers(Role::Platform, &cx.binding.name)?.compose.as_ref();
-            if let Some(project) = project {
-                run_hook(cx, hook, project, Moment::After).await?;
-            }
+            let platform = self.drivers(Role::Platform, &cx.binding.name)?;
+            let service = [whole(&hook.service)];
+            platform.services.start(cx, &service).await?;
+            platform.services.wait_healthy(cx, &service, 0).await?;
+            run_hook(cx, hook, platform, Moment::After).await?;
         }
         Ok(())
     }
@@ -305,7 +299,7 @@ impl RealHands {
     }
 }
 
-async fn run_hook(cx: &StepContext, hook: &HookConfig, project: &Compose, moment: Moment) -> Result<(), Failure> {
+async fn run_hook(cx: &StepContext, hook: &HookConfig, platform: &Drivers, moment: Moment) -> Result<(), Failure> {
     let (verb, argv) = match moment {
         Moment::Before => ("hook.before", &hook.before),
         Moment::After => ("hook.after", &hook.after),
@@ -313,13 +307,13 @@ async fn run_hook(cx: &StepContext, hook: &HookConfig, project: &Compose, moment
     if argv.is_empty() {
         return Ok(());
     }
-    let whole = match moment {
+    let activity = match moment {
         Moment::Before => cx.activity.clone(),
         // Who stops the run does not stop this.
         Moment::After => cx.activity.to_the_end(),
     };
-    let cx = StepContext { effects: cx.effects.clone(), activity: whole, ..cx.reading_at(cx.site.clone()) };
-    if !project.inside(&cx, verb, &hook.service.name, argv).await? {
+    let cx = StepContext { effects: cx.effects.clone(), activity, ..cx.reading_at(cx.site.clone()) };
+    if !platform.inside(&cx, verb, &hook.service.name, argv).await? {
         let message = format!("`{}` does not run, and its hook is not needed", hook.service);
         cx.activity.line(Level::Info, message);
     }

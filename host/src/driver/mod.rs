@@ -8,6 +8,7 @@ pub mod durable;
 pub mod engine;
 pub mod git;
 pub mod google;
+mod hook;
 pub mod http;
 pub mod kubernetes;
 pub mod mysql;

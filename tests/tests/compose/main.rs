@@ -11,6 +11,7 @@ mod machine;
 mod products;
 mod refused;
 mod rehearsal;
+mod retention;
 mod rolling;
 mod several;
 mod sweep;

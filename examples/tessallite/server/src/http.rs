@@ -15,7 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
-const CONNECT: Duration = Duration::from_secs(2);
+/// A question for a name that got lost is asked again after five seconds.
+const CONNECT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(10);
 const BODY_BYTES: usize = 1 << 20;
 

@@ -10,7 +10,6 @@ mod control;
 mod declared;
 mod differs;
 pub mod double;
-mod hook;
 mod look;
 mod orchestrator;
 mod roll;
