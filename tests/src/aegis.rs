@@ -12,6 +12,8 @@ use std::process::Command;
 const PASSWORD: &str = "a-password-that-nobody-may-read";
 /// Where the example has PostgreSQL's image from.
 const BASE: &str = "registry.example.com/base/";
+/// Of each network a file: the address at which its names are asked for, and a line for each container.
+const NAMES: &str = "/run/containers/networks/aardvark-dns";
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/aegis");
 /// In the order in which they are deployed.
 const SERVICES: [&str; 5] = ["database", "secrets", "core", "temporal", "seal-gateway"];
@@ -75,12 +77,13 @@ impl<'p> Aegis<'p> {
     fn make_network(&self) {
         let (name, number) = (&self.network, self.number);
         let bridge = format!("pods{number}");
+        let subnet = format!("10.199.{}", 160 + number);
         // Whoever was killed left it, and nobody else has it.
         let _ = Command::new("ip").args(["link", "delete", &bridge]).output();
+        forget_names(&format!("{subnet}.1"));
         let network = format!(
             r#"{{"name":"{name}","driver":"bridge","dns_enabled":true,"network_interface":"{bridge}",
-            "subnets":[{{"subnet":"10.199.{}.0/24"}}]}}"#,
-            160 + number
+            "subnets":[{{"subnet":"{subnet}.0/24"}}]}}"#
         );
         let socket = self.engine().socket().display().to_string();
         let url = "http://podman/v4.3.1/libpod/networks/create";
@@ -279,6 +282,16 @@ impl<'p> Aegis<'p> {
     pub fn neighbours_state(&self) -> String {
         let format = "{{.ID}} {{.Names}} {{.StartedAt}}";
         self.podman(&["ps", "--all", "--filter", "pod=neighbour", "--format", format])
+    }
+}
+
+/// What the name server of podman's networks would still say at this address of pods that are gone.
+fn forget_names(address: &str) {
+    for entry in fs::read_dir(NAMES).into_iter().flatten().flatten() {
+        let text = fs::read_to_string(entry.path()).unwrap_or_default();
+        if text.lines().next() == Some(address) {
+            fs::remove_file(entry.path()).expect("the names of a network that is gone");
+        }
     }
 }
 

@@ -128,8 +128,14 @@ impl Machine {
 
     /// What the product says of itself at this address.
     pub fn version_at(&self, url: &str) -> String {
-        let answer =
-            succeed(Command::new("curl").args(["--silent", "--show-error", "--fail", "--max-time", "20", url]));
+        let answer = succeed(Command::new("curl").args([
+            "--silent",
+            "--show-error",
+            "--fail-with-body",
+            "--max-time",
+            "20",
+            url,
+        ]));
         let health: serde_json::Value = serde_json::from_str(&answer).expect("the product's health");
         health["version"].as_str().expect("a version").to_owned()
     }
@@ -258,8 +264,9 @@ fn own_address(number: u32) -> String {
 
 pub fn succeed(command: &mut Command) -> String {
     let output: Output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{command:?}: {}\n{said}", String::from_utf8_lossy(&output.stderr).trim());
+    said
 }
 
 fn copy(from: &Path, to: &Path) {
