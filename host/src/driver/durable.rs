@@ -73,6 +73,24 @@ pub fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes what writes of `path` that were cut off left beside it. Nobody may be writing it.
+pub fn remove_parts(path: &Path) -> io::Result<()> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+    let entries = match fs::read_dir(parent(path)?) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let found = entry.file_name();
+        let found = found.to_string_lossy();
+        if found.starts_with(&format!(".{name}.")) && found.ends_with(".part") {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// `None` where there is no file.
 pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::read(path) {

@@ -39,7 +39,8 @@ impl Hold {
     }
 
     pub fn release(&self) -> io::Result<()> {
-        durable::remove(&self.0)
+        durable::remove(&self.0)?;
+        durable::remove_parts(&self.0)
     }
 }
 
@@ -100,6 +101,26 @@ fn folder(state: &Path, deployment: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_hold_that_was_cut_off_nothing_is_left_once_it_is_released() {
+        let state = tempfile::tempdir().unwrap();
+        let name = |name: &str| ServiceRef { platform: "main".into(), name: name.into() };
+        let (web, worker) = (name("web"), name("web2"));
+        let [hold, other] = [web, worker].map(|name| Hold::new(state.path(), "shop", &name));
+        hold.release().unwrap();
+        hold.set("r1-quiesce").unwrap();
+        let part = |hold: &Hold| {
+            let name = hold.path().file_name().unwrap().to_string_lossy().into_owned();
+            hold.path().with_file_name(format!(".{name}.7-1.part"))
+        };
+        for hold in [&hold, &other] {
+            std::fs::write(part(hold), "r1-qui").unwrap();
+        }
+        hold.release().unwrap();
+        assert!(!hold.is_set() && !part(&hold).exists());
+        assert!(part(&other).exists(), "of another service");
+    }
 
     #[test]
     fn a_guard_starts_what_is_not_held_and_refuses_what_is() {
