@@ -1,37 +1,12 @@
-//! [`Composed`] with an API of two replicas behind a proxy that finds them by Docker's DNS, and keeps no data.
+//! [`Composed`] with an API of two replicas behind a proxy.
 
 use crate::Visit;
 use crate::composed::{Composed, free_port};
 use crate::machine::write;
+use scratch_docker::products::replicas::{API, Installed};
 use scratch_docker::{Engine, ImageConfig};
 use std::net::SocketAddr;
 use std::ops::Deref;
-
-const PROXY: &str = "server {
-    listen 8080;
-    resolver 127.0.0.11 valid=1s;
-    location / {
-        set $api http://api:8080;
-        proxy_pass $api;
-        proxy_connect_timeout 1s;
-        proxy_next_upstream error timeout http_502 http_503;
-    }
-}
-";
-
-const COMPOSE: &str = "services:
-  api:
-    image: ${REGISTRY}/replicas/api:${VERSION}
-    restart: unless-stopped
-    deploy: { replicas: 2 }
-    healthcheck: { test: [CMD, tessallite, health, 'http://127.0.0.1:8080/healthz'], interval: 1s, retries: 5 }
-  front:
-    image: ${REGISTRY}/base/nginx:1
-    restart: unless-stopped
-    volumes: ['./front.conf:/etc/nginx/conf.d/front.conf:ro']
-    ports: ['127.0.0.1:${PORT}:8080']
-    depends_on: [api]
-";
 
 /// A release's tag, the release that its program says it is, and what it runs instead of serving.
 pub type Image<'i> = (&'i str, &'i str, Option<&'i str>);
@@ -108,13 +83,11 @@ impl Replicas {
         let replicas = Self { composed, front: ([127, 0, 0, 1], port).into() };
         replicas.mirror("base/nginx:1");
         for image in images {
-            replicas.publish_image(&format!("replicas/api:{}", image.0), &config_of(image));
+            replicas.publish_image(&format!("{API}:{}", image.0), &config_of(image));
         }
-        write(&replicas.file("compose.yaml"), COMPOSE);
-        write(&replicas.file("front.conf"), PROXY);
         let (project, registry) = (replicas.project.name(), replicas.registry());
-        let env = format!("COMPOSE_PROJECT_NAME={project}\nREGISTRY={registry}\nVERSION={version}\nPORT={port}\n");
-        write(&replicas.file(".env"), &env);
+        let installed = Installed { project, registry, front: &format!("{registry}/base/nginx:1"), version, port };
+        installed.lay_out(&replicas.home()).unwrap_or_else(|why| panic!("{why}"));
         replicas.compose(&["up", "--detach", "--wait", "--quiet-pull"]);
         write(&replicas.deployment_file(), &replicas.deployment(version, images));
         replicas.take_compiled_plugins();

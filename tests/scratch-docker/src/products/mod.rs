@@ -1,6 +1,7 @@
 //! The example products as their operators installed them: their images, files and secrets, and the deployment's file.
 
 pub mod evose;
+pub mod replicas;
 pub mod tessallite;
 
 use crate::Engine;

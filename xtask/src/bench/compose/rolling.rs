@@ -10,6 +10,7 @@ use crate::demo::{Composed, Daemon, Machine, Programs, Socket};
 use crate::interrupt::Interrupt;
 use anyhow::{Result, anyhow};
 use scratch_docker::products::free_port;
+use scratch_docker::products::replicas::{API, Installed};
 use scratch_docker::{Engine, ImageConfig};
 use std::fs;
 use std::process::Command;
@@ -19,32 +20,6 @@ const FIRST: &str = "1.4.0";
 const NEXT: &str = "1.5.0";
 /// The client goes on so long beyond the end.
 const AFTER: Duration = Duration::from_millis(500);
-
-const PROXY: &str = "server {
-    listen 8080;
-    resolver 127.0.0.11 valid=1s;
-    location / {
-        set $api http://api:8080;
-        proxy_pass $api;
-        proxy_connect_timeout 1s;
-        proxy_next_upstream error timeout http_502 http_503;
-    }
-}
-";
-
-const COMPOSE: &str = "services:
-  api:
-    image: ${REGISTRY}/rolling/api:${VERSION}
-    restart: unless-stopped
-    deploy: { replicas: 2 }
-    healthcheck: { test: [CMD, tessallite, health, 'http://127.0.0.1:8080/healthz'], interval: 1s, retries: 5 }
-  front:
-    image: ${FRONT}
-    restart: unless-stopped
-    volumes: ['./front.conf:/etc/nginx/conf.d/front.conf:ro']
-    ports: ['127.0.0.1:${PORT}:8080']
-    depends_on: [api]
-";
 
 pub struct Replicas<'a> {
     composed: Composed,
@@ -64,7 +39,7 @@ impl<'a> Replicas<'a> {
                 env: vec![("TESSALLITE_RELEASE".into(), version.into())],
                 ..ImageConfig::default()
             };
-            let published = replicas.composed.shelf.publish(&format!("rolling/api:{version}"), &config);
+            let published = replicas.composed.shelf.publish(&format!("{API}:{version}"), &config);
             published.map_err(|why| anyhow!(why))?;
         }
         replicas.lay_out()?;
@@ -75,15 +50,9 @@ impl<'a> Replicas<'a> {
     fn lay_out(&self) -> Result<()> {
         let Composed { machine, project, shelf, .. } = &self.composed;
         let (home, port) = (machine.home(), self.port);
-        fs::write(home.join("compose.yaml"), COMPOSE)?;
-        fs::write(home.join("front.conf"), PROXY)?;
-        let env = format!(
-            "COMPOSE_PROJECT_NAME={}\nREGISTRY={}\nFRONT={}\nVERSION={FIRST}\nPORT={port}\n",
-            project.name(),
-            shelf.registry(),
-            self.engine.base("nginx:1"),
-        );
-        fs::write(home.join(".env"), env)?;
+        let (project, registry, front) = (project.name(), shelf.registry(), self.engine.base("nginx:1"));
+        let installed = Installed { project, registry, front: &front, version: FIRST, port };
+        installed.lay_out(&home).map_err(|why| anyhow!(why))?;
         let deployment = format!(
             "product = \"generic\"\nversion = \"{FIRST}\"\n\n[settings]\nservices = [\"api\"]\n\
              acts = [{{ wave = [\"api\"], rolling = true }}]\nundo = [\"code-only\"]\n\
