@@ -40,6 +40,8 @@ spec:
 ";
 /// Node ports from 30000 on are the cluster's to give.
 const PORTS: u32 = 31000;
+/// Seconds that users who were just let in try again.
+const MOMENTS: &str = "15";
 
 pub struct Released {
     machine: Machine,
@@ -286,7 +288,11 @@ impl Released {
 
     /// Users are let in by this version, which `path` tells them; nothing is held, and the release is as the chart says.
     pub fn is_at(&self, version: &str, path: &str) {
-        let version_for_users = self.version_at(&format!("{}{path}", self.gateway));
+        let url = format!("{}{path}", self.gateway);
+        // The node's proxy hears of a pod a moment after it is ready, and on a busy machine not at once.
+        let knocks = ["--silent", "--fail", "--output", "/dev/null", "--retry", MOMENTS, "--retry-delay", "1"];
+        let _ = Command::new("curl").args(knocks).args(["--retry-all-errors", "--max-time", "20", &url]).status();
+        let version_for_users = self.version_at(&url);
         assert_eq!(version_for_users, version, "the version behind the gate\n{}", self.log());
         let own = "jsonpath={range .items[*]}{.metadata.name} {.spec.replicas} {.metadata.annotations.upgraded\\.dev/replicas}{\"\\n\"}{end}";
         let scaled = ["get", "deployments,statefulsets", "--output", own];
