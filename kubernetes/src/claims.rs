@@ -23,8 +23,7 @@ impl Cluster {
             nodes.extend(pods.iter().filter_map(|pod| pod["spec"]["nodeName"].as_str()).map(str::to_owned));
         }
         let all = self.list("/api/v1/nodes", None).await.map_err(|error| right_for(claim, RIGHTS[1], error))?;
-        let boot = std::fs::read_to_string(BOOT).unwrap_or_default();
-        if all.iter().any(|node| is_one_of(node, &nodes) && node["status"]["nodeInfo"]["bootID"] == boot.trim()) {
+        if all.iter().any(|node| is_one_of(node, &nodes) && is_this_machine(node)) {
             return Ok(folder);
         }
         let nodes =
@@ -33,6 +32,18 @@ impl Cluster {
             "the claim `{claim}` lies in `{}` of {nodes}, and this machine is none of them: the daemon of that node would be right",
             folder.display()
         )))
+    }
+
+    /// The node that is this machine, as far as the account may look.
+    pub(crate) async fn own_node(&self) -> Result<Option<String>> {
+        match self.list("/api/v1/nodes", None).await {
+            Ok(all) => {
+                let own = all.iter().find(|node| is_this_machine(node));
+                Ok(own.and_then(|node| node["metadata"]["name"].as_str()).map(str::to_owned))
+            }
+            Err(Error::Denied(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Names of the pods that have the claim mounted and have not ended.
@@ -67,6 +78,11 @@ impl Cluster {
         pods.retain(|pod| mounts(pod) && !ended(pod));
         Ok(pods)
     }
+}
+
+fn is_this_machine(node: &Value) -> bool {
+    let boot = std::fs::read_to_string(BOOT).unwrap_or_default();
+    !boot.is_empty() && node["status"]["nodeInfo"]["bootID"] == boot.trim()
 }
 
 /// By its name or by its label. None are named: every node is one of them.

@@ -58,7 +58,7 @@ impl Helm {
         argv
     }
 
-    fn bound(&self, verb: &[&str]) -> Vec<String> {
+    pub(crate) fn bound(&self, verb: &[&str]) -> Vec<String> {
         let mut argv = self.argv(verb);
         argv.extend(["--namespace".into(), self.target.namespace.clone()]);
         if let Some(file) = &self.target.kubeconfig {

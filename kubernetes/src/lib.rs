@@ -3,7 +3,7 @@
 //!
 //! What a release is, Helm's own records say (secrets in its namespace); what runs of it, the API says. Nothing is changed
 //! here but the number of replicas, a CronJob's suspension, and a record that a gone `helm` left pending; a drill's double
-//! is a pod of its own.
+//! is a pod of its own, and a rehearsal's a release in a namespace of its own.
 
 mod claims;
 mod cluster;
@@ -13,7 +13,9 @@ mod forward;
 mod helm;
 pub mod manifest;
 mod pods;
+mod published;
 mod reconcilers;
+mod rehearsal;
 mod release;
 mod rights;
 mod stands;
@@ -25,7 +27,9 @@ pub use double::{Come, Said};
 pub use error::{Error, Result};
 pub use forward::Forward;
 pub use helm::{Chart, Helm, Mark, Source, major_minor};
+pub use published::Published;
 pub use reconcilers::Reconciler;
+pub use rehearsal::{Beside, needed_for_rehearsal};
 pub use release::{Hook, Revision};
 pub use rights::{Right, needed, needed_for_double};
 pub use stands::Standing;
@@ -38,6 +42,8 @@ pub const REPLICAS: &str = "upgraded.dev/replicas";
 pub const SUSPENDED: &str = "upgraded.dev/suspended";
 /// On the pod of a double and its policy: its name.
 pub const DOUBLE: &str = "upgraded.dev/double";
+/// On everything that a rehearsal makes: the double's name.
+pub const REHEARSAL: &str = "upgraded.dev/rehearsal";
 /// On the record of a revision: the step that made it.
 pub const STEP: &str = "upgraded.dev/step";
 /// On the record of a revision that holds something at zero: what the release is to become then.

@@ -23,7 +23,7 @@ pub struct Right {
 }
 
 impl Right {
-    fn new(group: &str, resource: &str, verb: &str) -> Self {
+    pub(crate) fn new(group: &str, resource: &str, verb: &str) -> Self {
         Self { group: group.into(), resource: resource.into(), verb: verb.into(), cluster_wide: false }
     }
     pub(crate) fn wide(resource: &str, verb: &str) -> Self {

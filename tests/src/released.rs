@@ -40,6 +40,8 @@ spec:
 ";
 /// Node ports from 30000 on are the cluster's to give.
 const PORTS: u32 = 31000;
+/// Of nobody's release, in the namespace of rehearsals.
+const STRANGER: &str = "not-ours";
 /// Seconds that users who were just let in try again.
 const MOMENTS: &str = "15";
 
@@ -216,6 +218,41 @@ impl Released {
         self.machine.through = through.to_vec();
     }
 
+    /// A namespace in which somebody has put one thing, with the daemon's rights there, and its line in the deployment.
+    pub fn has_a_place_for_rehearsals(&self, rbac: &str) {
+        let (own, place) = (&self.namespace, self.rehearsals());
+        self.cluster.kubectl(&["create", "namespace", &place]);
+        let subject = format!("namespace: {}}}", self.product);
+        self.cluster.apply(&self.path("etc"), &place, &rbac.replace(&subject, &format!("namespace: {own}}}")));
+        self.cluster.kubectl(&["--namespace", &place, "create", "configmap", STRANGER]);
+        let line = format!("namespace = \"{own}\"\n");
+        self.edit(|text| text.replace(&line, &format!("{line}rehearsal-namespace = \"{place}\"\n")));
+    }
+
+    fn rehearsals(&self) -> String {
+        format!("{}-rehearsals", self.namespace)
+    }
+
+    /// Of doubles; what somebody else has there is still there.
+    pub fn left_of_rehearsals(&self) -> String {
+        let kinds =
+            "deployments,statefulsets,jobs,pods,services,configmaps,secrets,persistentvolumeclaims,networkpolicies";
+        let find = ["--namespace", &self.rehearsals(), "get", kinds, "--output", "name"];
+        let found = self.cluster.kubectl(&find);
+        let mut lines: Vec<&str> = found.lines().filter(|line| !line.ends_with("/kube-root-ca.crt")).collect();
+        let stranger = lines.iter().position(|line| *line == format!("configmap/{STRANGER}"));
+        lines.remove(stranger.expect("what somebody else has there"));
+        lines.join("\n")
+    }
+
+    /// What the release consists of, as the cluster counts its changes.
+    pub fn objects(&self) -> String {
+        let path =
+            "jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.uid} {.metadata.generation}{\"\\n\"}{end}";
+        let kinds = "deployments,statefulsets,pods,services,configmaps,secrets,persistentvolumeclaims,networkpolicies";
+        self.cluster.kubectl(&["--namespace", &self.namespace, "get", kinds, "--output", path])
+    }
+
     /// The lines of `[platform.kubernetes]`.
     pub fn binding(&self) -> String {
         let (kubeconfig, helm) = (self.account("upgraded"), self.cluster.helm.display());
@@ -368,7 +405,9 @@ impl Drop for Released {
         }
         let claims = format!("{}-claims", self.namespace);
         let wide = ["delete", "clusterrole,clusterrolebinding", &claims, "--ignore-not-found", "--wait=false"];
-        for delete in [&["delete", "namespace", &self.namespace, "--wait=false"][..], &wide] {
+        let place = self.rehearsals();
+        let namespaces = ["delete", "namespace", &self.namespace, &place, "--ignore-not-found", "--wait=false"];
+        for delete in [&namespaces[..], &wide] {
             let mut delete = self.cluster.command("kubectl", delete);
             let _ = delete.stdout(Stdio::null()).stderr(Stdio::null()).status();
         }

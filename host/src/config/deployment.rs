@@ -183,6 +183,8 @@ pub struct KubernetesConfig {
     /// Which one it has to be, in the word that the driver has for it. None: the one of the last upgrade.
     pub cluster: Option<String>,
     pub namespace: String,
+    /// In which a rehearsal's double stands, and nothing else.
+    pub rehearsal_namespace: Option<String>,
     pub release: String,
     /// A name in `repository`, `oci://…`, or a path, absolute or beneath the platform's `directory`, in which `{version}`
     /// stands for the version.

@@ -3,8 +3,9 @@
 //! Straight to the granted origin: no redirect is followed, and no proxy of the daemon's environment is used, for nobody
 //! granted those.
 
+use super::Rehearsable;
+use super::kubernetes::Behind;
 use super::process::redact::Redactor;
-use super::server::Around;
 use crate::config::secret::{Secret, SecretSource};
 use crate::context::{Site, StepContext};
 use crate::effect::Access;
@@ -12,7 +13,6 @@ use crate::model::*;
 use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Url};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -27,8 +27,8 @@ pub struct Http {
     origins: Vec<String>,
     /// By dotted key within the binding's table.
     secrets: BTreeMap<String, SecretSource>,
-    /// In a rehearsal: the doubles that are asked instead of what is published on this machine.
-    doubles: Option<Vec<Around>>,
+    /// In a rehearsal: the doubles that are asked instead of what is published.
+    doubles: Option<Vec<Rehearsable>>,
 }
 
 #[derive(Debug, Clone)]
@@ -62,7 +62,7 @@ impl Http {
     }
 
     /// What a rehearsal asks never reaches what is live.
-    pub fn instead(self, doubles: Option<Vec<Around>>) -> Self {
+    pub fn instead(self, doubles: Option<Vec<Rehearsable>>) -> Self {
         Self { doubles, ..self }
     }
 
@@ -103,16 +103,17 @@ impl Http {
         }
     }
 
-    /// What this machine publishes is asked of the double; elsewhere, for example at a vendor's index, a rehearsal only
+    /// What is published for users is asked of the double; elsewhere, for example at a vendor's index, a rehearsal only
     /// reads, and hands over no secret.
     async fn in_double(&self, mut url: Url, reads: bool, headers: &mut HeaderMap) -> Result<Url, VerbError> {
         let Some(doubles) = &self.doubles else { return Ok(url) };
-        let (host, port) = (url.host_str().unwrap_or_default().to_owned(), url.port_or_known_default().unwrap_or(0));
-        let local =
-            host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
-        for double in doubles.iter().filter(|_| local) {
-            let Some(address) = double.behind(port).await? else { continue };
-            let named = HeaderValue::from_str(&format!("{host}:{port}"));
+        let host = url.host_str().unwrap_or_default();
+        let named = HeaderValue::from_str(&url.port().map_or(host.to_owned(), |port| format!("{host}:{port}")));
+        for double in doubles {
+            let Some(Behind { address, plain }) = double.behind(&url).await? else { continue };
+            if plain && url.scheme() == "https" && url.set_scheme("http").is_ok() {
+                headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+            }
             let moved = url.scheme() == "http"
                 && url.set_ip_host(address.ip()).is_ok()
                 && url.set_port(Some(address.port())).is_ok();

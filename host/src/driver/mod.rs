@@ -16,6 +16,7 @@ pub mod pods;
 pub mod postgres;
 pub mod process;
 pub mod project;
+mod rehearsable;
 pub mod release;
 mod renew;
 pub mod server;
@@ -112,6 +113,7 @@ pub struct Drivers {
 }
 
 pub use drill::Doubled;
+pub use rehearsable::Rehearsable;
 pub use server::names::scratch_name;
 
 impl Drivers {
@@ -136,7 +138,7 @@ impl Drivers {
         let project = Arc::new(Project::new(directory));
         let projects = projects(deployment, &project, &processes, environment);
         let compose = platform.and_then(|platform| projects.get(&platform.binding.name)).cloned();
-        let releases = releases(deployment, &project, &processes, machine);
+        let releases = releases(deployment, &project, &processes, environment);
         let kubernetes = platform.and_then(|platform| releases.get(&platform.binding.name)).cloned();
         let all_pods = all_pods(deployment, &project, environment);
         let pods = platform.and_then(|platform| all_pods.get(&platform.binding.name)).cloned();
@@ -175,7 +177,7 @@ impl Drivers {
             ),
             mysql: Mysql::new(server(|plugin| plugin == MYSQL_PLUGIN), vault.clone(), idle),
             http: Http::new(grants.http.clone(), grants.secrets.clone())
-                .instead(environment.double.as_ref().map(|_| arounds(&projects, &all_pods))),
+                .instead(environment.double.as_ref().map(|_| rehearsables(&projects, &releases, &all_pods))),
             state: machine.state.clone(),
             idle,
         }
@@ -185,6 +187,12 @@ impl Drivers {
     pub fn around(&self) -> Option<Around> {
         let project = self.compose.clone().map(Around::Compose);
         project.or_else(|| self.pods.clone().map(Around::Pods))
+    }
+
+    /// What of the binding's platform a rehearsal has a double of.
+    pub fn rehearsable(&self) -> Option<Rehearsable> {
+        let containers = self.around().map(Rehearsable::Containers);
+        containers.or_else(|| self.kubernetes.clone().map(Rehearsable::Release))
     }
 
     /// For an effect that a crash left without an end: finds what still runs under its handle, waits for it or ends it,
@@ -239,9 +247,14 @@ fn stores(
     grants.volumes.iter().map(volume).chain(grants.claims.iter().map(claim)).collect()
 }
 
-/// What containers of the deployment's platforms run in.
-fn arounds(projects: &BTreeMap<String, Arc<Compose>>, pods: &BTreeMap<String, Arc<Pods>>) -> Vec<Around> {
-    projects.values().cloned().map(Around::Compose).chain(pods.values().cloned().map(Around::Pods)).collect()
+/// The doubles of the deployment's platforms.
+fn rehearsables(
+    projects: &BTreeMap<String, Arc<Compose>>, releases: &BTreeMap<String, Arc<Kubernetes>>,
+    pods: &BTreeMap<String, Arc<Pods>>,
+) -> Vec<Rehearsable> {
+    let containers = projects.values().cloned().map(Around::Compose).chain(pods.values().cloned().map(Around::Pods));
+    let releases = releases.values().cloned().map(Rehearsable::Release);
+    containers.map(Rehearsable::Containers).chain(releases).collect()
 }
 
 /// A platform's own files; of the binding's platform those that planned edits are laid over.
@@ -276,8 +289,10 @@ fn orchestrators(
 
 /// The releases of the deployment's platforms that have one, by platform.
 fn releases(
-    deployment: &Deployment, project: &Arc<Project>, processes: &Arc<Processes>, machine: &Machine,
+    deployment: &Deployment, project: &Arc<Project>, processes: &Arc<Processes>, environment: &Environment,
 ) -> BTreeMap<String, Arc<Kubernetes>> {
+    let claims = deployment.datastores.iter().flat_map(|datastore| datastore.grants.claims.values().cloned());
+    let claims: Vec<String> = claims.collect();
     let of = |platform: &BindingConfig| {
         let (name, grants) = (platform.binding.name.clone(), &platform.grants);
         let release = Kubernetes::new(kubernetes::Parts {
@@ -287,9 +302,10 @@ fn releases(
             directory: grants.directory.clone().unwrap_or_else(|| PathBuf::from("/")),
             project: files_of(grants, project),
             processes: processes.clone(),
-            machine: machine.clone(),
+            machine: environment.machine.clone(),
             idle: deployment.policy.idle,
-            has_data: deployment.datastores.iter().any(|datastore| !datastore.grants.claims.is_empty()),
+            claims: claims.clone(),
+            double: environment.double.clone(),
         });
         Some((name, Arc::new(release)))
     };

@@ -4,6 +4,7 @@
 mod cut;
 mod infrahub;
 mod refused;
+mod rehearsal;
 mod rolling;
 mod several;
 mod up;

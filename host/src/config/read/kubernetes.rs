@@ -15,6 +15,7 @@ impl Reading<'_, '_> {
         let cluster = table.take("cluster").map(|item| item.text(self.report).map(str::to_owned));
         let release = self.object_name(&mut table, "release", "the release's name, as `helm list` has it");
         let namespace = self.object_name(&mut table, "namespace", "the release's namespace");
+        let rehearsal_namespace = self.rehearsal_namespace(&mut table, namespace.as_deref());
         let chart = table.require("chart", "a chart of `repository`, `oci://…`, or a path", self.report);
         let chart = chart.and_then(|item| item.text(self.report).map(str::to_owned));
         let repository = table.take("repository").map(|item| self.chart_repository(&item));
@@ -33,6 +34,7 @@ impl Reading<'_, '_> {
             context: context.map_or(Some(None), |read| read.map(Some))?,
             cluster: cluster.map_or(Some(None), |read| read.map(Some))?,
             namespace: namespace?,
+            rehearsal_namespace: rehearsal_namespace?,
             release: release?,
             chart: chart?,
             repository: repository.map_or(Some(None), |read| read.map(Some))?,
@@ -42,8 +44,25 @@ impl Reading<'_, '_> {
         })
     }
 
+    /// None: what is there is wrong.
+    fn rehearsal_namespace(&mut self, table: &mut Table, namespace: Option<&str>) -> Option<Option<String>> {
+        let Some(item) = table.take("rehearsal-namespace") else { return Some(None) };
+        let named = self.named_object(&item)?;
+        if Some(named.as_str()) != namespace {
+            return Some(Some(named));
+        }
+        let message = format!("`{}` is the namespace of what is live", item.path);
+        let help = "a namespace in which nothing else is: a rehearsal empties it";
+        self.report.add_with_help(item.span.clone(), message, help);
+        None
+    }
+
     fn object_name(&mut self, table: &mut Table, key: &'static str, help: &str) -> Option<String> {
         let item = table.require(key, help, self.report)?;
+        self.named_object(&item)
+    }
+
+    fn named_object(&mut self, item: &Item) -> Option<String> {
         let text = item.text(self.report)?;
         let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
         let fits = text.starts_with(inner) && text.ends_with(inner) && text.chars().all(|c| inner(c) || c == '-');

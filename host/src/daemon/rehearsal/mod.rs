@@ -14,7 +14,6 @@ use crate::api::types::{News, StepState};
 use crate::config::{Deployment, SecretCheck};
 use crate::context::StepContext;
 use crate::driver::Drivers;
-use crate::driver::server::whole;
 use crate::effect::Effects;
 use crate::model::{BackupRef, Binding, Failure, Origin, Role, VerbError};
 use crate::phase::same;
@@ -38,9 +37,20 @@ pub fn can_be_rehearsed(deployment: &Deployment) -> Result<(), String> {
     let [platform] = &deployment.platforms[..] else {
         return Err("a rehearsal needs a deployment with one platform".into());
     };
-    if platform.grants.engine.is_none() {
-        let plugin = &platform.binding.plugin;
-        return Err(format!("there is no throw-away double of the platform `{plugin}`: only of one with an `engine`"));
+    match (&platform.grants.engine, &platform.grants.kubernetes) {
+        (Some(_), _) => {}
+        (None, Some(kubernetes)) if kubernetes.rehearsal_namespace.is_some() => {}
+        (None, Some(_)) => {
+            return Err("a rehearsal of a release needs a namespace for its double, in which nothing else is: \
+                        `rehearsal-namespace` in `[platform.kubernetes]` names one"
+                .into());
+        }
+        (None, None) => {
+            let plugin = &platform.binding.plugin;
+            return Err(format!(
+                "there is no throw-away double of the platform `{plugin}`: only of one with an `engine`, or of a release"
+            ));
+        }
     }
     for datastore in &deployment.datastores {
         if let Some(server) = datastore.grants.server.as_ref().filter(|server| server.service.is_none()) {
@@ -109,7 +119,7 @@ async fn stand_up(
     let platform = ready.bound.platforms.first().map(|(binding, _)| binding.clone());
     let platform = platform.ok_or_else(|| failure("missing", &"there is no platform"))?;
     let drivers = drivers_of(&ready, &platform)?.clone();
-    let around = drivers.around().ok_or_else(|| failure("missing", &"there is no container engine"))?;
+    let double = drivers.rehearsable().ok_or_else(|| failure("missing", &"there is nothing to rehearse"))?;
     let making = |what: &str| making(&ready, &platform, what, activity);
     if let (Some(compose), Some(built)) = (&drivers.compose, &drivers_of(live, &platform)?.compose) {
         let declared = compose.declared(&making("look"), false).await?;
@@ -121,13 +131,13 @@ async fn stand_up(
             }
         }
     }
-    around.lay_out(&making("create")).await?;
+    double.lay_out(&making("create")).await?;
     let (servers, files): (Vec<_>, Vec<_>) =
         deployment.datastores.iter().partition(|datastore| datastore.grants.server.is_some());
     for datastore in files.into_iter().chain(servers) {
         let name = &datastore.binding.name;
         if let Some(service) = datastore.grants.server.as_ref().and_then(|server| server.service.as_ref()) {
-            let service = [whole(service)];
+            let service = [double.whole(service)];
             drivers.services.start(&making("server"), &service).await?;
             drivers.services.wait_healthy(&making("server"), &service, 0).await?;
         }
@@ -137,7 +147,7 @@ async fn stand_up(
         restore(&restoring, &datastore.binding, &backup, activity).await?;
     }
     activity.line(Level::Info, "rehearsal: starts the old version");
-    let all = around.start_all(&making("up")).await?;
+    let all = double.start_all(&making("up")).await?;
     drivers.services.wait_healthy(&making("up"), &all, 0).await?;
     Ok(())
 }

@@ -1,17 +1,17 @@
-//! Where a rehearsal lies: a folder in the daemon's state, or beside it where the engine can't look into that, a Compose
-//! project or pods of its own; and how both vanish.
+//! Where a rehearsal lies: a folder in the daemon's state, or beside it where the engine can't look into that, and a Compose
+//! project, pods or a release of its own; and how both vanish.
 
 use super::copy::copy_project;
 use crate::config::Deployment;
 use crate::context::StepContext;
 use crate::daemon::host::Host;
 use crate::daemon::looks::{Ready, failure};
-use crate::driver::Drivers;
 use crate::driver::beside::work;
 use crate::driver::compose::double::{Double, REHEARSAL_LABEL, project_name};
 use crate::driver::durable::free_bytes;
 use crate::driver::process::end_marked_of;
 use crate::driver::server::Around;
+use crate::driver::{Drivers, Rehearsable};
 use crate::model::{BackupRef, Failure, Role};
 use crate::vault::Vault;
 use serde_json::Value;
@@ -25,7 +25,7 @@ const COPIES: u64 = 3;
 pub struct Site {
     double: Arc<Double>,
     drivers: Arc<Drivers>,
-    around: Around,
+    live: Rehearsable,
     deployment: Deployment,
 }
 
@@ -40,26 +40,28 @@ pub struct Place {
 impl Site {
     pub async fn of(host: &Host, ready: &Ready) -> Result<Self, Failure> {
         let deployment = ready.deployment.clone();
-        let missing = || failure("missing", &"there is nothing in containers to rehearse");
+        let missing = || failure("missing", &"there is nothing to rehearse");
         let platform = deployment.platforms.first().ok_or_else(missing)?;
         let drivers = ready.drivers.get(&(Role::Platform, platform.binding.name.clone())).ok_or_else(missing)?.clone();
-        let around = drivers.around().ok_or_else(missing)?;
+        let live = drivers.rehearsable().ok_or_else(missing)?;
         let origin = deployment.directory().cloned().ok_or_else(missing)?;
         let state = &host.settings.state;
-        let folder = around.engine().open_folder(&state.join("rehearsals")).await?.join(&deployment.name);
+        let folder = live.folder(state).await?.join(&deployment.name);
         let of = format!("{}\0{}", state.display(), deployment.name);
         let project = project_name("rehearsal", &deployment.name, &of);
         let double = Double { project, deployment: deployment.name.clone(), label: REHEARSAL_LABEL, folder, origin };
-        Ok(Self { double: Arc::new(double), drivers, around, deployment })
+        Ok(Self { double: Arc::new(double), drivers, live, deployment })
     }
 
     /// Nothing of an earlier one is left. Converges.
     pub async fn clear(&self, cx: &StepContext) -> Result<(), Failure> {
         let (project, folder) = (&self.double.project, self.double.folder.clone());
         end_marked_of(project).await;
-        self.around.discard(&self.double).await?;
-        self.drivers.images.discard(&format!("{project}-")).await?;
-        self.drivers.images.let_go_of(project).await?;
+        self.live.discard(&self.double).await?;
+        if let Rehearsable::Containers(_) = self.live {
+            self.drivers.images.discard(&format!("{project}-")).await?;
+            self.drivers.images.let_go_of(project).await?;
+        }
         let removed = work::run(cx, folder.clone(), move |_| match std::fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 let message = format!("`{}` can't be removed: {error}", folder.display());
@@ -78,8 +80,7 @@ impl Site {
         let bytes: Result<u64, crate::vault::VaultError> =
             tokio::task::spawn_blocking(sizes).await.map_err(|error| failure("vault", &error))?;
         let needed = bytes.map_err(|error| failure("vault", &error))?.saturating_mul(COPIES);
-        let engine = self.around.engine().folder().await?;
-        for place in [self.double.folder.clone(), engine] {
+        for place in [Some(self.double.folder.clone()), self.live.place().await?].into_iter().flatten() {
             let Some(free) = free_bytes(&place) else { continue };
             if free < needed {
                 let mib = |bytes: u64| bytes.div_ceil(1 << 20);
@@ -98,13 +99,14 @@ impl Site {
     /// Lays out what the project's folder has beside data; what is live, as `docker compose config` has it where it is
     /// asked.
     pub async fn copy_project(&self, cx: &StepContext) -> Result<Arc<Value>, Failure> {
-        let (live, mut apart) = match &self.around {
-            Around::Compose(compose) => {
+        let (live, mut apart) = match &self.live {
+            Rehearsable::Containers(Around::Compose(compose)) => {
                 let live = compose.configuration().await?;
                 let apart = writable_binds(&live);
                 (live, apart)
             }
-            Around::Pods(pods) => (Arc::default(), pods.written_paths().await?),
+            Rehearsable::Containers(Around::Pods(pods)) => (Arc::default(), pods.written_paths().await?),
+            Rehearsable::Release(release) => (Arc::default(), release.written_paths().await?),
         };
         apart.extend(self.deployment.datastores.iter().flat_map(|datastore| datastore.grants.paths.values().cloned()));
         apart.retain(|path| path.starts_with(&self.double.origin) && *path != self.double.origin);

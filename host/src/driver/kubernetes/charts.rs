@@ -30,7 +30,7 @@ impl Kubernetes {
             Err(upgraded_kubernetes::Error::Denied(_)) => Vec::new(),
             Err(error) => return Err(verb_error(error)),
         };
-        let missing = cluster.missing(&needed(&documents, true, self.has_data)).await.map_err(verb_error)?;
+        let missing = cluster.missing(&needed(&documents, true, !self.claims.is_empty())).await.map_err(verb_error)?;
         Ok(missing.iter().map(ToString::to_string).collect())
     }
 
@@ -77,7 +77,7 @@ impl Kubernetes {
         for hook in release["hooks"].as_array().into_iter().flatten() {
             documents.extend(manifest::read(hook["manifest"].as_str().unwrap_or_default()).map_err(verb_error)?);
         }
-        Ok(documents)
+        self.made_double(documents)
     }
 
     /// Into our own folder, from where upgrades take it.

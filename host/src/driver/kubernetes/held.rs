@@ -17,7 +17,7 @@ use upgraded_kubernetes::{Cluster, Kind, Mark, Revision, Standing, Workload, man
 
 /// Labels are no longer.
 const LABEL_BYTES: usize = 63;
-const DEPLOYED: &str = "deployed";
+pub(super) const DEPLOYED: &str = "deployed";
 /// Of a hook's log, at a look.
 const LINES: i64 = 400;
 
@@ -52,15 +52,13 @@ impl Kubernetes {
             return Ok(());
         }
         let (chart, values) = (self.chart_of(digest)?, self.values(None)?);
-        let force = self.must_force(&newest).await?;
+        let how = (true, self.must_force(&newest).await?);
         if hold.is_empty() {
-            let mark = Mark { step: label(&cx.step), held: None };
-            let argv = self.helm()?.upgrade(&chart, &values, &mark, true, force);
-            return self.job(cx, "helm.upgrade", argv, idle_ms).await;
+            return self.as_charted(cx, "helm.upgrade", &chart, &values, how, idle_ms).await;
         }
         let documents = self.rendered(&chart, &values).await?;
         let mark = Mark { step: label(&cx.step), held: Some(format!("up.{}", short(digest))) };
-        self.held(cx, "helm.upgrade", documents, hold, &mark, (true, force), idle_ms).await
+        self.held(cx, "helm.upgrade", documents, hold, &mark, how, idle_ms).await
     }
 
     pub async fn back(&self, cx: &StepContext, revision: u32, hold: &[String]) -> Result<(), VerbError> {
@@ -88,23 +86,37 @@ impl Kubernetes {
         let newest = self.unlocked(cx).await?;
         let all = self.cluster().await?.revisions().await.map_err(verb_error)?;
         if let Some(goal) = goal(&all) {
-            let argv = self.settled(cx, goal, self.must_force(&newest).await?)?;
-            self.job(cx, "helm.settle", argv, 0).await?;
+            self.becomes(cx, goal, self.must_force(&newest).await?).await?;
         }
         self.clocks_go_on(cx).await
     }
 
-    fn settled(&self, cx: &StepContext, goal: &str, force: bool) -> Result<Vec<String>, VerbError> {
+    async fn becomes(&self, cx: &StepContext, goal: &str, force: bool) -> Result<(), VerbError> {
         match goal.split_once('.') {
             Some(("up", digest)) => {
-                let mark = Mark { step: label(&cx.step), held: None };
-                Ok(self.helm()?.upgrade(&self.chart_of(digest)?, &self.values(None)?, &mark, false, force))
+                let (chart, values) = (self.chart_of(digest)?, self.values(None)?);
+                self.as_charted(cx, "helm.settle", &chart, &values, (false, force), 0).await
             }
             Some(("back", number)) if number.parse::<u32>().is_ok() => {
-                Ok(self.helm()?.rollback(number.parse().unwrap_or_default(), force))
+                let argv = self.helm()?.rollback(number.parse().unwrap_or_default(), force);
+                self.job(cx, "helm.settle", argv, 0).await
             }
             _ => Err(VerbError::other("release", format!("the record's mark `{goal}` says nothing"))),
         }
+    }
+
+    /// Makes a revision of the chart with nothing held; of a double, of what may be of it.
+    async fn as_charted(
+        &self, cx: &StepContext, verb: &str, chart: &Path, values: &[PathBuf], (hooks, force): (bool, bool),
+        idle_ms: u64,
+    ) -> Result<(), VerbError> {
+        let mark = Mark { step: label(&cx.step), held: None };
+        if self.double.is_some() {
+            let documents = self.rendered(chart, values).await?;
+            return self.held(cx, verb, documents, &[], &mark, (hooks, force), idle_ms).await;
+        }
+        let argv = self.helm()?.upgrade(chart, values, &mark, hooks, force);
+        self.job(cx, verb, argv, idle_ms).await
     }
 
     /// A field that two have set stays when one of them takes it away: Helm's own word is not enough.
@@ -126,11 +138,12 @@ impl Kubernetes {
     }
 
     /// Makes a revision of these documents, as a chart of its own that renders to nothing else.
-    #[expect(clippy::too_many_arguments, reason = "two callers, both here")]
-    async fn held(
+    #[expect(clippy::too_many_arguments, reason = "few callers, all here and in `rehearsal`")]
+    pub(super) async fn held(
         &self, cx: &StepContext, verb: &str, mut documents: Vec<serde_json::Value>, hold: &[String], mark: &Mark,
         (hooks, force): (bool, bool), idle_ms: u64,
     ) -> Result<(), VerbError> {
+        self.bring(cx, &documents).await?;
         let cluster = self.cluster().await?;
         let live = cluster.workloads().await.map_err(verb_error)?;
         manifest::hold(&mut documents, &Held { cluster, live: &live, names: hold });
@@ -186,13 +199,15 @@ impl Kubernetes {
     }
 
     /// Helm 4 applies on the server and would stop at a number of replicas that we set.
-    async fn must_force(&self, newest: &Revision) -> Result<bool, VerbError> {
+    pub(super) async fn must_force(&self, newest: &Revision) -> Result<bool, VerbError> {
         let (major, _) = self.check_program().await?;
         Ok(major >= 4 && newest.server_side)
     }
 
     /// Runs `helm` to its end, listening to hooks meanwhile.
-    async fn job(&self, cx: &StepContext, verb: &str, argv: Vec<String>, idle_ms: u64) -> Result<(), VerbError> {
+    pub(super) async fn job(
+        &self, cx: &StepContext, verb: &str, argv: Vec<String>, idle_ms: u64,
+    ) -> Result<(), VerbError> {
         let name = argv[1..].iter().take(2).fold("helm".to_owned(), |name, word| format!("{name} {word}"));
         let config = CommandConfig {
             argv,
@@ -270,12 +285,12 @@ fn is_made_by(newest: &Revision, cx: &StepContext) -> bool {
     newest.status == DEPLOYED && newest.step.as_deref() == Some(label(&cx.step).as_str())
 }
 
-fn label(step: &str) -> String {
+pub(super) fn label(step: &str) -> String {
     let cut: String = step.chars().take(LABEL_BYTES).collect();
     cut.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned()
 }
 
-fn write_chart(folder: &Path, documents: &[serde_json::Value], release: &str) -> Result<(), VerbError> {
+pub(super) fn write_chart(folder: &Path, documents: &[serde_json::Value], release: &str) -> Result<(), VerbError> {
     let failed = io_error("write the chart of what is held");
     let version = documents.iter().find_map(|d| d["metadata"]["labels"]["app.kubernetes.io/version"].as_str());
     let files = manifest::chart_of(release, "0.0.0", version.unwrap_or("0.0.0"), documents);

@@ -17,10 +17,13 @@ mod held;
 mod look;
 mod orchestrator;
 mod place;
+mod rehearsal;
 mod standing;
 
+pub use rehearsal::Behind;
 pub use upgraded_kubernetes::{Chart, Reconciler, Revision};
 
+use super::compose::double::Double;
 use super::process::{Processes, io_error};
 use super::project::Project;
 use super::{Machine, durable};
@@ -36,7 +39,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, OnceCell};
-use upgraded_kubernetes::{Cluster, Forward, Helm, Source, Target, Workload};
+use upgraded_kubernetes::{Cluster, Forward, Helm, Published, Source, Target, Workload};
 
 const POLL: Duration = Duration::from_millis(300);
 const TAIL_LINES: i64 = 12;
@@ -54,9 +57,16 @@ pub struct Kubernetes {
     processes: Arc<Processes>,
     machine: Machine,
     idle: Duration,
-    has_data: bool,
+    /// Of its namespace, those that are a datastore's.
+    claims: Vec<String>,
+    /// It is a rehearsal's.
+    double: Option<Arc<Double>>,
     cluster: OnceCell<Cluster>,
-    /// By workload, or pod of a double, and port.
+    /// Of a double: what it is one of.
+    live: OnceCell<Cluster>,
+    /// Of what is live.
+    published: OnceCell<Vec<Published>>,
+    /// By workload, service, or pod of a drill's double, and port.
     forwards: Mutex<BTreeMap<(String, u16), Forward>>,
 }
 
@@ -70,8 +80,10 @@ pub struct Parts {
     pub processes: Arc<Processes>,
     pub machine: Machine,
     pub idle: Duration,
-    /// Claims of its namespace are a datastore's.
-    pub has_data: bool,
+    /// Of its namespace, those that are a datastore's.
+    pub claims: Vec<String>,
+    /// It is a rehearsal's.
+    pub double: Option<Arc<Double>>,
 }
 
 /// A workload, as a plugin sees it.
@@ -95,9 +107,24 @@ pub struct Outlook {
 
 impl Kubernetes {
     pub fn new(parts: Parts) -> Self {
-        let Parts { platform, deployment, config, directory, project, processes, machine, idle, has_data } = parts;
-        let (cluster, forwards) = (OnceCell::new(), Mutex::default());
-        Self { platform, deployment, config, directory, project, processes, machine, idle, has_data, cluster, forwards }
+        let Parts { platform, deployment, config, directory, project, processes, machine, idle, claims, double } =
+            parts;
+        Self {
+            platform,
+            deployment,
+            config,
+            directory,
+            project,
+            processes,
+            machine,
+            idle,
+            claims,
+            double,
+            cluster: OnceCell::new(),
+            live: OnceCell::new(),
+            published: OnceCell::new(),
+            forwards: Mutex::default(),
+        }
     }
 
     /// The local end of a way to a workload's port, which stands for as long as these drivers do.
@@ -137,12 +164,13 @@ impl Kubernetes {
     }
 
     async fn cluster(&self) -> Result<&Cluster, VerbError> {
-        let connect = async {
-            let cluster = Cluster::connect(&self.target()).await.map_err(verb_error)?;
-            self.place().check(&cluster).await?;
-            Ok(cluster)
-        };
-        self.cluster.get_or_try_init(|| connect).await
+        self.cluster.get_or_try_init(|| async { self.connect_to(self.target()?).await }).await
+    }
+
+    async fn connect_to(&self, target: Target) -> Result<Cluster, VerbError> {
+        let cluster = Cluster::connect(&target).await.map_err(verb_error)?;
+        self.place().check(&cluster).await?;
+        Ok(cluster)
     }
 
     fn place(&self) -> Place {
@@ -150,7 +178,14 @@ impl Kubernetes {
         Place { file, stated: self.config.cluster.clone() }
     }
 
-    fn target(&self) -> Target {
+    fn target(&self) -> Result<Target, VerbError> {
+        match &self.double {
+            None => Ok(self.live_target()),
+            Some(_) => self.rehearsal_target(),
+        }
+    }
+
+    fn live_target(&self) -> Target {
         Target {
             kubeconfig: self.config.kubeconfig.clone(),
             context: self.config.context.clone(),
@@ -161,7 +196,7 @@ impl Kubernetes {
 
     /// By itself `helm` would take another kubeconfig that it finds before the service account.
     fn helm(&self) -> Result<Helm, VerbError> {
-        let mut target = self.target();
+        let mut target = self.target()?;
         if target.kubeconfig.is_none() {
             let file = self.machine.state.join(OF_THE_POD);
             let text = Target::of_the_pod().map_err(verb_error)?;
