@@ -219,11 +219,15 @@ impl Released {
     }
 
     /// A namespace in which somebody has put one thing, with the daemon's rights there, and its line in the deployment.
-    pub fn has_a_place_for_rehearsals(&self, rbac: &str) {
+    pub fn has_a_place_for_rehearsals(&self) {
         let (own, place) = (&self.namespace, self.rehearsals());
         self.cluster.kubectl(&["create", "namespace", &place]);
-        let subject = format!("namespace: {}}}", self.product);
-        self.cluster.apply(&self.path("etc"), &place, &rbac.replace(&subject, &format!("namespace: {own}}}")));
+        let rights = include_str!("../../examples/rbac-rehearsal.yaml");
+        self.cluster.apply(
+            &self.path("etc"),
+            &place,
+            &rights.replace("namespace: shop}", &format!("namespace: {own}}}")),
+        );
         self.cluster.kubectl(&["--namespace", &place, "create", "configmap", STRANGER]);
         let line = format!("namespace = \"{own}\"\n");
         self.edit(|text| text.replace(&line, &format!("{line}rehearsal-namespace = \"{place}\"\n")));

@@ -3,7 +3,7 @@
 use crate::run_to;
 use scratch_docker::Engine;
 use std::fs;
-use upgraded_tests::{Cluster, Daemon, InfrahubRelease, last_run, steps};
+use upgraded_tests::{Cluster, Daemon, InfrahubRelease, last_run, outcome, steps};
 
 /// A claim that a driver keeps.
 const ELSEWHERE: &str = "
@@ -48,8 +48,16 @@ fn infrahub_goes_up_and_comes_back_with_its_claims() {
         infrahub.publish(version);
     }
     let neighbour = infrahub.neighbour();
+    infrahub.has_a_place_for_rehearsals();
     let (values, folders) = (infrahub.values(), infrahub.folders_of_claims());
     let mut daemon = Daemon::start(&infrahub).settled();
+
+    let (data, objects) = (infrahub.data(), infrahub.objects());
+    let begun = daemon.told(&["rehearse", &infrahub.name, "--to", "1.9.0"]);
+    let now = daemon.end_of_run_after(begun["run"].as_u64().expect("a run") - 1);
+    assert_eq!(outcome(&now), "rehearsed", "{now:#}\n{}", infrahub.log());
+    assert_eq!((infrahub.data(), infrahub.objects()), (data, objects), "nothing live is another");
+    assert_eq!((infrahub.left_of_rehearsals(), infrahub.values()), (String::new(), values.clone()));
 
     let (run, writes) = infrahub.write_tags("first", || {
         let run = run_to(&mut daemon, "1.8.2", "rolled-back");
@@ -78,7 +86,7 @@ fn infrahub_goes_up_and_comes_back_with_its_claims() {
     assert_eq!(infrahub.values(), expected, "a key more, and nothing else");
     assert!(["red", "green", "blue"].iter().all(|name| infrahub.data().contains(name)));
     assert_eq!(infrahub.neighbour(), neighbour, "a release that isn't ours");
-    assert_eq!(last_run(&daemon.now()), 2);
+    assert_eq!(last_run(&daemon.now()), 3);
 }
 
 #[test]

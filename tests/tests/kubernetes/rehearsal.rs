@@ -2,12 +2,10 @@
 
 use upgraded_tests::{Cluster, Daemon, EvoseRelease, kind, outcome};
 
-const RBAC: &str = include_str!("../../../examples/evose/rbac-rehearsal.yaml");
-
 /// A crash in the midst of the second lets it begin anew; nothing of either is left, and nothing live is another.
 #[test]
 fn a_release_is_tried_on_a_double_in_a_namespace_of_its_own() {
-    let evose = EvoseRelease::new(Cluster::shared(false), "drill = \"off\"\nidle = \"60s\"\n");
+    let evose = EvoseRelease::new(Cluster::shared(true), "drill = \"off\"\nidle = \"60s\"\n");
     for version in ["1.4.0", "1.5.0"] {
         evose.publish(version);
     }
@@ -15,7 +13,7 @@ fn a_release_is_tried_on_a_double_in_a_namespace_of_its_own() {
     let (refused, code) = daemon.upgradectl(&["rehearse", &evose.name, "--to", "1.4.0"]);
     let why = refused.to_string();
     assert!(code != Some(0) && why.contains("`rehearsal-namespace` in `[platform.kubernetes]`"), "{refused:#}");
-    evose.has_a_place_for_rehearsals(RBAC);
+    evose.has_a_place_for_rehearsals();
     let live = || (evose.data(), evose.objects());
     let before = live();
     let begin = |daemon: &Daemon, version: &str| {

@@ -218,6 +218,7 @@ apiVersion: storage.k8s.io/v1
 kind: StorageClass
 metadata: {name: hostpath, annotations: {storageclass.kubernetes.io/is-default-class: "true"}}
 provisioner: kubernetes.io/host-path
+volumeBindingMode: WaitForFirstConsumer
 Y
   until_ok 600 "$BIN/kubectl" get node upgraded
   "$BIN/kubectl" wait --for=condition=Ready node/upgraded --timeout=120s >/dev/null
