@@ -2,6 +2,7 @@
 
 mod claims;
 mod pods;
+mod release;
 
 use super::*;
 use crate::config::*;
