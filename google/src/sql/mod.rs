@@ -15,7 +15,8 @@ use google_cloud_sql_v1::client::{
 use google_cloud_sql_v1::model::database_instance::SqlInstanceState;
 use google_cloud_sql_v1::model::operation::{SqlOperationStatus, SqlOperationType};
 use google_cloud_sql_v1::model::{
-    BackupRun, DatabaseInstance, InstancesRestoreBackupRequest, Operation, RestoreBackupContext, SqlBackupRunStatus,
+    BackupRun, DatabaseInstance, InstancesRestoreBackupRequest, IpMapping, Operation, RestoreBackupContext,
+    SqlBackupRunStatus,
 };
 use std::collections::BTreeSet;
 use tokio::sync::OnceCell;
@@ -50,8 +51,15 @@ pub struct Instance {
     pub runnable: bool,
     /// `RUNNABLE`, `MAINTENANCE`
     pub state: String,
-    pub address: Option<String>,
+    pub addresses: Vec<Address>,
     pub labels: std::collections::BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// `PRIMARY`, `PRIVATE`
+    pub kind: String,
+    pub ip: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,9 +117,20 @@ impl CloudSql {
 
     /// All of the project, also those of others.
     pub async fn names(&self) -> Result<Vec<String>> {
-        let list = self.clients().await?.instances.list().set_project(&self.place.project);
-        let answer = list.send().await.map_err(|error| Error::of("the list of instances", &error))?;
-        Ok(answer.items.into_iter().map(|instance| instance.name).collect())
+        Ok(self.instances().await?.into_iter().map(|instance| instance.name).collect())
+    }
+
+    async fn instances(&self) -> Result<Vec<Instance>> {
+        let (mut all, mut page) = (Vec::new(), String::new());
+        loop {
+            let list = self.clients().await?.instances.list().set_project(&self.place.project).set_page_token(&page);
+            let answer = list.send().await.map_err(|error| Error::of("the list of instances", &error))?;
+            all.extend(answer.items.iter().map(Instance::of));
+            page = answer.next_page_token;
+            if page.is_empty() {
+                return Ok(all);
+            }
+        }
     }
 
     /// Sorted names of its databases.
@@ -308,6 +327,15 @@ impl CloudSql {
 }
 
 impl Instance {
+    /// Its address of the same kind as `host` is of `other`. Where `host` is none of `other`'s (a proxy's, a name), a private
+    /// one before a public one.
+    pub fn address_as(&self, other: &Self, host: &str) -> Option<&str> {
+        let known = other.addresses.iter().find(|address| address.ip == host).map(|address| address.kind.as_str());
+        let of_kind = |kind: &str| self.addresses.iter().find(|address| address.kind == kind);
+        let found = known.and_then(of_kind).or_else(|| of_kind("PRIVATE")).or_else(|| of_kind("PRIMARY"));
+        found.map(|address| address.ip.as_str())
+    }
+
     fn of(instance: &DatabaseInstance) -> Self {
         let settings = instance.settings.clone().unwrap_or_default();
         Self {
@@ -318,9 +346,15 @@ impl Instance {
             disk_gb: settings.data_disk_size_gb,
             runnable: instance.state == SqlInstanceState::Runnable,
             state: instance.state.name().unwrap_or_default().into(),
-            address: instance.ip_addresses.first().map(|mapping| mapping.ip_address.clone()),
+            addresses: instance.ip_addresses.iter().map(Address::of).collect(),
             labels: settings.user_labels.into_iter().collect(),
         }
+    }
+}
+
+impl Address {
+    fn of(mapping: &IpMapping) -> Self {
+        Self { kind: mapping.r#type.name().unwrap_or_default().into(), ip: mapping.ip_address.clone() }
     }
 }
 

@@ -7,7 +7,7 @@ use super::requirements;
 use super::rolling;
 use super::servers::Servers;
 use crate::activity::Activity;
-use crate::config::{Approve, Deployment, Drill};
+use crate::config::{Approve, Deployment, Drill, GoogleConfig};
 use crate::driver::project::{Project, is_dotenv};
 use crate::model::{Change, Failure, Finding, Hop, Installed, Role, Severity, VerbError};
 use crate::plan::*;
@@ -144,7 +144,7 @@ impl Host {
         }
         findings.extend(requirements::unmet(&plan.hops, &running));
         findings.extend(rolling::unfit(&plan.hops));
-        findings.extend(not_drilled(&ready.deployment));
+        findings.extend(price_of_drills(&ready.deployment));
         let (binding, product) = &ready.bound.product;
         for hop in &plan.hops {
             findings.extend(product.preflight(&ready.context(binding, activity), hop).await?);
@@ -269,33 +269,42 @@ fn planned_policy(deployment: &Deployment, hops: &[Hop]) -> PlannedPolicy {
         },
         windows: policy.window.iter().map(|window| window.text.clone()).collect(),
         drill: policy.drill,
-        undrilled: undrilled(deployment).map(|(name, _)| name.to_owned()).collect(),
+        undrilled: drilled_at_a_price(deployment)
+            .filter(|(_, google)| !google.drill)
+            .map(|(name, _)| name.to_owned())
+            .collect(),
         rehearse: policy.rehearse,
         idle_ms: u64::try_from(policy.idle.as_millis()).unwrap_or(u64::MAX),
     }
 }
 
-/// Datastores whose drill costs money, where the operator has not asked for it; and what it would restore into.
-fn undrilled(deployment: &Deployment) -> impl Iterator<Item = (&str, &str)> {
-    deployment.datastores.iter().filter_map(|store| {
-        let google = store.grants.google.as_ref().filter(|google| !google.drill)?;
-        Some((store.binding.name.as_str(), google.instance.as_str()))
-    })
+/// Datastores whose drill costs money, and what it restores into; whether the operator has asked for it.
+fn drilled_at_a_price(deployment: &Deployment) -> impl Iterator<Item = (&str, &GoogleConfig)> {
+    let stores = deployment.datastores.iter();
+    stores.filter_map(|store| Some((store.binding.name.as_str(), store.grants.google.as_ref()?)))
 }
 
-fn not_drilled(deployment: &Deployment) -> Vec<Finding> {
+fn price_of_drills(deployment: &Deployment) -> Vec<Finding> {
     if deployment.policy.drill == Drill::Off {
         return Vec::new();
     }
-    let finding = |(name, instance): (&str, &str)| {
+    let info = |id: String, message| Finding { severity: Severity::Info, ..Finding::warning("host", &id, message) };
+    let finding = |(name, google): (&str, &GoogleConfig)| {
+        let instance = &google.instance;
+        if google.drill {
+            let message = format!(
+                "the backup of `{name}` is drilled in a second instance as large as `{instance}`, which Google charges for \
+                 as long as it is there: it is made for the drill, and deleted after it"
+            );
+            return info(format!("drilled-{name}"), message);
+        }
         let message =
             format!("the backup of `{name}` is not drilled: it would take a second instance as large as `{instance}`");
         let hint =
             "`drill = true` under its `google` asks for it; Google charges the instance for as long as it is there";
-        Finding { severity: Severity::Info, ..Finding::warning("host", &format!("not-drilled-{name}"), message) }
-            .hint(hint)
+        info(format!("not-drilled-{name}"), message).hint(hint)
     };
-    undrilled(deployment).map(finding).collect()
+    drilled_at_a_price(deployment).map(finding).collect()
 }
 
 /// Every blocker in one sentence each.

@@ -61,7 +61,7 @@ impl Store {
             let double = match &cx.site {
                 Site::Live => None,
                 Site::Drill { .. } => {
-                    let made = client.doubles(Some(&cx.step)).await?;
+                    let made = client.doubles(Some(&self.double_of(cx)?)).await?;
                     let none = || VerbError::NotFound("the drill has no instance".into());
                     Some(made.into_iter().next().ok_or_else(none)?.name)
                 }
@@ -105,7 +105,7 @@ impl Store {
                 return Err(VerbError::NotFound(message));
             }
             if let Site::Drill { .. } = cx.site {
-                client.restore_double(&cx.step, note.backup, &heard).await?;
+                client.restore_double(&self.double_of(cx)?, note.backup, &heard).await?;
                 return Ok(());
             }
             let aside = client.back_up(&self.description(cx, ", set aside")?, &heard).await?;
@@ -117,25 +117,34 @@ impl Store {
         cx.effects.perform("cloud-sql.put-back", &artifact, &self.config.instance, true, watched).await
     }
 
-    /// An empty instance beside the live one; its address.
-    pub async fn double(&self, cx: &StepContext) -> Result<String, VerbError> {
-        let (client, heard) = (self.client().await?, heard(cx));
+    /// An empty instance beside the live one; its address of the kind that `host` is of the live one, where one is given.
+    pub async fn make_double(&self, cx: &StepContext, host: Option<&str>) -> Result<String, VerbError> {
+        let (client, heard, name) = (self.client().await?, heard(cx), self.double_of(cx)?);
         let work = async {
-            let made = client.double(&cx.step, &heard).await?;
-            Ok(made.address.unwrap_or_default())
+            let (live, made) = (client.look().await?, client.double(&name, &heard).await?);
+            let Some(host) = host else { return Ok(String::new()) };
+            let address = made.address_as(&live, host).map(str::to_owned);
+            address.ok_or_else(|| VerbError::Unavailable(format!("the instance `{}` has no address", made.name)))
         };
-        cx.activity.watch(self.idle, work).await
+        let watched = cx.activity.watch(self.idle, work);
+        cx.effects.perform("drill.double", &(), &name, true, watched).await
     }
 
     pub async fn clear_double(&self, cx: &StepContext) -> Result<(), VerbError> {
-        let (client, heard) = (self.client().await?, heard(cx));
-        let work = async { Ok(client.clear(&cx.step, &heard).await?) };
+        let (client, heard, name) = (self.client().await?, heard(cx), self.double_of(cx)?);
+        let work = async { Ok(client.clear(&name, &heard).await?) };
         let watched = cx.activity.watch(self.idle, work);
-        cx.effects.perform("drill.discard", &(), &cx.step, true, watched).await
+        cx.effects.perform("drill.discard", &(), &name, true, watched).await
     }
 
-    pub async fn clear_step(&self, step: &str) -> Result<(), VerbError> {
-        self.client().await?.clear(step, &|_| {}).await.map_err(VerbError::from)
+    /// `double`: as the effects that made it have it.
+    pub async fn clear_double_named(&self, double: &str) -> Result<(), VerbError> {
+        self.client().await?.clear(double, &|_| {}).await.map_err(VerbError::from)
+    }
+
+    /// What tells the double of this drill from any other.
+    fn double_of(&self, cx: &StepContext) -> Result<String, VerbError> {
+        named::of_step(cx, &self.machine.state)
     }
 
     /// Whatever goes on is waited for by the verb that comes next. Every verb converges.
