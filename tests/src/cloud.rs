@@ -6,6 +6,7 @@ use crate::machine::{succeed, write};
 use scratch_docker::products::{free_port, with_places, write_secret};
 use scratch_google::{Disk, Google, Image};
 use scratch_postgres::{Cluster, SUPERUSER};
+use serde_json::json;
 use std::io;
 use std::ops::Deref;
 use std::os::unix::process::CommandExt;
@@ -127,7 +128,11 @@ impl Cloud {
 
     /// Answers that a client of the API gets.
     fn ask(&self, method: &str, path: &str, body: &str) -> String {
-        let (url, token) = (format!("{}{path}", self.google.url()), self.google.token());
+        self.ask_with(&self.google.token(), method, path, body)
+    }
+
+    fn ask_with(&self, token: &str, method: &str, path: &str, body: &str) -> String {
+        let url = format!("{}{path}", self.google.url());
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--show-error", "--request", method, "--header", "content-type: application/json"]);
         curl.args(["--header", &format!("authorization: Bearer {token}")]);
@@ -156,6 +161,14 @@ impl Cloud {
         names.map(str::to_owned).collect()
     }
 
+    /// Of the instance, by their descriptions.
+    pub fn backups(&self) -> Vec<String> {
+        let list = self.ask("GET", "/v1/projects/acme/instances/tessallite/backupRuns", "");
+        let list: serde_json::Value = serde_json::from_str(&list).expect("a list");
+        let all = list["items"].as_array().into_iter().flatten().filter_map(|backup| backup["description"].as_str());
+        all.map(str::to_owned).collect()
+    }
+
     pub fn ask_for_drills(&self) {
         let instance = "instance = \"tessallite\"\n";
         self.edit(|text| text.replacen(instance, &format!("{instance}drill = true\n"), 1));
@@ -175,6 +188,20 @@ impl Cloud {
 
     pub fn service(&self, name: &str) -> serde_json::Value {
         serde_json::from_str(&self.ask("GET", &format!("/v2/{}", full(name)), "")).expect("a service")
+    }
+
+    /// As a script would: all traffic of a service to one revision, and its operation waited for.
+    pub fn send_traffic(&self, token: &str, name: &str, revision: &str) {
+        let target = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION";
+        let body = json!({ "traffic": [{ "type": target, "revision": revision, "percent": 100 }] });
+        let path = format!("/v2/{}?updateMask=traffic", full(name));
+        let answer = |text: String| serde_json::from_str::<serde_json::Value>(&text).expect("an operation");
+        let mut operation = answer(self.ask_with(token, "PATCH", &path, &body.to_string()));
+        let own = operation["name"].as_str().expect("an operation has a name").to_owned();
+        while operation["done"] != true {
+            operation = answer(self.ask_with(token, "GET", &format!("/v2/{own}"), ""));
+        }
+        assert!(operation["error"].is_null(), "{operation:#}");
     }
 
     pub fn edit_by_somebody_else(&self, name: &str) {

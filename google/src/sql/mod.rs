@@ -12,6 +12,7 @@ use crate::{Error, Heard, Place, Result};
 use google_cloud_sql_v1::client::{
     SqlBackupRunsService, SqlDatabasesService, SqlInstancesService, SqlOperationsService,
 };
+use google_cloud_sql_v1::model::backup_configuration::BackupTier;
 use google_cloud_sql_v1::model::database_instance::SqlInstanceState;
 use google_cloud_sql_v1::model::operation::{SqlOperationStatus, SqlOperationType};
 use google_cloud_sql_v1::model::{
@@ -53,6 +54,10 @@ pub struct Instance {
     pub state: String,
     pub addresses: Vec<Address>,
     pub labels: std::collections::BTreeMap<String, String>,
+    /// By Google's Backup and DR, whose plan says how long a backup is kept.
+    pub backups_managed: bool,
+    /// Backups are kept when the instance is deleted.
+    pub backups_outlive_it: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,6 +173,19 @@ impl CloudSql {
             self.begun(insert.send().await.map(drop), &mut pauses).await?;
         }
         Err(self.tired("backed up"))
+    }
+
+    /// All that are good, whoever made them.
+    pub async fn backups(&self, heard: Heard<'_>) -> Result<Vec<Backup>> {
+        let mut all = Vec::new();
+        let collect = |run: &BackupRun| {
+            if run.status == SqlBackupRunStatus::Successful {
+                all.push(Backup { id: run.id, description: run.description.clone() });
+            }
+            false
+        };
+        self.first_run(collect, &mut Pauses::new(heard)).await?;
+        Ok(all)
     }
 
     /// The backup with this description, where it is good.
@@ -300,13 +318,20 @@ impl CloudSql {
     }
 
     async fn run_of(&self, description: &str, pauses: &mut Pauses<'_>) -> Result<Option<BackupRun>> {
+        self.first_run(|run| run.description == description, pauses).await
+    }
+
+    /// Newest first.
+    async fn first_run(
+        &self, mut wanted: impl FnMut(&BackupRun) -> bool, pauses: &mut Pauses<'_>,
+    ) -> Result<Option<BackupRun>> {
         let (mut page, mut tries) = (String::new(), 0);
         loop {
             let list = self.clients().await?.backups.list().set_project(&self.place.project);
             let list = list.set_instance(&self.instance).set_page_token(&page);
             match list.send().await.map_err(|error| Error::of(&self.about(), &error)) {
                 Ok(answer) => {
-                    if let Some(run) = answer.items.into_iter().find(|run| run.description == description) {
+                    if let Some(run) = answer.items.into_iter().find(&mut wanted) {
                         return Ok(Some(run));
                     }
                     page = answer.next_page_token;
@@ -348,6 +373,8 @@ impl Instance {
             state: instance.state.name().unwrap_or_default().into(),
             addresses: instance.ip_addresses.iter().map(Address::of).collect(),
             labels: settings.user_labels.into_iter().collect(),
+            backups_managed: settings.backup_configuration.and_then(|backups| backups.backup_tier).is_some_and(managed),
+            backups_outlive_it: settings.retain_backups_on_delete.unwrap_or_default(),
         }
     }
 }
@@ -356,6 +383,12 @@ impl Address {
     fn of(mapping: &IpMapping) -> Self {
         Self { kind: mapping.r#type.name().unwrap_or_default().into(), ip: mapping.ip_address.clone() }
     }
+}
+
+/// `ADVANCED` is an older name for it.
+#[allow(deprecated, reason = "an instance may have it still")]
+fn managed(tier: BackupTier) -> bool {
+    matches!(tier, BackupTier::Enhanced | BackupTier::Advanced)
 }
 
 fn is_done(operation: &Operation) -> bool {

@@ -37,6 +37,10 @@ fn preflight_says_what_is_wrong_and_what_it_costs() {
     assert_eq!(look(json!({ "server": { "database": "shop", "host": "10.0.0.3", "user": "u" } })), ["price", "server"]);
     fake.cloud_instance("shop", "POSTGRES_15");
     assert_eq!(look(json!({ "server": { "database": "elsewhere" } })), ["price", "server"]);
+    fake.change_cloud_instance(|instance| instance.backups_outlive_it = false);
+    assert_eq!(look(json!({})), ["price", "backups-go-with-it", "not-counted"]);
+    fake.change_cloud_instance(|instance| instance.backups_managed = true);
+    assert_eq!(look(json!({})), ["price", "backups-managed", "not-counted"]);
     fake.fail_once("cloud-sql.look", Error::Denied("no".into()));
     assert_eq!(look(json!({})), ["google"]);
 }

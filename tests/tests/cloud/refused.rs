@@ -34,6 +34,7 @@ fn what_would_go_wrong_is_said_before_anything_is_touched() {
     let planned = || daemon.told(&["plan", &cloud.name, "--to", "1.5.0"]).to_string();
     let plan = planned();
     assert!(plan.contains("on-demand backup of `tessallite`") && plan.contains("is not drilled"), "{plan}");
+    assert!(plan.contains("whoever deletes `tessallite` deletes them with it"), "{plan}");
 
     cloud.ask_for_drills();
     let plan = planned();

@@ -8,10 +8,10 @@ use upgraded_tests::{CLOUD_SERVICES, Cloud, Daemon, outcome};
 
 /// A release that migrates shuts the gate; the next one, on the same schema, shuts nobody out. Answers get lost, quota
 /// ends, and 409 follows a success all the while. Both backups are proved in an instance of their own; the daemon that makes
-/// the first one is killed.
+/// the first one is killed. Policy keeps the backups of one run.
 #[test]
 fn the_published_way_up() {
-    let cloud = Cloud::new("1.4.0", "approve = \"never\"\n");
+    let cloud = Cloud::new("1.4.0", "approve = \"never\"\nkeep-backups = 1\n");
     cloud.ask_for_drills();
     cloud.publish("1.5.0");
     cloud.publish("1.5.1");
@@ -34,7 +34,7 @@ fn the_published_way_up() {
         daemon.kill();
         assert_eq!(cloud.instances().len(), 2, "the cut leaves it");
         cloud.google.end_stuck_operations();
-        let mut daemon = Daemon::start(&cloud);
+        let mut daemon = Daemon::start_with(&cloud, &[("UPGRADED_HOUSE_SECONDS", "1")]);
         let now = daemon.end_of_run_to("1.5.0");
         assert_eq!(outcome(&now), "committed", "{now:#}");
         let count = || cloud.sql("SELECT count(*) FROM models");
@@ -57,6 +57,9 @@ fn the_published_way_up() {
     let order: Vec<String> = deployed(&cloud);
     assert_eq!(order, CLOUD_SERVICES, "the published order");
 
+    assert_eq!(cloud.backups().len(), 2, "one to be drilled, and the final one: {:?}", cloud.backups());
+    cloud.google.inject(Fault::lost_answer("backupRuns.delete"));
+
     let (run, writes) = write_models(&cloud, "again", || run_to(&mut daemon, "1.5.1", "committed"));
     cloud.is_whole("1.5.1", None);
     account_for(&cloud, "again", &writes);
@@ -66,6 +69,9 @@ fn the_published_way_up() {
     for method in ["instances.insert", "instances.delete"] {
         assert_eq!(cloud.calls(method), 3, "`{method}`: of the killed drill, of the next, and of the second run's");
     }
+    let others = || cloud.backups().iter().filter(|backup| !backup.contains(" r2-")).count();
+    daemon.wait("the first run's backups are let go at Google's", |_| others() == 0);
+    assert_eq!(cloud.backups().len(), 1, "the second run's stays: {:?}", cloud.backups());
 }
 
 /// The services that got a new revision, in order.

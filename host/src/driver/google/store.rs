@@ -1,6 +1,7 @@
 //! One instance of Cloud SQL. Its backups stay at Google's; the vault has a note of each, which says which it is.
 
-use super::{heard, missing, named, place};
+use super::named::{self, Made};
+use super::{heard, missing, place};
 use crate::config::GoogleConfig;
 use crate::context::{Site, StepContext};
 use crate::driver::Machine;
@@ -117,6 +118,22 @@ impl Store {
         cx.effects.perform("cloud-sql.put-back", &artifact, &self.config.instance, true, watched).await
     }
 
+    /// Deletes what these steps saved and set aside. Converges.
+    pub async fn let_go(&self, cx: &StepContext, made: &[Made]) -> Result<(), VerbError> {
+        let (client, heard) = (self.client().await?, heard(cx));
+        let ours: Vec<String> = made.iter().map(|(step, name)| described(&cx.deployment, step, name)).collect();
+        let work = async {
+            for backup in client.backups(&heard).await? {
+                if ours.iter().any(|ours| backup.description.starts_with(ours)) {
+                    client.delete(&backup, &heard).await?;
+                }
+            }
+            Ok(())
+        };
+        let watched = cx.activity.watch(self.idle, work);
+        cx.effects.perform("cloud-sql.let-go", &ours, &self.config.instance, true, watched).await
+    }
+
     /// An empty instance beside the live one; its address of the kind that `host` is of the live one, where one is given.
     pub async fn make_double(&self, cx: &StepContext, host: Option<&str>) -> Result<String, VerbError> {
         let (client, heard, name) = (self.client().await?, heard(cx), self.double_of(cx)?);
@@ -171,6 +188,10 @@ impl Store {
     /// Says whose it is to a person, and to the next try.
     fn description(&self, cx: &StepContext, more: &str) -> Result<String, VerbError> {
         let name = named::of_step(cx, &self.machine.state)?;
-        Ok(format!("upgraded: {} {} {name}{more}", cx.deployment, cx.step))
+        Ok(described(&cx.deployment, &cx.step, &name) + more)
     }
+}
+
+fn described(deployment: &str, step: &str, name: &str) -> String {
+    format!("upgraded: {deployment} {step} {name}")
 }
