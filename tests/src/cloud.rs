@@ -6,7 +6,7 @@ use crate::machine::{succeed, write};
 use scratch_docker::products::{free_port, with_places, write_secret};
 use scratch_google::{Disk, Google, Image};
 use scratch_postgres::{Cluster, SUPERUSER};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io;
 use std::ops::Deref;
 use std::os::unix::process::CommandExt;
@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 const EXAMPLE: &str = include_str!("../../examples/tessallite/cloud-run.toml");
 const REGISTRY: &str = "europe-west1-docker.pkg.dev/acme/tessallite";
 const PLACE: &str = "projects/acme/locations/europe-west1/services";
+const BACKUPS: &str = "/v1/projects/acme/instances/tessallite/backupRuns";
 const PASSWORD: &str = "secret-of-the-instance";
 /// Where the server of a drill's instance listens.
 const DRILLED: &str = "127.0.0.2";
@@ -156,17 +157,32 @@ impl Cloud {
     /// Of Cloud SQL, by their names.
     pub fn instances(&self) -> Vec<String> {
         let list = self.ask("GET", "/v1/projects/acme/instances", "");
-        let list: serde_json::Value = serde_json::from_str(&list).expect("a list");
+        let list: Value = serde_json::from_str(&list).expect("a list");
         let names = list["items"].as_array().into_iter().flatten().filter_map(|instance| instance["name"].as_str());
         names.map(str::to_owned).collect()
     }
 
     /// Of the instance, by their descriptions.
     pub fn backups(&self) -> Vec<String> {
-        let list = self.ask("GET", "/v1/projects/acme/instances/tessallite/backupRuns", "");
-        let list: serde_json::Value = serde_json::from_str(&list).expect("a list");
-        let all = list["items"].as_array().into_iter().flatten().filter_map(|backup| backup["description"].as_str());
-        all.map(str::to_owned).collect()
+        let all = self.backup_runs();
+        all.iter().filter_map(|backup| backup["description"].as_str()).map(str::to_owned).collect()
+    }
+
+    /// As somebody may who cleans up: that of this step.
+    pub fn delete_backup(&self, step: &str) {
+        let of_step = |run: &&Value| run["description"].as_str().is_some_and(|text| text.contains(step));
+        let all = self.backup_runs();
+        let id = all.iter().find(of_step).and_then(|run| run["id"].as_str()).expect("a backup of the step");
+        self.ask("DELETE", &format!("{BACKUPS}/{id}"), "");
+        let begun = Instant::now();
+        while self.backup_runs().iter().any(|run| of_step(&run)) {
+            assert!(begun.elapsed() < PATIENCE, "the backup stays");
+        }
+    }
+
+    fn backup_runs(&self) -> Vec<Value> {
+        let list: Value = serde_json::from_str(&self.ask("GET", BACKUPS, "")).expect("a list");
+        list["items"].as_array().cloned().unwrap_or_default()
     }
 
     pub fn ask_for_drills(&self) {
@@ -186,7 +202,7 @@ impl Cloud {
         self.servers.loses_rows.store(true, Ordering::Relaxed);
     }
 
-    pub fn service(&self, name: &str) -> serde_json::Value {
+    pub fn service(&self, name: &str) -> Value {
         serde_json::from_str(&self.ask("GET", &format!("/v2/{}", full(name)), "")).expect("a service")
     }
 
@@ -195,7 +211,7 @@ impl Cloud {
         let target = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION";
         let body = json!({ "traffic": [{ "type": target, "revision": revision, "percent": 100 }] });
         let path = format!("/v2/{}?updateMask=traffic", full(name));
-        let answer = |text: String| serde_json::from_str::<serde_json::Value>(&text).expect("an operation");
+        let answer = |text: String| serde_json::from_str::<Value>(&text).expect("an operation");
         let mut operation = answer(self.ask_with(token, "PATCH", &path, &body.to_string()));
         let own = operation["name"].as_str().expect("an operation has a name").to_owned();
         while operation["done"] != true {
@@ -213,7 +229,7 @@ impl Cloud {
         let service = self.service(name);
         let latest = service["latestReadyRevision"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default();
         let targets = service["traffic"].as_array().into_iter().flatten();
-        let share = |target: &serde_json::Value| {
+        let share = |target: &Value| {
             let revision = target["revision"].as_str().unwrap_or(latest).to_owned();
             Some((revision, target["percent"].as_u64().filter(|percent| *percent > 0)?))
         };
@@ -251,7 +267,7 @@ impl Cloud {
             assert_eq!(self.traffic(name).len(), 1, "`{name}` has one revision that serves: {service:#}");
             let tags = service["traffic"].as_array().into_iter().flatten().filter(|target| target["tag"].is_string());
             assert_eq!(tags.count(), 0, "`{name}` has no tag: {service:#}");
-            assert_eq!(service["scaling"], serde_json::Value::Null, "`{name}` is scaled as it was");
+            assert_eq!(service["scaling"], Value::Null, "`{name}` is scaled as it was");
             assert!(service["annotations"].as_object().is_none_or(serde_json::Map::is_empty), "{service:#}");
         }
         if let Some(data) = data {

@@ -320,17 +320,29 @@ pub fn blockers(findings: &[Finding]) -> Option<String> {
     (!blockers.is_empty()).then(|| blockers.join("; "))
 }
 
-/// A rollback by hand: the way back of a committed run, as a plan of its own.
-pub async fn rollback(ready: &Ready, of: &Plan, way: WayBack, text: &str) -> Result<Plan, Failure> {
-    let named = |role| ready.bound.bindings().into_iter().filter(move |b| b.role == role);
+/// Whether what the way back of a committed run needs is there.
+pub async fn can_go_back(ready: &Ready, of: &Plan, way: &WayBack) -> Result<(), Failure> {
     super::servers::can_go_back(of)?;
-    for datastore in named(Role::Datastore) {
-        if !of.rolls() && !way.backups.contains_key(&datastore.name) {
-            let message = format!("run {} holds no backup of `{}`", way.of, datastore.name);
+    if of.rolls() {
+        return Ok(());
+    }
+    for (binding, _) in &ready.bound.datastores {
+        let Some(backup) = way.backups.get(&binding.name) else {
+            let message = format!("run {} holds no backup of `{}`", way.of, binding.name);
             return Err(failure("missing", &message));
+        };
+        let drivers = ready.drivers.get(&(binding.role, binding.name.clone()));
+        // The vault's are ours alone; what lies at Google's somebody may have deleted.
+        if let Some(store) = drivers.and_then(|drivers| drivers.cloud_sql.as_ref()) {
+            store.check_saved(&ready.context(binding, &Activity::silent()), &backup.artifacts).await?;
         }
     }
-    Ok(Plan {
+    Ok(())
+}
+
+/// A rollback by hand: the way back of a committed run, as a plan of its own.
+pub fn rollback(ready: &Ready, of: &Plan, way: WayBack, text: &str) -> Plan {
+    Plan {
         schema: PLAN_SCHEMA,
         host_version: env!("CARGO_PKG_VERSION").into(),
         deployment: of.deployment.clone(),
@@ -345,5 +357,5 @@ pub async fn rollback(ready: &Ready, of: &Plan, way: WayBack, text: &str) -> Res
         policy: PlannedPolicy { approval_needed: false, windows: Vec::new(), ..of.policy.clone() },
         findings: Vec::new(),
         estimates: Estimates::default(),
-    })
+    }
 }

@@ -58,6 +58,11 @@ fn the_published_way_up() {
     assert_eq!(order, CLOUD_SERVICES, "the published order");
 
     assert_eq!(cloud.backups().len(), 2, "one to be drilled, and the final one: {:?}", cloud.backups());
+    cloud.delete_backup("r1-backup-final-main");
+    let (answer, code) = daemon.upgradectl(&["rollback", &cloud.name, "--yes"]);
+    assert_ne!(code, Some(0), "{answer:#}");
+    assert!(answer.to_string().contains("is no longer at Google's"), "{answer:#}");
+    cloud.is_whole("1.5.0", None);
     cloud.google.inject(Fault::lost_answer("backupRuns.delete"));
 
     let (run, writes) = write_models(&cloud, "again", || run_to(&mut daemon, "1.5.1", "committed"));

@@ -100,11 +100,7 @@ impl Store {
         cx.effects.may_change("cloud-sql.put-back")?;
         let (client, heard) = (self.client().await?, heard(cx));
         let work = async {
-            let note = self.note(artifact).await?;
-            if !client.has(note.backup).await? {
-                let message = format!("the backup {} of `{}` is no longer at Google's", note.backup, note.instance);
-                return Err(VerbError::NotFound(message));
-            }
+            let note = self.saved(artifact).await?;
             if let Site::Drill { .. } = cx.site {
                 client.restore_double(&self.double_of(cx)?, note.backup, &heard).await?;
                 return Ok(());
@@ -116,6 +112,17 @@ impl Store {
         };
         let watched = cx.activity.watch(self.idle, work);
         cx.effects.perform("cloud-sql.put-back", &artifact, &self.config.instance, true, watched).await
+    }
+
+    /// An error names one that is gone.
+    pub async fn check_saved(&self, cx: &StepContext, artifacts: &[String]) -> Result<(), VerbError> {
+        let work = async {
+            for artifact in artifacts {
+                self.saved(artifact).await?;
+            }
+            Ok(())
+        };
+        cx.activity.watch(self.idle, work).await
     }
 
     /// Deletes what these steps saved and set aside. Converges.
@@ -167,6 +174,15 @@ impl Store {
     /// Whatever goes on is waited for by the verb that comes next. Every verb converges.
     pub async fn fence_and_probe(&self, _: &Effect) -> Verdict {
         Verdict::Unknown
+    }
+
+    async fn saved(&self, artifact: &str) -> Result<Note, VerbError> {
+        let note = self.note(artifact).await?;
+        if self.client().await?.has(note.backup).await? {
+            return Ok(note);
+        }
+        let message = format!("the backup {} of `{}` is no longer at Google's", note.backup, note.instance);
+        Err(VerbError::NotFound(message))
     }
 
     async fn note(&self, artifact: &str) -> Result<Note, VerbError> {
