@@ -54,8 +54,8 @@ fn by_daemon(cloud: &Cloud, daemon: &Daemon<'_>, last: u64) {
 /// When a service's traffic was last asked to change.
 fn last_change(cloud: &Cloud) -> Instant {
     let exchanges = cloud.google.exchanges();
-    let changes = exchanges.iter().filter(|exchange| exchange.request["traffic"].is_array());
-    changes.last().expect("traffic was changed").asked
+    let change = exchanges.iter().rfind(|exchange| exchange.request["traffic"].is_array());
+    change.expect("traffic was changed").asked
 }
 
 /// One service after the other.
