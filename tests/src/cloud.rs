@@ -6,18 +6,23 @@ use crate::machine::{succeed, write};
 use scratch_docker::products::{free_port, with_places, write_secret};
 use scratch_google::{Disk, Google, Image};
 use scratch_postgres::{Cluster, SUPERUSER};
+use serde_json::{Value, json};
 use std::io;
 use std::ops::Deref;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 const EXAMPLE: &str = include_str!("../../examples/tessallite/cloud-run.toml");
 const REGISTRY: &str = "europe-west1-docker.pkg.dev/acme/tessallite";
 const PLACE: &str = "projects/acme/locations/europe-west1/services";
+const BACKUPS: &str = "/v1/projects/acme/instances/tessallite/backupRuns";
 const PASSWORD: &str = "secret-of-the-instance";
+/// Where the server of a drill's instance listens.
+const DRILLED: &str = "127.0.0.2";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// In the order in which they need each other.
@@ -27,7 +32,7 @@ pub const CLOUD_SERVICES: [&str; 6] =
 pub struct Cloud {
     machine: Machine,
     pub google: Google,
-    cluster: Arc<Cluster>,
+    servers: Arc<Servers>,
     /// Where users come in.
     pub gateway: String,
     pub frontend: String,
@@ -51,13 +56,13 @@ impl Cloud {
         releases.args(["releases", "--listen", &format!("127.0.0.1:{index}")]);
         releases.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
         let releases = releases.spawn().expect("the index of releases is served");
-        let cluster = Arc::new(Cluster::start());
-        cluster.sql("postgres", &format!("CREATE ROLE tessallite LOGIN PASSWORD '{PASSWORD}'"));
-        cluster.sql("postgres", "CREATE DATABASE tessallite OWNER tessallite");
+        let servers = Arc::new(Servers::start());
+        servers.live.sql("postgres", "CREATE DATABASE tessallite OWNER tessallite");
         let google = Google::start("acme");
-        let disk: Arc<dyn Disk> = Arc::new(Database(Arc::downgrade(&cluster)));
-        google.attach("acme", "tessallite", disk);
-        let mut cloud = Self { machine, google, cluster, gateway: String::new(), frontend: String::new(), releases };
+        google.attach("acme", "tessallite", Arc::new(Database { servers: Arc::downgrade(&servers), drilled: false }));
+        let drilled = Arc::downgrade(&servers);
+        google.make_disks_by(move |_| Arc::new(Database { servers: drilled.clone(), drilled: true }));
+        let mut cloud = Self { machine, google, servers, gateway: String::new(), frontend: String::new(), releases };
         cloud.make_instance();
         cloud.publish(version);
         cloud.install(version);
@@ -79,7 +84,7 @@ impl Cloud {
     }
 
     fn install(&mut self, version: &str) {
-        let database = format!("postgres://tessallite:{PASSWORD}@127.0.0.1:{}/tessallite", self.cluster.port());
+        let database = format!("postgres://tessallite:{PASSWORD}@127.0.0.1:{}/tessallite", self.servers.live.port());
         let mut variables = vec![("DATABASE_URL".to_owned(), database), ("ADDRESS".to_owned(), "127.0.0.1".to_owned())];
         variables.push(("TICK_MS".into(), "200".into()));
         for service in CLOUD_SERVICES {
@@ -113,7 +118,7 @@ impl Cloud {
                 ("https://releases.example.com/tessallite/releases.json", format!("{index}/releases.json")),
                 ("https://releases.example.com", index),
                 ("/etc/upgraded/secrets", secrets.display().to_string()),
-                ("host = \"10.20.0.3\"", format!("host = \"127.0.0.1\"\nport = {}", self.cluster.port())),
+                ("host = \"10.20.0.3\"", format!("host = \"127.0.0.1\"\nport = {}", self.servers.live.port())),
                 ("window = [\"Sat 02:00-06:00 Europe/Berlin\"]\napprove = \"breaking\"\n", policy.to_owned()),
             ],
         );
@@ -124,7 +129,11 @@ impl Cloud {
 
     /// Answers that a client of the API gets.
     fn ask(&self, method: &str, path: &str, body: &str) -> String {
-        let (url, token) = (format!("{}{path}", self.google.url()), self.google.token());
+        self.ask_with(&self.google.token(), method, path, body)
+    }
+
+    fn ask_with(&self, token: &str, method: &str, path: &str, body: &str) -> String {
+        let url = format!("{}{path}", self.google.url());
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--show-error", "--request", method, "--header", "content-type: application/json"]);
         curl.args(["--header", &format!("authorization: Bearer {token}")]);
@@ -135,7 +144,8 @@ impl Cloud {
     }
 
     fn make_instance(&self) {
-        let wanted = r#"{"name":"tessallite","region":"europe-west1","settings":{"tier":"db-custom-1-3840"}}"#;
+        let wanted = r#"{"name":"tessallite","region":"europe-west1","settings":{"tier":"db-custom-1-3840",
+            "ipConfiguration":{"privateNetwork":"projects/acme/global/networks/default"}}}"#;
         self.ask("POST", "/v1/projects/acme/instances", wanted);
         let begun = Instant::now();
         while !self.ask("GET", "/v1/projects/acme/instances/tessallite", "").contains("RUNNABLE") {
@@ -144,8 +154,70 @@ impl Cloud {
         }
     }
 
-    pub fn service(&self, name: &str) -> serde_json::Value {
+    /// Of Cloud SQL, by their names.
+    pub fn instances(&self) -> Vec<String> {
+        let list = self.ask("GET", "/v1/projects/acme/instances", "");
+        let list: Value = serde_json::from_str(&list).expect("a list");
+        let names = list["items"].as_array().into_iter().flatten().filter_map(|instance| instance["name"].as_str());
+        names.map(str::to_owned).collect()
+    }
+
+    /// Of the instance, by their descriptions.
+    pub fn backups(&self) -> Vec<String> {
+        let all = self.backup_runs();
+        all.iter().filter_map(|backup| backup["description"].as_str()).map(str::to_owned).collect()
+    }
+
+    /// As somebody may who cleans up: that of this step.
+    pub fn delete_backup(&self, step: &str) {
+        let of_step = |run: &&Value| run["description"].as_str().is_some_and(|text| text.contains(step));
+        let all = self.backup_runs();
+        let id = all.iter().find(of_step).and_then(|run| run["id"].as_str()).expect("a backup of the step");
+        self.ask("DELETE", &format!("{BACKUPS}/{id}"), "");
+        let begun = Instant::now();
+        while self.backup_runs().iter().any(|run| of_step(&run)) {
+            assert!(begun.elapsed() < PATIENCE, "the backup stays");
+        }
+    }
+
+    fn backup_runs(&self) -> Vec<Value> {
+        let list: Value = serde_json::from_str(&self.ask("GET", BACKUPS, "")).expect("a list");
+        list["items"].as_array().cloned().unwrap_or_default()
+    }
+
+    pub fn ask_for_drills(&self) {
+        let instance = "instance = \"tessallite\"\n";
+        self.edit(|text| text.replacen(instance, &format!("{instance}drill = true\n"), 1));
+    }
+
+    /// How often the daemon called this method, by the end of its name.
+    pub fn calls(&self, method: &str) -> usize {
+        let exchanges = self.google.exchanges();
+        let ours = exchanges.iter().filter(|exchange| exchange.caller.starts_with("upgraded@"));
+        ours.filter(|exchange| exchange.method.ends_with(method)).count()
+    }
+
+    /// From now on, a restore into another instance is short of rows.
+    pub fn lose_rows_in_drills(&self) {
+        self.servers.loses_rows.store(true, Ordering::Relaxed);
+    }
+
+    pub fn service(&self, name: &str) -> Value {
         serde_json::from_str(&self.ask("GET", &format!("/v2/{}", full(name)), "")).expect("a service")
+    }
+
+    /// As a script would: all traffic of a service to one revision, and its operation waited for.
+    pub fn send_traffic(&self, token: &str, name: &str, revision: &str) {
+        let target = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION";
+        let body = json!({ "traffic": [{ "type": target, "revision": revision, "percent": 100 }] });
+        let path = format!("/v2/{}?updateMask=traffic", full(name));
+        let answer = |text: String| serde_json::from_str::<Value>(&text).expect("an operation");
+        let mut operation = answer(self.ask_with(token, "PATCH", &path, &body.to_string()));
+        let own = operation["name"].as_str().expect("an operation has a name").to_owned();
+        while operation["done"] != true {
+            operation = answer(self.ask_with(token, "GET", &format!("/v2/{own}"), ""));
+        }
+        assert!(operation["error"].is_null(), "{operation:#}");
     }
 
     pub fn edit_by_somebody_else(&self, name: &str) {
@@ -157,7 +229,7 @@ impl Cloud {
         let service = self.service(name);
         let latest = service["latestReadyRevision"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default();
         let targets = service["traffic"].as_array().into_iter().flatten();
-        let share = |target: &serde_json::Value| {
+        let share = |target: &Value| {
             let revision = target["revision"].as_str().unwrap_or(latest).to_owned();
             Some((revision, target["percent"].as_u64().filter(|percent| *percent > 0)?))
         };
@@ -165,7 +237,7 @@ impl Cloud {
     }
 
     pub fn sql(&self, sql: &str) -> String {
-        self.cluster.sql("tessallite", sql)
+        self.servers.live.sql("tessallite", sql)
     }
 
     /// Everything that a rollback brings back, a line each.
@@ -195,12 +267,13 @@ impl Cloud {
             assert_eq!(self.traffic(name).len(), 1, "`{name}` has one revision that serves: {service:#}");
             let tags = service["traffic"].as_array().into_iter().flatten().filter(|target| target["tag"].is_string());
             assert_eq!(tags.count(), 0, "`{name}` has no tag: {service:#}");
-            assert_eq!(service["scaling"], serde_json::Value::Null, "`{name}` is scaled as it was");
+            assert_eq!(service["scaling"], Value::Null, "`{name}` is scaled as it was");
             assert!(service["annotations"].as_object().is_none_or(serde_json::Map::is_empty), "{service:#}");
         }
         if let Some(data) = data {
             assert_eq!(self.data(), data, "the data of {version}\n{}", self.log());
         }
+        assert_eq!(self.instances(), ["tessallite"], "a drill's instance was left");
         self.nothing_is_left();
         self.google.assert_held_to_the_documents();
     }
@@ -217,8 +290,36 @@ fn full(service: &str) -> String {
     format!("{PLACE}/{service}")
 }
 
-/// All that the instance holds is one database.
-struct Database(Weak<Cluster>);
+/// Behind the instances: what users write to, and what drills restore into, which is there once it is needed.
+struct Servers {
+    live: Cluster,
+    drilled: OnceLock<Cluster>,
+    loses_rows: AtomicBool,
+}
+
+impl Servers {
+    fn start() -> Self {
+        Self { live: with_role(Cluster::start()), drilled: OnceLock::new(), loses_rows: AtomicBool::new(false) }
+    }
+
+    /// At the same port of another address.
+    fn drilled(&self) -> &Cluster {
+        self.drilled.get_or_init(|| with_role(Cluster::start_at(DRILLED, self.live.port())))
+    }
+}
+
+/// A backup of Google's has the roles in it.
+fn with_role(cluster: Cluster) -> Cluster {
+    cluster.sql("postgres", &format!("CREATE ROLE tessallite LOGIN PASSWORD '{PASSWORD}'"));
+    cluster
+}
+
+/// All that an instance holds is one database.
+struct Database {
+    /// They end with their test, whoever knows a disk.
+    servers: Weak<Servers>,
+    drilled: bool,
+}
 
 impl Disk for Database {
     fn back_up(&self, to: &Path) -> io::Result<()> {
@@ -227,9 +328,17 @@ impl Disk for Database {
     }
 
     fn restore(&self, from: &Path) -> io::Result<()> {
-        self.sql("DROP DATABASE tessallite WITH (FORCE)")?;
-        self.sql("CREATE DATABASE tessallite OWNER tessallite")?;
-        self.tool("pg_restore", |tool| tool.args(["--exit-on-error", "--dbname=tessallite"]).arg(from))
+        self.sql("postgres", "DROP DATABASE IF EXISTS tessallite WITH (FORCE)")?;
+        self.sql("postgres", "CREATE DATABASE tessallite OWNER tessallite")?;
+        self.tool("pg_restore", |tool| tool.args(["--exit-on-error", "--dbname=tessallite"]).arg(from))?;
+        match self.drilled && self.servers()?.loses_rows.load(Ordering::Relaxed) {
+            true => self.sql("tessallite", "TRUNCATE model_rows"),
+            false => Ok(()),
+        }
+    }
+
+    fn address(&self) -> String {
+        if self.drilled { DRILLED } else { "127.0.0.1" }.to_owned()
     }
 
     fn databases(&self) -> Vec<String> {
@@ -238,17 +347,21 @@ impl Disk for Database {
 }
 
 impl Database {
-    /// The server ends with its test, whoever knows its disk.
-    fn cluster(&self) -> io::Result<Arc<Cluster>> {
-        self.0.upgrade().ok_or_else(|| io::Error::other("the server is gone"))
+    fn servers(&self) -> io::Result<Arc<Servers>> {
+        self.servers.upgrade().ok_or_else(|| io::Error::other("the servers are gone"))
     }
 
-    fn sql(&self, sql: &str) -> io::Result<()> {
-        self.cluster()?.try_sql(SUPERUSER, "postgres", sql).map(drop).map_err(io::Error::other)
+    fn sql(&self, database: &str, sql: &str) -> io::Result<()> {
+        self.at(&*self.servers()?).try_sql(SUPERUSER, database, sql).map(drop).map_err(io::Error::other)
+    }
+
+    fn at<'s>(&self, servers: &'s Servers) -> &'s Cluster {
+        if self.drilled { servers.drilled() } else { &servers.live }
     }
 
     fn tool(&self, name: &str, arguments: impl Fn(&mut Command) -> &mut Command) -> io::Result<()> {
-        let cluster = self.cluster()?;
+        let servers = self.servers()?;
+        let cluster = self.at(&servers);
         let mut tool = Command::new(cluster.programs().join(name));
         tool.arg("-h").arg(cluster.folder()).args(["-p", &cluster.port().to_string(), "-U", SUPERUSER]);
         let output = arguments(&mut tool).stdin(Stdio::null()).output()?;

@@ -12,10 +12,12 @@ use crate::{Error, Heard, Place, Result};
 use google_cloud_sql_v1::client::{
     SqlBackupRunsService, SqlDatabasesService, SqlInstancesService, SqlOperationsService,
 };
+use google_cloud_sql_v1::model::backup_configuration::BackupTier;
 use google_cloud_sql_v1::model::database_instance::SqlInstanceState;
 use google_cloud_sql_v1::model::operation::{SqlOperationStatus, SqlOperationType};
 use google_cloud_sql_v1::model::{
-    BackupRun, DatabaseInstance, InstancesRestoreBackupRequest, Operation, RestoreBackupContext, SqlBackupRunStatus,
+    BackupRun, DatabaseInstance, InstancesRestoreBackupRequest, IpMapping, Operation, RestoreBackupContext,
+    SqlBackupRunStatus,
 };
 use std::collections::BTreeSet;
 use tokio::sync::OnceCell;
@@ -50,8 +52,19 @@ pub struct Instance {
     pub runnable: bool,
     /// `RUNNABLE`, `MAINTENANCE`
     pub state: String,
-    pub address: Option<String>,
+    pub addresses: Vec<Address>,
     pub labels: std::collections::BTreeMap<String, String>,
+    /// By Google's Backup and DR, whose plan says how long a backup is kept.
+    pub backups_managed: bool,
+    /// Backups are kept when the instance is deleted.
+    pub backups_outlive_it: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// `PRIMARY`, `PRIVATE`
+    pub kind: String,
+    pub ip: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,9 +122,20 @@ impl CloudSql {
 
     /// All of the project, also those of others.
     pub async fn names(&self) -> Result<Vec<String>> {
-        let list = self.clients().await?.instances.list().set_project(&self.place.project);
-        let answer = list.send().await.map_err(|error| Error::of("the list of instances", &error))?;
-        Ok(answer.items.into_iter().map(|instance| instance.name).collect())
+        Ok(self.instances().await?.into_iter().map(|instance| instance.name).collect())
+    }
+
+    async fn instances(&self) -> Result<Vec<Instance>> {
+        let (mut all, mut page) = (Vec::new(), String::new());
+        loop {
+            let list = self.clients().await?.instances.list().set_project(&self.place.project).set_page_token(&page);
+            let answer = list.send().await.map_err(|error| Error::of("the list of instances", &error))?;
+            all.extend(answer.items.iter().map(Instance::of));
+            page = answer.next_page_token;
+            if page.is_empty() {
+                return Ok(all);
+            }
+        }
     }
 
     /// Sorted names of its databases.
@@ -149,6 +173,19 @@ impl CloudSql {
             self.begun(insert.send().await.map(drop), &mut pauses).await?;
         }
         Err(self.tired("backed up"))
+    }
+
+    /// All that are good, whoever made them.
+    pub async fn backups(&self, heard: Heard<'_>) -> Result<Vec<Backup>> {
+        let mut all = Vec::new();
+        let collect = |run: &BackupRun| {
+            if run.status == SqlBackupRunStatus::Successful {
+                all.push(Backup { id: run.id, description: run.description.clone() });
+            }
+            false
+        };
+        self.first_run(collect, &mut Pauses::new(heard)).await?;
+        Ok(all)
     }
 
     /// The backup with this description, where it is good.
@@ -281,13 +318,20 @@ impl CloudSql {
     }
 
     async fn run_of(&self, description: &str, pauses: &mut Pauses<'_>) -> Result<Option<BackupRun>> {
+        self.first_run(|run| run.description == description, pauses).await
+    }
+
+    /// Newest first.
+    async fn first_run(
+        &self, mut wanted: impl FnMut(&BackupRun) -> bool, pauses: &mut Pauses<'_>,
+    ) -> Result<Option<BackupRun>> {
         let (mut page, mut tries) = (String::new(), 0);
         loop {
             let list = self.clients().await?.backups.list().set_project(&self.place.project);
             let list = list.set_instance(&self.instance).set_page_token(&page);
             match list.send().await.map_err(|error| Error::of(&self.about(), &error)) {
                 Ok(answer) => {
-                    if let Some(run) = answer.items.into_iter().find(|run| run.description == description) {
+                    if let Some(run) = answer.items.into_iter().find(&mut wanted) {
                         return Ok(Some(run));
                     }
                     page = answer.next_page_token;
@@ -308,6 +352,15 @@ impl CloudSql {
 }
 
 impl Instance {
+    /// Its address of the same kind as `host` is of `other`. Where `host` is none of `other`'s (a proxy's, a name), a private
+    /// one before a public one.
+    pub fn address_as(&self, other: &Self, host: &str) -> Option<&str> {
+        let known = other.addresses.iter().find(|address| address.ip == host).map(|address| address.kind.as_str());
+        let of_kind = |kind: &str| self.addresses.iter().find(|address| address.kind == kind);
+        let found = known.and_then(of_kind).or_else(|| of_kind("PRIVATE")).or_else(|| of_kind("PRIMARY"));
+        found.map(|address| address.ip.as_str())
+    }
+
     fn of(instance: &DatabaseInstance) -> Self {
         let settings = instance.settings.clone().unwrap_or_default();
         Self {
@@ -318,10 +371,24 @@ impl Instance {
             disk_gb: settings.data_disk_size_gb,
             runnable: instance.state == SqlInstanceState::Runnable,
             state: instance.state.name().unwrap_or_default().into(),
-            address: instance.ip_addresses.first().map(|mapping| mapping.ip_address.clone()),
+            addresses: instance.ip_addresses.iter().map(Address::of).collect(),
             labels: settings.user_labels.into_iter().collect(),
+            backups_managed: settings.backup_configuration.and_then(|backups| backups.backup_tier).is_some_and(managed),
+            backups_outlive_it: settings.retain_backups_on_delete.unwrap_or_default(),
         }
     }
+}
+
+impl Address {
+    fn of(mapping: &IpMapping) -> Self {
+        Self { kind: mapping.r#type.name().unwrap_or_default().into(), ip: mapping.ip_address.clone() }
+    }
+}
+
+/// `ADVANCED` is an older name for it.
+#[allow(deprecated, reason = "an instance may have it still")]
+fn managed(tier: BackupTier) -> bool {
+    matches!(tier, BackupTier::Enhanced | BackupTier::Advanced)
 }
 
 fn is_done(operation: &Operation) -> bool {

@@ -2,7 +2,7 @@
 //! there.
 //!
 //! The name of an instance that was deleted can't be used again for a week. So a throw-away instance is found by labels,
-//! and has a name of its own each time.
+//! and has a name of its own each time. `step` is the label's value: it tells one daemon's step from any other's.
 
 use super::{CloudSql, Instance};
 use crate::pause::Pauses;
@@ -16,6 +16,8 @@ const STEP: &str = "upgraded-step";
 /// An instance takes minutes to be made.
 const TRIES: u32 = 2000;
 const MOST_LETTERS: usize = 60;
+/// What a label's value may have.
+const LABEL_LETTERS: usize = 63;
 
 impl CloudSql {
     /// Makes an instance as large as the bound one, and returns when it is there. One of this step that is there already
@@ -63,6 +65,11 @@ impl CloudSql {
                 Err(error) => return Err(error),
             };
             let Some(made) = made.first() else { return Ok(()) };
+            // Of one that is gone, nothing can be asked any more.
+            if made.state == "PENDING_DELETE" {
+                pauses.pause(&format!("`{}` is {}", made.name, made.state)).await;
+                continue;
+            }
             self.idle(&made.name, &mut pauses).await?;
             let delete = self.clients().await?.instances.delete().set_project(&self.place.project);
             match self.begun(delete.set_instance(&made.name).send().await.map(drop), &mut pauses).await {
@@ -75,16 +82,12 @@ impl CloudSql {
 
     /// Of the bound instance, by the step that made them; none: by any.
     pub async fn doubles(&self, step: Option<&str>) -> Result<Vec<Instance>> {
-        let list = self.clients().await?.instances.list().set_project(&self.place.project);
-        let answer = list.send().await.map_err(|error| Error::of("the list of instances", &error))?;
-        let all = answer.items.iter().map(Instance::of);
+        let (all, of) = (self.instances().await?, self.beginning(LABEL_LETTERS));
         let ours = |made: &Instance| {
             let labelled = |key: &str, value: &str| made.labels.get(key).is_some_and(|found| found == value);
-            made.name != self.instance
-                && labelled(LABEL, &self.instance)
-                && step.is_none_or(|step| labelled(STEP, step))
+            made.name != self.instance && labelled(LABEL, &of) && step.is_none_or(|step| labelled(STEP, step))
         };
-        Ok(all.filter(ours).collect())
+        Ok(all.into_iter().filter(ours).collect())
     }
 
     fn like(&self, live: &DatabaseInstance, step: &str) -> DatabaseInstance {
@@ -93,10 +96,15 @@ impl CloudSql {
         settings.data_disk_size_gb = from.data_disk_size_gb;
         settings.data_disk_type = from.data_disk_type.clone();
         settings.ip_configuration.clone_from(&from.ip_configuration);
-        let settings = settings.set_user_labels([(LABEL, self.instance.as_str()), (STEP, step)]);
+        let of = self.beginning(LABEL_LETTERS);
+        let settings = settings.set_user_labels([(LABEL, of.as_str()), (STEP, step)]);
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let own: String = self.instance.chars().take(MOST_LETTERS).collect();
-        let made = DatabaseInstance::new().set_name(format!("{own}-up-{seconds:x}")).set_region(&live.region);
+        let name = format!("{}-up-{seconds:x}", self.beginning(MOST_LETTERS));
+        let made = DatabaseInstance::new().set_name(name).set_region(&live.region);
         made.set_database_version(live.database_version.clone()).set_settings(settings)
+    }
+
+    fn beginning(&self, letters: usize) -> String {
+        self.instance.chars().take(letters).collect()
     }
 }

@@ -45,6 +45,7 @@ async fn a_backup_is_made_once_and_brought_back() {
         sql.restore(first.id, &nobody).await.unwrap();
         assert_eq!(fs::read_to_string(&row).unwrap(), "old");
     }
+    assert_eq!(sql.backups(&nobody).await.unwrap().len(), count);
     google.inject(Fault::failed_operation("instances.restoreBackup", "The disk is gone."));
     let failed = sql.restore(first.id, &nobody).await.unwrap_err();
     assert!(matches!(&failed, Error::Failed(text) if text.contains("The disk is gone.")), "{failed}");

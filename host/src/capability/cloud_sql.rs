@@ -16,7 +16,8 @@ impl Host for Guest {
         let granted = self.granted.google("cloud-sql.look");
         let seen = self.verb(granted, |cx, drivers| Box::pin(async move { store(drivers)?.look(cx).await })).await?;
         let upgraded_google::Instance { name, version, tier, region, disk_gb, state, runnable, .. } = seen;
-        Ok(Instance { name, version, tier, region, disk_gb, state, runnable })
+        let (backups_managed, backups_outlive_it) = (seen.backups_managed, seen.backups_outlive_it);
+        Ok(Instance { name, version, tier, region, disk_gb, state, runnable, backups_managed, backups_outlive_it })
     }
 
     async fn databases(&mut self) -> Result<Vec<String>, Error> {

@@ -115,13 +115,14 @@ impl Host {
 
     async fn begin_rollback(self: &Arc<Self>, entry: &Arc<Entry>) -> Answer<u64> {
         let (row, progress, way) = self.way_back(entry)?;
+        let (ready, _) = self.look_ready(entry).await?;
+        let there = planning::can_go_back(&ready, &progress.plan, &way).await;
+        there.map_err(|failure| ApiError::refused(failure.message))?;
         if let Err(error) = crate::config::edit::set_version(&entry.file, &row.from) {
             return Err(internal(error));
         }
         let (ready, text) = self.look_ready(entry).await?;
-        let plan = planning::rollback(&ready, &progress.plan, way, &text).await;
-        let plan = plan.map_err(|failure| ApiError::refused(failure.message))?;
-        self.begin_now(entry, &plan).await
+        self.begin_now(entry, &planning::rollback(&ready, &progress.plan, way, &text)).await
     }
 
     /// The deployment's task takes it from there.

@@ -133,10 +133,12 @@ impl Hands for RealHands {
     }
 
     async fn drill_double(&self, cx: &StepContext) -> Result<Doubled, Failure> {
-        if self.ready.deployment.policy.drill_in == DrillIn::Server {
+        let drivers = self.drivers(cx.binding.role, &cx.binding.name)?;
+        // What Google restores is a whole instance.
+        if self.ready.deployment.policy.drill_in == DrillIn::Server && drivers.cloud_sql.is_none() {
             return Ok(Doubled { site: cx.site.clone(), why: None });
         }
-        Ok(self.drivers(cx.binding.role, &cx.binding.name)?.drill_double(cx).await?)
+        Ok(drivers.drill_double(cx).await?)
     }
 
     async fn renew_server(&self, cx: &StepContext) -> Result<bool, Failure> {

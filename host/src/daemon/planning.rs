@@ -7,7 +7,7 @@ use super::requirements;
 use super::rolling;
 use super::servers::Servers;
 use crate::activity::Activity;
-use crate::config::{Approve, Deployment, Drill};
+use crate::config::{Approve, Deployment, Drill, GoogleConfig};
 use crate::driver::project::{Project, is_dotenv};
 use crate::model::{Change, Failure, Finding, Hop, Installed, Role, Severity, VerbError};
 use crate::plan::*;
@@ -144,7 +144,7 @@ impl Host {
         }
         findings.extend(requirements::unmet(&plan.hops, &running));
         findings.extend(rolling::unfit(&plan.hops));
-        findings.extend(not_drilled(&ready.deployment));
+        findings.extend(price_of_drills(&ready.deployment));
         let (binding, product) = &ready.bound.product;
         for hop in &plan.hops {
             findings.extend(product.preflight(&ready.context(binding, activity), hop).await?);
@@ -269,33 +269,42 @@ fn planned_policy(deployment: &Deployment, hops: &[Hop]) -> PlannedPolicy {
         },
         windows: policy.window.iter().map(|window| window.text.clone()).collect(),
         drill: policy.drill,
-        undrilled: undrilled(deployment).map(|(name, _)| name.to_owned()).collect(),
+        undrilled: drilled_at_a_price(deployment)
+            .filter(|(_, google)| !google.drill)
+            .map(|(name, _)| name.to_owned())
+            .collect(),
         rehearse: policy.rehearse,
         idle_ms: u64::try_from(policy.idle.as_millis()).unwrap_or(u64::MAX),
     }
 }
 
-/// Datastores whose drill costs money, where the operator has not asked for it; and what it would restore into.
-fn undrilled(deployment: &Deployment) -> impl Iterator<Item = (&str, &str)> {
-    deployment.datastores.iter().filter_map(|store| {
-        let google = store.grants.google.as_ref().filter(|google| !google.drill)?;
-        Some((store.binding.name.as_str(), google.instance.as_str()))
-    })
+/// Datastores whose drill costs money, and what it restores into; whether the operator has asked for it.
+fn drilled_at_a_price(deployment: &Deployment) -> impl Iterator<Item = (&str, &GoogleConfig)> {
+    let stores = deployment.datastores.iter();
+    stores.filter_map(|store| Some((store.binding.name.as_str(), store.grants.google.as_ref()?)))
 }
 
-fn not_drilled(deployment: &Deployment) -> Vec<Finding> {
+fn price_of_drills(deployment: &Deployment) -> Vec<Finding> {
     if deployment.policy.drill == Drill::Off {
         return Vec::new();
     }
-    let finding = |(name, instance): (&str, &str)| {
+    let info = |id: String, message| Finding { severity: Severity::Info, ..Finding::warning("host", &id, message) };
+    let finding = |(name, google): (&str, &GoogleConfig)| {
+        let instance = &google.instance;
+        if google.drill {
+            let message = format!(
+                "the backup of `{name}` is drilled in a second instance as large as `{instance}`, which Google charges for \
+                 as long as it is there: it is made for the drill, and deleted after it"
+            );
+            return info(format!("drilled-{name}"), message);
+        }
         let message =
             format!("the backup of `{name}` is not drilled: it would take a second instance as large as `{instance}`");
         let hint =
             "`drill = true` under its `google` asks for it; Google charges the instance for as long as it is there";
-        Finding { severity: Severity::Info, ..Finding::warning("host", &format!("not-drilled-{name}"), message) }
-            .hint(hint)
+        info(format!("not-drilled-{name}"), message).hint(hint)
     };
-    undrilled(deployment).map(finding).collect()
+    drilled_at_a_price(deployment).map(finding).collect()
 }
 
 /// Every blocker in one sentence each.
@@ -311,17 +320,29 @@ pub fn blockers(findings: &[Finding]) -> Option<String> {
     (!blockers.is_empty()).then(|| blockers.join("; "))
 }
 
-/// A rollback by hand: the way back of a committed run, as a plan of its own.
-pub async fn rollback(ready: &Ready, of: &Plan, way: WayBack, text: &str) -> Result<Plan, Failure> {
-    let named = |role| ready.bound.bindings().into_iter().filter(move |b| b.role == role);
+/// Whether what the way back of a committed run needs is there.
+pub async fn can_go_back(ready: &Ready, of: &Plan, way: &WayBack) -> Result<(), Failure> {
     super::servers::can_go_back(of)?;
-    for datastore in named(Role::Datastore) {
-        if !of.rolls() && !way.backups.contains_key(&datastore.name) {
-            let message = format!("run {} holds no backup of `{}`", way.of, datastore.name);
+    if of.rolls() {
+        return Ok(());
+    }
+    for (binding, _) in &ready.bound.datastores {
+        let Some(backup) = way.backups.get(&binding.name) else {
+            let message = format!("run {} holds no backup of `{}`", way.of, binding.name);
             return Err(failure("missing", &message));
+        };
+        let drivers = ready.drivers.get(&(binding.role, binding.name.clone()));
+        // The vault's are ours alone; what lies at Google's somebody may have deleted.
+        if let Some(store) = drivers.and_then(|drivers| drivers.cloud_sql.as_ref()) {
+            store.check_saved(&ready.context(binding, &Activity::silent()), &backup.artifacts).await?;
         }
     }
-    Ok(Plan {
+    Ok(())
+}
+
+/// A rollback by hand: the way back of a committed run, as a plan of its own.
+pub fn rollback(ready: &Ready, of: &Plan, way: WayBack, text: &str) -> Plan {
+    Plan {
         schema: PLAN_SCHEMA,
         host_version: env!("CARGO_PKG_VERSION").into(),
         deployment: of.deployment.clone(),
@@ -336,5 +357,5 @@ pub async fn rollback(ready: &Ready, of: &Plan, way: WayBack, text: &str) -> Res
         policy: PlannedPolicy { approval_needed: false, windows: Vec::new(), ..of.policy.clone() },
         findings: Vec::new(),
         estimates: Estimates::default(),
-    })
+    }
 }

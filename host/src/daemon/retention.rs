@@ -1,11 +1,12 @@
 //! Lets go what policy no longer keeps: frozen copies and what was set aside, backups beyond the number to keep,
-//! components that nothing refers to. Never of an open, stuck or quarantined run, nor the backup of the last committed.
+//! also those that lie at Google's, components that nothing refers to. Never of an open, stuck or quarantined run, nor the backup of the last committed.
 
 use super::clock;
 use super::host::{Entry, Host};
 use super::looks::Ready;
 use crate::activity::Activity;
 use crate::config::SecretCheck;
+use crate::driver::google::named::{self, Made};
 use crate::effect::Effects;
 use crate::journal::{KeptCopy, digest};
 use crate::plan::event::{Event, Outcome};
@@ -73,15 +74,12 @@ async fn tidy(host: &Arc<Host>, entry: &Arc<Entry>) -> Result<(), String> {
         .collect();
     host.journal.forget_manifests_but_of(&name, &held).map_err(|e| e.to_string())?;
     let (pinned, newest) = (pinned(host, &held)?, runs.first().map_or(0, |run| run.run));
-    let vault = ready.vault.clone();
+    let gone = move |step: &str| run_of(step).is_some_and(|run| run <= newest && !held.contains(&run));
+    let (vault, deployment, former) = (ready.vault.clone(), name.clone(), gone.clone());
     let forgotten = tokio::task::spawn_blocking(move || {
-        let artifacts = vault.list(&format!("{name}/"))?;
-        let gone = |key: &str| {
-            let step = key.split('/').nth(1).unwrap_or_default();
-            let run = step.strip_prefix('r').and_then(|rest| rest.split('-').next()).and_then(|run| run.parse().ok());
-            run.is_some_and(|run: u64| run <= newest && !held.contains(&run))
-        };
-        let keys: Vec<String> = artifacts.into_iter().map(|artifact| artifact.key).filter(|key| gone(key)).collect();
+        let artifacts = vault.list(&format!("{deployment}/"))?;
+        let gone = |key: &String| former(key.split('/').nth(1).unwrap_or_default());
+        let keys: Vec<String> = artifacts.into_iter().map(|artifact| artifact.key).filter(gone).collect();
         if keys.is_empty() { Ok(()) } else { vault.forget(&keys) }
     });
     forgotten.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
@@ -93,8 +91,17 @@ async fn tidy(host: &Arc<Host>, entry: &Arc<Entry>) -> Result<(), String> {
             drivers.images.let_go(keep).await.map_err(|e| e.to_string())?;
         }
     }
+    let machine = host.machine();
+    // A drill of which something is left is found by its name.
+    let cleared = |step: &str| gone(step) && !machine.scratch(&name, step).exists();
+    let_go_at_googles(host, &ready, named::of_steps(&machine.state, &name, cleared)).await?;
     *entry.tidied.lock().expect("no panic holds this lock") = stands;
     Ok(())
+}
+
+/// Of `r12-backup-ahead-main`.
+fn run_of(step: &str) -> Option<u64> {
+    step.strip_prefix('r')?.split('-').next()?.parse().ok()
 }
 
 fn began_since(host: &Host, deployment: &str, run: u64) -> bool {
@@ -114,6 +121,23 @@ fn pinned(host: &Host, runs: &BTreeSet<u64>) -> Result<String, String> {
         }
     }
     Ok(tokens)
+}
+
+/// Backups that these steps left there.
+async fn let_go_at_googles(host: &Host, ready: &Ready, made: Vec<Made>) -> Result<(), String> {
+    if made.is_empty() {
+        return Ok(());
+    }
+    for (binding, _) in &ready.bound.datastores {
+        let drivers = ready.drivers.get(&(binding.role, binding.name.clone()));
+        let Some(store) = drivers.and_then(|drivers| drivers.cloud_sql.as_ref()) else { continue };
+        let mut cx = ready.context(binding, &Activity::silent());
+        cx.step = format!("let-go-{}", binding.name);
+        // Its record are the names that are forgotten last.
+        cx.effects = Effects::unjournaled(&cx.step);
+        store.let_go(&cx, &made).await.map_err(|error| error.to_string())?;
+    }
+    named::forget(&host.machine().state, &ready.deployment.name, &made).map_err(|error| error.to_string())
 }
 
 /// What was set aside goes to the vault before it leaves.

@@ -1,6 +1,8 @@
 //! Where a drill restores to, and that nothing of it is left; its folder is the caller's.
 
 use super::Drivers;
+use super::durable;
+use super::process::io_error;
 use super::server::Server;
 use crate::context::{Site, StepContext};
 use crate::model::VerbError;
@@ -31,8 +33,10 @@ impl Drivers {
     pub async fn drill_double(&self, cx: &StepContext) -> Result<Doubled, VerbError> {
         let Site::Drill { root, .. } = &cx.site else { return Err(no_drill()) };
         if let Some(store) = self.cloud_sql.as_ref().filter(|store| store.drills()) {
-            let made = cx.effects.perform("drill.double", &(), &cx.step, true, store.double(cx)).await?;
-            let name = self.database_server().map(|server| server.config.database.clone()).unwrap_or_default();
+            durable::make_folder(root).map_err(io_error("make the drill's folder"))?;
+            let config = self.database_server().map(|server| &server.config);
+            let name = config.map(|config| config.database.clone()).unwrap_or_default();
+            let made = store.make_double(cx, config.map(|config| &*config.host)).await?;
             return Ok(Doubled { site: Site::Drill { root: root.clone(), name, server: Some(made) }, why: None });
         }
         let Some(server) = self.database_server() else { return Ok(Doubled { site: cx.site.clone(), why: None }) };
@@ -68,7 +72,8 @@ impl Drivers {
             let work = cx.activity.watch(self.idle, server.discard_double(&cx.step));
             cx.effects.perform("drill.discard", &(), &cx.step, true, work).await?;
         }
-        if let Some(store) = self.cloud_sql.as_ref().filter(|store| store.drills()) {
+        // Whether drills are asked for may have changed since.
+        if let Some(store) = &self.cloud_sql {
             store.clear_double(cx).await?;
         }
         self.mysql.discard_scratch(cx, name).await?;
@@ -77,8 +82,8 @@ impl Drivers {
 
     /// Whatever there is of the step's double goes: the step begins anew.
     pub(super) async fn probe_drill(&self, effect: &Effect) -> Verdict {
-        if let Some(store) = self.cloud_sql.as_ref().filter(|store| store.drills()) {
-            return match store.clear_step(&effect.step).await {
+        if let Some(store) = &self.cloud_sql {
+            return match store.clear_double_named(&effect.handle).await {
                 Ok(()) => Verdict::NotDone,
                 Err(_) => Verdict::Unknown,
             };

@@ -59,6 +59,7 @@ impl Datastore for CloudSql {
             findings.push(Finding::blocker("instance", message));
         }
         findings.push(price(&instance));
+        findings.extend(kept(&instance));
         match &call.settings.server {
             Some(server) => findings.extend(counted(host, &instance, server)?),
             None => {
@@ -133,10 +134,29 @@ fn price(instance: &Instance) -> Finding {
     let size = instance.disk_gb.map(|gb| format!(" with {gb} GB")).unwrap_or_default();
     let message = format!(
         "each run makes an on-demand backup of `{}` ({} {}{size} in {}), and a rollback with data one more: Google charges \
-         them by their size until they are deleted; a restore takes the instance away for as long as it lasts",
+         them by their size until `keep-backups` lets them go; a restore takes the instance away for as long as it lasts",
         instance.name, instance.version, instance.tier, instance.region
     );
     Finding::info("price", message)
+}
+
+/// How long Google keeps them, where that is not for as long as policy wants them.
+fn kept(instance: &Instance) -> Option<Finding> {
+    let name = &instance.name;
+    if instance.backups_managed {
+        let message = format!(
+            "backups of `{name}` are managed by Google's Backup and DR: its plan says how long one is kept, whatever \
+             `keep-backups` says, and a rollback with data needs one that is still there"
+        );
+        let hint = "have the plan keep backups on demand for as long as you may want to go back";
+        return Some(Finding::warning("backups-managed", message).hint(hint));
+    }
+    if instance.backups_outlive_it {
+        return None;
+    }
+    let message = format!("backups lie at Google's alone, and whoever deletes `{name}` deletes them with it");
+    let hint = format!("`gcloud sql instances patch {name} --retain-backups-on-delete` keeps them");
+    Some(Finding::info("backups-go-with-it", message).hint(hint))
 }
 
 fn counted(host: &DatastoreHost, instance: &Instance, server: &Server) -> Result<Vec<Finding>> {

@@ -5,7 +5,7 @@ use upgraded_sdk::prelude::*;
 
 /// Tables asked for at once.
 const BATCH: usize = 16;
-/// In place of a digest: whatever is there fits.
+/// In place of a number of rows and of their digest: whatever is there fits.
 const ANY: &str = "*";
 const PAUSE_MS: u64 = 500;
 /// So long a connection of a stopped service may linger.
@@ -75,10 +75,11 @@ pub fn count(host: &DatastoreHost, database: &str) -> Result<Vec<String>> {
     Ok(lines)
 }
 
-/// What was the same before a backup and after it is what the backup holds; of the rest, anything fits that is there.
+/// What was the same before a backup and after it is what the backup holds; of the rest, anything fits that is there: a
+/// backup is of some moment in between.
 pub fn with_moved(before: &str, after: &str) -> String {
-    let moved = |line: &str| match line.rsplit_once('\t') {
-        Some((kept, _)) if !before.lines().any(|other| other == line) => format!("{kept}\t{ANY}"),
+    let moved = |line: &str| match line.split_once('\t') {
+        Some((id, _)) if !before.lines().any(|other| other == line) => format!("{id}\t{ANY}\t{ANY}"),
         _ => line.to_owned(),
     };
     after.lines().map(moved).collect::<Vec<_>>().join("\n")

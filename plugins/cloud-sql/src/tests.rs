@@ -37,6 +37,10 @@ fn preflight_says_what_is_wrong_and_what_it_costs() {
     assert_eq!(look(json!({ "server": { "database": "shop", "host": "10.0.0.3", "user": "u" } })), ["price", "server"]);
     fake.cloud_instance("shop", "POSTGRES_15");
     assert_eq!(look(json!({ "server": { "database": "elsewhere" } })), ["price", "server"]);
+    fake.change_cloud_instance(|instance| instance.backups_outlive_it = false);
+    assert_eq!(look(json!({})), ["price", "backups-go-with-it", "not-counted"]);
+    fake.change_cloud_instance(|instance| instance.backups_managed = true);
+    assert_eq!(look(json!({})), ["price", "backups-managed", "not-counted"]);
     fake.fail_once("cloud-sql.look", Error::Denied("no".into()));
     assert_eq!(look(json!({})), ["google"]);
 }
@@ -44,5 +48,5 @@ fn preflight_says_what_is_wrong_and_what_it_costs() {
 #[test]
 fn what_moved_while_it_was_saved_may_be_anything() {
     let (before, after) = ("a\t1\tx\nb\t2\ty", "a\t1\tx\nb\t3\tz\nc\t1\tw");
-    assert_eq!(rows::with_moved(before, after), "a\t1\tx\nb\t3\t*\nc\t1\t*");
+    assert_eq!(rows::with_moved(before, after), "a\t1\tx\nb\t*\t*\nc\t*\t*");
 }

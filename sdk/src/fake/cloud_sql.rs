@@ -22,7 +22,12 @@ impl FakeHost {
             disk_gb: Some(10),
             state: "RUNNABLE".into(),
             runnable: true,
+            backups_managed: false,
+            backups_outlive_it: true,
         });
+    }
+    pub fn change_cloud_instance(&self, change: impl FnOnce(&mut Instance)) {
+        change(self.state.0.cloud_sql.borrow_mut().instance.as_mut().expect("there is an instance"));
     }
     /// What the instance holds.
     pub fn cloud_data(&self) -> String {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::sync::Mutex;
+use std::time::Instant;
 
 /// One request and its answer.
 #[derive(Clone, Debug)]
@@ -15,6 +16,7 @@ pub struct Exchange {
     /// Whether the answer reached the client, as far as the double let it.
     pub answered: bool,
     pub caller: String,
+    pub asked: Instant,
 }
 
 #[derive(Default)]

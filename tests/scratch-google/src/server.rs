@@ -17,6 +17,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::net::{TcpListener, TcpStream};
 
 /// The connection is closed instead of an answer.
@@ -79,6 +80,7 @@ async fn api(core: &Arc<Core>, head: &Parts, body: &[u8]) -> Option<Reply> {
         status: 0,
         answered: true,
         caller: String::new(),
+        asked: Instant::now(),
     };
     let authorization = head.headers.get("authorization").and_then(|value| value.to_str().ok());
     let outcome = match core.login.who(authorization) {

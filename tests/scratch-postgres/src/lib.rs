@@ -1,8 +1,8 @@
 //! A real PostgreSQL server in a temporary folder, stopped and removed when dropped. For tests alone: it panics with what
 //! is missing.
 //!
-//! It listens on a Unix socket in its folder and on a port of 127.0.0.1, trusts every local role on the socket, and asks
-//! for passwords over TCP.
+//! It listens on a Unix socket in its folder and on a port of 127.0.0.1, or of another address, trusts every local role on
+//! the socket, and asks for passwords over TCP.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use tempfile::TempDir;
 pub struct Cluster {
     folder: TempDir,
     programs: PathBuf,
+    address: &'static str,
     port: u16,
     options: &'static str,
 }
@@ -44,8 +45,17 @@ impl Cluster {
 
     /// With other settings of the server, as its command line takes them.
     pub fn start_with(options: &'static str) -> Self {
+        Self::make("127.0.0.1", free_port(), options)
+    }
+
+    /// At an address of this machine, for example `127.0.0.2`.
+    pub fn start_at(address: &'static str, port: u16) -> Self {
+        Self::make(address, port, FAST)
+    }
+
+    fn make(address: &'static str, port: u16, options: &'static str) -> Self {
         let folder = tempfile::Builder::new().prefix("pg-").tempdir().expect("a temporary folder");
-        let cluster = Self { programs: programs(), port: free_port(), folder, options };
+        let cluster = Self { programs: programs(), address, port, folder, options };
         if is_root() {
             succeed(Command::new("chown").arg(SUPERUSER).arg(cluster.folder.path()));
         }
@@ -110,7 +120,7 @@ impl Cluster {
 
     fn launch(&self) {
         let folder = self.folder().display();
-        let options = format!("-k {folder} -p {} -c listen_addresses=127.0.0.1 {}", self.port, self.options);
+        let options = format!("-k {folder} -p {} -c listen_addresses={} {}", self.port, self.address, self.options);
         let log = self.folder().join("log");
         let mut start = self.tool("pg_ctl");
         start.args(["start", "--wait", "--silent", "-o", &options]).arg("-D").arg(self.data()).arg("-l").arg(&log);

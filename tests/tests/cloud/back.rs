@@ -17,8 +17,7 @@ fn a_release_that_loses_models_goes_back_with_the_data() {
     account_for(&cloud, "once", &writes);
     let after: Vec<_> = CLOUD_SERVICES.map(|name| cloud.traffic(name)).into();
     assert_eq!(after, before, "the revisions that served before");
-    let backups = cloud.google.exchanges().iter().filter(|e| e.method.ends_with("backupRuns.insert")).count();
-    assert_eq!(backups, 2, "the final one, and what the restore set aside");
+    assert_eq!(cloud.calls("backupRuns.insert"), 2, "the final one, and what the restore set aside");
 }
 
 /// A service that somebody edits after it was staged is left as it is.

@@ -1,11 +1,12 @@
-//! What preflight finds by trying: nothing is changed.
+//! What preflight finds by trying, and what a drill does: nothing is changed.
 
+use crate::{failure, run_to};
 use upgraded_tests::{Cloud, Daemon};
 
 #[test]
 fn what_would_go_wrong_is_said_before_anything_is_touched() {
     let cloud = Cloud::new("1.4.0", "approve = \"never\"\n");
-    let daemon = Daemon::start(&cloud).settled();
+    let mut daemon = Daemon::start(&cloud).settled();
     let refused = |parts: &[&str]| {
         let (answer, code) = daemon.upgradectl(&["plan", &cloud.name, "--to", "1.5.0"]);
         assert_ne!(code, Some(0), "{answer:#}");
@@ -30,11 +31,21 @@ fn what_would_go_wrong_is_said_before_anything_is_touched() {
     cloud.google.withdraw("run.services.update");
     refused(&["run.services.update"]);
     cloud.google.grant("run.services.update");
-    let (plan, code) = daemon.upgradectl(&["plan", &cloud.name, "--to", "1.5.0"]);
-    assert_eq!(code, Some(0), "{plan:#}");
-    let said = plan.to_string();
-    assert!(said.contains("on-demand backup of `tessallite`") && said.contains("is not drilled"), "{plan:#}");
+    let planned = || daemon.told(&["plan", &cloud.name, "--to", "1.5.0"]).to_string();
+    let plan = planned();
+    assert!(plan.contains("on-demand backup of `tessallite`") && plan.contains("is not drilled"), "{plan}");
+    assert!(plan.contains("whoever deletes `tessallite` deletes them with it"), "{plan}");
+
+    cloud.ask_for_drills();
+    let plan = planned();
+    assert!(plan.contains("is drilled in a second instance as large as `tessallite`"), "{plan}");
+    assert_eq!(cloud.calls("instances.insert"), 0, "a plan costs nothing");
+    cloud.lose_rows_in_drills();
+    let run = run_to(&mut daemon, "1.5.0", "refused");
+    assert_eq!(failure(&run).0, "drill-main", "{}", failure(&run).1);
+    let differs = "the backup of `main` restores to something else: `table/public.model_rows` is `0 0`";
+    assert!(failure(&run).1.contains(differs), "{}", failure(&run).1);
+    cloud.is_whole("1.4.0", None);
     let made = cloud.google.exchanges().iter().filter(|exchange| exchange.request["traffic"].is_array()).count();
     assert_eq!(made, 0, "no service was changed");
-    cloud.google.assert_held_to_the_documents();
 }

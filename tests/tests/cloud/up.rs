@@ -4,13 +4,15 @@ use crate::{account_for, run_to, write_models};
 use scratch_google::{Fault, Refusal};
 use serde_json::Value;
 use std::time::Duration;
-use upgraded_tests::{CLOUD_SERVICES, Cloud, Daemon};
+use upgraded_tests::{CLOUD_SERVICES, Cloud, Daemon, outcome};
 
 /// A release that migrates shuts the gate; the next one, on the same schema, shuts nobody out. Answers get lost, quota
-/// ends, and 409 follows a success all the while.
+/// ends, and 409 follows a success all the while. Both backups are proved in an instance of their own; the daemon that makes
+/// the first one is killed. Policy keeps the backups of one run.
 #[test]
 fn the_published_way_up() {
-    let cloud = Cloud::new("1.4.0", "approve = \"never\"\n");
+    let cloud = Cloud::new("1.4.0", "approve = \"never\"\nkeep-backups = 1\n");
+    cloud.ask_for_drills();
     cloud.publish("1.5.0");
     cloud.publish("1.5.1");
     let before: Vec<_> = CLOUD_SERVICES.map(|name| cloud.traffic(name)).into();
@@ -22,15 +24,24 @@ fn the_published_way_up() {
         Fault::refused("services.patch", Refusal::quota(Duration::from_secs(1))).after(20),
         Fault::refused("services.get", Refusal::unavailable()).after(60),
         Fault::lost_answer("backupRuns.insert"),
+        Fault::stuck_operation("instances.restoreBackup"),
     ] {
         cloud.google.inject(fault);
     }
-    let (run, writes) = write_models(&cloud, "once", || {
-        let run = run_to(&mut daemon, "1.5.0", "committed");
+    let ((mut daemon, run), writes) = write_models(&cloud, "once", || {
+        cloud.edit_version("1.5.0");
+        daemon.wait("the drill restores", |_| cloud.calls("instances.restoreBackup") > 0);
+        daemon.kill();
+        assert_eq!(cloud.instances().len(), 2, "the cut leaves it");
+        cloud.google.end_stuck_operations();
+        let mut daemon = Daemon::start_with(&cloud, &[("UPGRADED_HOUSE_SECONDS", "1")]);
+        let now = daemon.end_of_run_to("1.5.0");
+        assert_eq!(outcome(&now), "committed", "{now:#}");
         let count = || cloud.sql("SELECT count(*) FROM models");
         let written = count();
         daemon.wait("users write again", |_| count() != written);
-        run
+        let run = daemon.told(&["show", "1"]);
+        (daemon, run)
     });
     assert_eq!(cloud.google.open_faults(), Vec::<String>::new(), "everything went wrong that should");
     cloud.is_whole("1.5.0", None);
@@ -46,12 +57,26 @@ fn the_published_way_up() {
     let order: Vec<String> = deployed(&cloud);
     assert_eq!(order, CLOUD_SERVICES, "the published order");
 
+    assert_eq!(cloud.backups().len(), 2, "one to be drilled, and the final one: {:?}", cloud.backups());
+    cloud.delete_backup("r1-backup-final-main");
+    let (answer, code) = daemon.upgradectl(&["rollback", &cloud.name, "--yes"]);
+    assert_ne!(code, Some(0), "{answer:#}");
+    assert!(answer.to_string().contains("is no longer at Google's"), "{answer:#}");
+    cloud.is_whole("1.5.0", None);
+    cloud.google.inject(Fault::lost_answer("backupRuns.delete"));
+
     let (run, writes) = write_models(&cloud, "again", || run_to(&mut daemon, "1.5.1", "committed"));
     cloud.is_whole("1.5.1", None);
     account_for(&cloud, "again", &writes);
     assert_eq!(run["downtime_s"], Value::Null, "nobody was shut out: {run:#}");
     let failed: Vec<_> = writes.iter().filter(|write| !write.is_fine()).collect();
     assert!(failed.is_empty(), "{} of {}: {failed:#?}", failed.len(), writes.len());
+    for method in ["instances.insert", "instances.delete"] {
+        assert_eq!(cloud.calls(method), 3, "`{method}`: of the killed drill, of the next, and of the second run's");
+    }
+    let others = || cloud.backups().iter().filter(|backup| !backup.contains(" r2-")).count();
+    daemon.wait("the first run's backups are let go at Google's", |_| others() == 0);
+    assert_eq!(cloud.backups().len(), 1, "the second run's stays: {:?}", cloud.backups());
 }
 
 /// The services that got a new revision, in order.

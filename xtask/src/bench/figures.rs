@@ -4,7 +4,7 @@
 use super::figure::{Figure, Samples, Target, Unit, quantile};
 
 /// What a filter may name.
-pub const GROUPS: &[&str] = &["call", "latency", "rest", "database", "downtime", "run"];
+pub const GROUPS: &[&str] = &["call", "latency", "rest", "database", "downtime", "run", "cloud"];
 
 /// The daemon's own default.
 const DEBOUNCE_S: f64 = 0.2;
@@ -96,6 +96,15 @@ pub fn of(samples: &Samples, megabytes: u64) -> Vec<Figure> {
         "script/whole",
         Target::AtMost(1.03),
     ));
+
+    let back = "A rollback on Cloud Run, of code alone";
+    let calls = "the same traffic by the API alone";
+    for (what, part, target) in [
+        ("until the last service's traffic is asked for", "cloud/traffic", Target::AtMost(1.5)),
+        ("from the command to the end of the run", "cloud", Target::Shown),
+    ] {
+        add(against(back, what, &format!("{part}/ours"), calls, &format!("{part}/script"), target));
+    }
 
     let rest = "The daemon at rest";
     for (what, part, most) in [

@@ -47,17 +47,31 @@ impl Options {
     fn features(&self, workspace: &Workspace) -> &'static [&'static str] {
         if self.dev { check::features(workspace) } else { &[] }
     }
+
+    /// What needs a Docker engine only where it is named: `compose`, `compose/mysql`.
+    fn wants(&self, group: &str) -> bool {
+        match (self.filter.as_deref(), group.starts_with("compose")) {
+            (filter, false) => filter.is_none_or(|filter| group.contains(filter)),
+            (filter, true) => filter.is_some_and(|filter| filter.starts_with("compose") && group.starts_with(filter)),
+        }
+    }
 }
 
 /// The smaller of the two databases that downtime is measured with.
 const SMALL_MEGABYTES: u64 = 100;
 const EDITS: usize = 100;
+/// The group, and cargo's bench that measures it.
+const CLOUD: &str = "cloud";
 
 pub fn run(options: &Options) -> Result<()> {
     setup::run()?;
     let workspace = Workspace::read()?;
     components::build(&workspace)?;
-    let products = ["notes", "mix", "tessallite"];
+    let mut products = vec!["notes", "mix", "tessallite"];
+    if options.wants(CLOUD) {
+        // The stories that it is told with look for all of them.
+        products.extend(["evose", "infrahub", "aegis"]);
+    }
     let programs = build(&workspace, options.profile(), options.features(&workspace), &products)?;
     let folder = Folder::make()?;
     let interrupt = Interrupt::listen()?;
@@ -104,6 +118,11 @@ impl Bench<'_> {
         if self.wants("rest") {
             eprintln!("rest");
             rest.weigh(self.options.rounds, &mut self.samples)?;
+        }
+        if self.wants(CLOUD) {
+            eprintln!("cloud");
+            let rounds = self.options.rounds.to_string();
+            self.bench(CLOUD, &["--rounds", &rounds].map(OsStr::new), &[])?;
         }
         if ["database", "downtime", "run"].iter().any(|group| self.wants(group)) {
             return self.with_server();
@@ -164,16 +183,16 @@ impl Bench<'_> {
     }
 
     fn parts(&mut self, arguments: &[&OsStr], environment: &[(&str, String)]) -> Result<()> {
-        let (profile, features) = (self.options.profile(), self.options.features(&self.workspace));
-        parts::run(&self.workspace, profile, features, arguments, environment, &mut self.samples)
+        self.bench("parts", arguments, environment)
     }
 
-    /// What needs a Docker engine only where it is named: `compose`, `compose/mysql`.
+    fn bench(&mut self, name: &str, arguments: &[&OsStr], environment: &[(&str, String)]) -> Result<()> {
+        let (profile, features) = (self.options.profile(), self.options.features(&self.workspace));
+        parts::run(&self.workspace, profile, features, name, arguments, environment, &mut self.samples)
+    }
+
     fn wants(&self, group: &str) -> bool {
-        match (self.options.filter.as_deref(), group.starts_with("compose")) {
-            (filter, false) => filter.is_none_or(|filter| group.contains(filter)),
-            (filter, true) => filter.is_some_and(|filter| filter.starts_with("compose") && group.starts_with(filter)),
-        }
+        self.options.wants(group)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Runs the host's own bench, which measures what can only be measured from inside, and collects what it prints.
+//! Runs a bench of cargo's, which measures what can only be measured from inside, and collects what it prints.
 
 use super::figure::Samples;
 use crate::workspace::{Workspace, cargo};
@@ -9,12 +9,12 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 pub fn run(
-    workspace: &Workspace, profile: &str, features: &[&str], arguments: &[&OsStr], environment: &[(&str, String)],
-    samples: &mut Samples,
+    workspace: &Workspace, profile: &str, features: &[&str], name: &str, arguments: &[&OsStr],
+    environment: &[(&str, String)], samples: &mut Samples,
 ) -> Result<()> {
     let mut bench = cargo();
     bench.current_dir(&workspace.root).args(["bench", "--quiet", "--profile", profile]);
-    bench.args(workspace.native_selection()).args(features).args(["--bench", "parts", "--"]).args(arguments);
+    bench.args(workspace.native_selection()).args(features).args(["--bench", name, "--"]).args(arguments);
     bench.envs(environment.iter().map(|(name, value)| (name, value)));
     let mut child = bench.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("`cargo bench`")?;
     let output = child.stdout.take().context("the output was piped")?;
@@ -27,5 +27,5 @@ pub fn run(
         eprintln!("  {part:<18} {seconds:.6} s");
         samples.add(part, seconds);
     }
-    if child.wait()?.success() { Ok(()) } else { bail!("the host's bench failed") }
+    if child.wait()?.success() { Ok(()) } else { bail!("the bench `{name}` failed") }
 }

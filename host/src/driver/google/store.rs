@@ -1,6 +1,7 @@
 //! One instance of Cloud SQL. Its backups stay at Google's; the vault has a note of each, which says which it is.
 
-use super::{heard, missing, named, place};
+use super::named::{self, Made};
+use super::{heard, missing, place};
 use crate::config::GoogleConfig;
 use crate::context::{Site, StepContext};
 use crate::driver::Machine;
@@ -61,7 +62,7 @@ impl Store {
             let double = match &cx.site {
                 Site::Live => None,
                 Site::Drill { .. } => {
-                    let made = client.doubles(Some(&cx.step)).await?;
+                    let made = client.doubles(Some(&self.double_of(cx)?)).await?;
                     let none = || VerbError::NotFound("the drill has no instance".into());
                     Some(made.into_iter().next().ok_or_else(none)?.name)
                 }
@@ -99,13 +100,9 @@ impl Store {
         cx.effects.may_change("cloud-sql.put-back")?;
         let (client, heard) = (self.client().await?, heard(cx));
         let work = async {
-            let note = self.note(artifact).await?;
-            if !client.has(note.backup).await? {
-                let message = format!("the backup {} of `{}` is no longer at Google's", note.backup, note.instance);
-                return Err(VerbError::NotFound(message));
-            }
+            let note = self.saved(artifact).await?;
             if let Site::Drill { .. } = cx.site {
-                client.restore_double(&cx.step, note.backup, &heard).await?;
+                client.restore_double(&self.double_of(cx)?, note.backup, &heard).await?;
                 return Ok(());
             }
             let aside = client.back_up(&self.description(cx, ", set aside")?, &heard).await?;
@@ -117,30 +114,75 @@ impl Store {
         cx.effects.perform("cloud-sql.put-back", &artifact, &self.config.instance, true, watched).await
     }
 
-    /// An empty instance beside the live one; its address.
-    pub async fn double(&self, cx: &StepContext) -> Result<String, VerbError> {
-        let (client, heard) = (self.client().await?, heard(cx));
+    /// An error names one that is gone.
+    pub async fn check_saved(&self, cx: &StepContext, artifacts: &[String]) -> Result<(), VerbError> {
         let work = async {
-            let made = client.double(&cx.step, &heard).await?;
-            Ok(made.address.unwrap_or_default())
+            for artifact in artifacts {
+                self.saved(artifact).await?;
+            }
+            Ok(())
         };
         cx.activity.watch(self.idle, work).await
     }
 
-    pub async fn clear_double(&self, cx: &StepContext) -> Result<(), VerbError> {
+    /// Deletes what these steps saved and set aside. Converges.
+    pub async fn let_go(&self, cx: &StepContext, made: &[Made]) -> Result<(), VerbError> {
         let (client, heard) = (self.client().await?, heard(cx));
-        let work = async { Ok(client.clear(&cx.step, &heard).await?) };
+        let ours: Vec<String> = made.iter().map(|(step, name)| described(&cx.deployment, step, name)).collect();
+        let work = async {
+            for backup in client.backups(&heard).await? {
+                if ours.iter().any(|ours| backup.description.starts_with(ours)) {
+                    client.delete(&backup, &heard).await?;
+                }
+            }
+            Ok(())
+        };
         let watched = cx.activity.watch(self.idle, work);
-        cx.effects.perform("drill.discard", &(), &cx.step, true, watched).await
+        cx.effects.perform("cloud-sql.let-go", &ours, &self.config.instance, true, watched).await
     }
 
-    pub async fn clear_step(&self, step: &str) -> Result<(), VerbError> {
-        self.client().await?.clear(step, &|_| {}).await.map_err(VerbError::from)
+    /// An empty instance beside the live one; its address of the kind that `host` is of the live one, where one is given.
+    pub async fn make_double(&self, cx: &StepContext, host: Option<&str>) -> Result<String, VerbError> {
+        let (client, heard, name) = (self.client().await?, heard(cx), self.double_of(cx)?);
+        let work = async {
+            let (live, made) = (client.look().await?, client.double(&name, &heard).await?);
+            let Some(host) = host else { return Ok(String::new()) };
+            let address = made.address_as(&live, host).map(str::to_owned);
+            address.ok_or_else(|| VerbError::Unavailable(format!("the instance `{}` has no address", made.name)))
+        };
+        let watched = cx.activity.watch(self.idle, work);
+        cx.effects.perform("drill.double", &(), &name, true, watched).await
+    }
+
+    pub async fn clear_double(&self, cx: &StepContext) -> Result<(), VerbError> {
+        let (client, heard, name) = (self.client().await?, heard(cx), self.double_of(cx)?);
+        let work = async { Ok(client.clear(&name, &heard).await?) };
+        let watched = cx.activity.watch(self.idle, work);
+        cx.effects.perform("drill.discard", &(), &name, true, watched).await
+    }
+
+    /// `double`: as the effects that made it have it.
+    pub async fn clear_double_named(&self, double: &str) -> Result<(), VerbError> {
+        self.client().await?.clear(double, &|_| {}).await.map_err(VerbError::from)
+    }
+
+    /// What tells the double of this drill from any other.
+    fn double_of(&self, cx: &StepContext) -> Result<String, VerbError> {
+        named::of_step(cx, &self.machine.state)
     }
 
     /// Whatever goes on is waited for by the verb that comes next. Every verb converges.
     pub async fn fence_and_probe(&self, _: &Effect) -> Verdict {
         Verdict::Unknown
+    }
+
+    async fn saved(&self, artifact: &str) -> Result<Note, VerbError> {
+        let note = self.note(artifact).await?;
+        if self.client().await?.has(note.backup).await? {
+            return Ok(note);
+        }
+        let message = format!("the backup {} of `{}` is no longer at Google's", note.backup, note.instance);
+        Err(VerbError::NotFound(message))
     }
 
     async fn note(&self, artifact: &str) -> Result<Note, VerbError> {
@@ -162,6 +204,10 @@ impl Store {
     /// Says whose it is to a person, and to the next try.
     fn description(&self, cx: &StepContext, more: &str) -> Result<String, VerbError> {
         let name = named::of_step(cx, &self.machine.state)?;
-        Ok(format!("upgraded: {} {} {name}{more}", cx.deployment, cx.step))
+        Ok(described(&cx.deployment, &cx.step, &name) + more)
     }
+}
+
+fn described(deployment: &str, step: &str, name: &str) -> String {
+    format!("upgraded: {deployment} {step} {name}")
 }

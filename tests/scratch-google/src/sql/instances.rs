@@ -72,7 +72,7 @@ pub(super) fn insert(core: &Arc<Core>, call: &Call, caller: &str, fate: Fate) ->
     let effect = Box::new(move |core: &Core| {
         if let Some(instance) = core.sql.state().instances.get_mut(&at) {
             instance["state"] = "RUNNABLE".into();
-            instance["ipAddresses"] = json!([{ "type": "PRIMARY", "ipAddress": disk.address() }]);
+            instance["ipAddresses"] = addresses(&instance["settings"], &disk.address());
         }
         Ok(())
     });
@@ -161,6 +161,17 @@ pub(super) fn restart(core: &Arc<Core>, call: &Call, caller: &str, fate: Fate) -
     let restart =
         Start { kind: "RESTART", key, user: caller, backup: None, running: nothing(), effect, failed: nothing() };
     Ok(start(core, &mut state, restart, fate))
+}
+
+/// Where it has a private network, its server is reached there, and its public address leads nowhere.
+fn addresses(settings: &Value, address: &str) -> Value {
+    match settings["ipConfiguration"]["privateNetwork"].is_string() {
+        true => json!([
+            { "type": "PRIMARY", "ipAddress": "203.0.113.7" },
+            { "type": "PRIVATE", "ipAddress": address },
+        ]),
+        false => json!([{ "type": "PRIMARY", "ipAddress": address }]),
+    }
 }
 
 fn settings(given: &Value) -> Value {
