@@ -381,6 +381,26 @@ fn hooks() {
 }
 
 #[test]
+fn a_hook_does_not_stop_a_databases_server() {
+    let beside = |hook: &str, server: &str| {
+        with(&format!(
+            "[datastores.a]\nplugin = \"files\"\npaths = [\"a\"]\n\
+             hook = {{ service = \"{hook}\", before = [\"redis-cli\", \"save\"] }}\n\
+             [datastores.b]\nplugin = \"postgres\"\n\
+             server = {{ service = \"{server}\", user = \"u\", database = \"d\" }}\n"
+        ))
+    };
+    for (hook, server) in
+        [("db", "db"), ("database/cache", "database/postgres"), ("main/database", "database/postgres")]
+    {
+        let said = said(&beside(hook, server));
+        assert!(said.contains("`datastores.a.hook` is for the service `main/d"), "{hook}, {server}: {said}");
+    }
+    let read = parse(&beside("cache/redis", "database/postgres")).unwrap();
+    assert_eq!(read.datastores[0].grants.hook.as_ref().unwrap().service.to_string(), "main/cache/redis");
+}
+
+#[test]
 fn drills_in_a_double_or_on_the_server() {
     let read = |policy: &str| parse(&with(&format!("[policy]\n{policy}\n"))).unwrap().policy.drill_in;
     assert_eq!((read(""), read("drill-in = \"server\"")), (DrillIn::Double, DrillIn::Server));
