@@ -37,7 +37,7 @@ impl Unit {
         let values = |key: &'static str| {
             said.iter().filter(move |(known, _)| known.trim() == key).map(|(_, value)| value.trim())
         };
-        let service = values("ServiceName").last().unwrap_or(stem);
+        let service = values("ServiceName").next_back().unwrap_or(stem);
         let files = values("Yaml").flat_map(words).collect();
         Self { name: format!("{service}.service"), files, quadlet: true }
     }
