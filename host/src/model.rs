@@ -166,6 +166,12 @@ impl fmt::Display for ServiceRef {
     }
 }
 
+/// `database` of `database/postgres`: what is stopped and started as one.
+pub fn whole(service: &ServiceRef) -> ServiceRef {
+    let name = service.name.split('/').next().unwrap_or_default().to_owned();
+    ServiceRef { platform: service.platform.clone(), name }
+}
+
 /// A migration that runs while its service starts, seen in the service's log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watch {

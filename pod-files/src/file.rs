@@ -24,6 +24,13 @@ pub fn service_of(path: &str) -> &str {
     stem.strip_prefix("pod-").filter(|rest| !rest.is_empty()).unwrap_or(stem)
 }
 
+/// The pods that a text declares, whatever else is wrong with it.
+pub fn pods_named(text: &str) -> Vec<String> {
+    let documents = yaml::documents("", text).unwrap_or_default();
+    let pods = documents.iter().filter(|document| document.get("kind").and_then(Node::text) == Some("Pod"));
+    pods.filter_map(|pod| pod.at(&["metadata", "name"])?.text().map(str::to_owned)).collect()
+}
+
 impl File {
     /// `set`: the variables.
     pub fn read(name: &str, text: &str, set: &BTreeMap<String, String>) -> Result<Self, Mistake> {

@@ -6,13 +6,15 @@ mod file;
 mod pod;
 #[cfg(test)]
 mod tests;
+mod unit;
 mod variables;
 mod yaml;
 
 pub use differs::{Running, differs, familiar};
 pub use edit::{Place, image, set_image};
-pub use file::{File, service_of};
+pub use file::{File, pods_named, service_of};
 pub use pod::{Container, Mount, Pod, Source};
+pub use unit::Unit;
 pub use variables::{left, substituted, variables};
 
 use std::fmt;

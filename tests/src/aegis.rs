@@ -142,6 +142,15 @@ impl<'p> Aegis<'p> {
 
     /// `make redeploy POD=…`, by hand: `envsubst`, and `podman kube play --replace`.
     pub fn redeploy(&self, service: &str) {
+        succeed(&mut self.play(service));
+    }
+
+    /// The same, as systemd calls it for a unit.
+    pub fn redeploy_by(&self, unit: &str, service: &str) {
+        succeed(self.play(service).env("PODMAN_SYSTEMD_UNIT", unit));
+    }
+
+    fn play(&self, service: &str) -> Command {
         let read = |name: &str| fs::read_to_string(self.file(name)).expect("a file of the project");
         let env = read(".env");
         let pairs = env.lines().filter_map(|line| line.split_once('='));
@@ -150,8 +159,9 @@ impl<'p> Aegis<'p> {
         });
         let file = self.path(&format!("played-{service}.yaml"));
         write(&file, &pod);
-        let play = ["kube", "play", "--quiet", "--replace", "--network", &self.network];
-        succeed(self.podman.command().args(play).arg(file));
+        let mut play = self.podman.command();
+        play.args(["kube", "play", "--quiet", "--replace", "--network", &self.network]).arg(file);
+        play
     }
 
     /// In `.env`.

@@ -72,8 +72,8 @@ impl From<pod_files::Container> for DeclaredContainer {
 impl From<Standing> for Pod {
     fn from(standing: Standing) -> Self {
         let containers = standing.containers.iter().map(|one| container(standing.short(one), one)).collect();
-        let Standing { service, pod, other, unit, containers: _ } = standing;
-        Self { service, name: pod, other, unit, containers }
+        let Standing { service, pod, other, containers: _ } = standing;
+        Self { service, name: pod, other, containers }
     }
 }
 

@@ -4,6 +4,7 @@ use super::host::Host;
 use super::looks::Ready;
 use crate::activity::Activity;
 use crate::config::Drill;
+use crate::driver::pods::Starter;
 use crate::driver::server::Place;
 use crate::driver::services::OpenFile;
 use crate::model::{Finding, Hop, Role};
@@ -33,6 +34,7 @@ pub async fn host(host: &Host, ready: &Ready, activity: &Activity) -> Vec<Findin
     findings.extend(room.await.unwrap_or_default());
     findings.extend(unbound_stores(ready, &bound).await);
     findings.extend(hooks(ready).await);
+    findings.extend(units(ready).await);
     findings
 }
 
@@ -51,6 +53,40 @@ async fn hooks(ready: &Ready) -> Vec<Finding> {
         findings.extend(why.map(finding));
     }
     findings
+}
+
+/// Nobody else starts what a run stopped.
+async fn units(ready: &Ready) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for platform in &ready.deployment.platforms {
+        let pods = ready.drivers.get(&super::looks::key(platform)).and_then(|drivers| drivers.pods.as_ref());
+        let Some(pods) = pods else { continue };
+        // Where it can't be told, the platform's own check says why.
+        findings.extend(pods.starters().await.unwrap_or_default().iter().map(started_elsewhere));
+    }
+    findings
+}
+
+fn started_elsewhere(starter: &Starter) -> Finding {
+    let Starter { service, unit, file, quadlet, of_a_user } = starter;
+    let by = file.as_ref().map(|file| format!(" (`{}`)", file.display())).unwrap_or_default();
+    let message = format!(
+        "the unit `{unit}`{by} starts the pods of `{service}`: it would start them on data that is being worked on"
+    );
+    let systemctl = if *of_a_user { "systemctl --user" } else { "systemctl" };
+    let end = match (quadlet, file) {
+        (true, _) => format!("`{systemctl} stop {unit}`, take that file away, `{systemctl} daemon-reload`"),
+        (false, Some(_)) => format!("`{systemctl} disable --now '{unit}'`"),
+        (false, None) => format!(
+            "`{systemctl} disable --now '{unit}'`, or of a quadlet `{systemctl} stop {unit}`, take its file away, \
+             `{systemctl} daemon-reload`"
+        ),
+    };
+    let hint = format!(
+        "{end}, and play its file once by hand: from then on its pods are the daemon's, and `podman-restart.service` \
+         starts them at boot"
+    );
+    Finding::blocker("host", &format!("unit-{service}"), message).hint(hint)
 }
 
 fn device(path: &Path) -> Option<u64> {

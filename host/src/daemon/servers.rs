@@ -4,8 +4,7 @@ use super::host::Host;
 use super::looks::{Ready, failure};
 use crate::activity::Activity;
 use crate::config::{Deployment, MYSQL_PLUGIN};
-use crate::driver::server::whole;
-use crate::model::{Failure, Finding, Hop, Role, ServiceRef};
+use crate::model::{Failure, Finding, Hop, Role, ServiceRef, whole};
 use crate::plan::Plan;
 use std::collections::BTreeMap;
 

@@ -81,6 +81,7 @@ pub fn machine(state: &Path) -> Machine {
         systemctl: state.join("systemctl"),
         journalctl: state.join("journalctl"),
         units: state.join("units"),
+        quadlets: vec![state.join("quadlets")],
     };
     Machine { state: state.to_owned(), job_program: job_program(state), systemd, leaving: Default::default() }
 }

@@ -11,7 +11,6 @@ pub fn look(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<Vec
     let standing = host.pods().standing()?;
     let mut findings = named_services(call, hop, &now, &planned);
     findings.extend(commands(call, host, hop)?);
-    findings.extend(units(&standing));
     findings.extend(unchecked(call, hop, &planned));
     findings.extend(moved(host, &standing)?);
     findings.extend(images(host, &now, &planned)?);
@@ -63,17 +62,6 @@ fn commands(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<Vec
             Finding::blocker(format!("command-{name}"), message).hint(hint)
         })
         .collect())
-}
-
-/// A unit would start its pod on data that is being worked on.
-fn units(standing: &[Pod]) -> Vec<Finding> {
-    let with = standing.iter().filter_map(|pod| Some((pod, pod.unit.as_ref()?)));
-    with.map(|(pod, unit)| {
-        let message = format!("the pod `{}` is started by the unit `{unit}`, which would start it again", pod.name);
-        let hint = format!("`systemctl disable --now {unit}`, and the pod is started with the upgrade");
-        Finding::blocker(format!("unit-{}", pod.service), message).hint(hint)
-    })
-    .collect()
 }
 
 /// Nobody knows of a container without a check whether it works.

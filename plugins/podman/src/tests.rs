@@ -85,8 +85,6 @@ fn what_would_go_wrong_is_found_before() {
     };
     let gone = |fake: &FakeHost| fake.planned_pods(&[("core", &[("runtime", "r:5000/aegis/runtime:3")])]);
     assert!(with(gone, hop()).contains("the registry has no image `r:5000/aegis/runtime:3`"));
-    let unit = |fake: &FakeHost| fake.on_pod("core", |pod| pod.unit = Some("aegis-core.service".into()));
-    assert!(with(unit, hop()).contains("is started by the unit `aegis-core.service`"));
     let moved = |fake: &FakeHost| fake.image(CORE, "moved");
     assert!(with(moved, hop()).contains("moved-core-runtime"));
     let unchecked = |fake: &FakeHost| fake.on_declared_pods("core", |one| one.pods[0].containers[0].checked = false);

@@ -88,7 +88,7 @@ impl Engine {
                 healthy: Some(true),
             };
             let containers = pod.containers.into_iter().map(container).collect();
-            self.standing.push(Pod { service: service.into(), name: pod.name, other: None, unit: None, containers });
+            self.standing.push(Pod { service: service.into(), name: pod.name, other: None, containers });
         }
     }
 

@@ -14,6 +14,7 @@ fn aegis_goes_up_pod_by_pod_and_by_teardown_and_comes_back_from_bad_releases() {
     let aegis = Aegis::new(&engine, "0.1.0", "1.21.3", POLICY);
     let neighbour = aegis.neighbour();
     ["0.1.1", "0.1.2", "0.2.0"].iter().for_each(|version| aegis.publish(version));
+    aegis.redeploy_by("aegis-secrets.service", "secrets");
     let (data, pods) = (aegis.data(), aegis.pods());
     let mut daemon = Daemon::start(&aegis).settled();
 
@@ -22,12 +23,13 @@ fn aegis_goes_up_pod_by_pod_and_by_teardown_and_comes_back_from_bad_releases() {
     assert_ne!(code, Some(0), "{answer:#}");
     let said = answer.to_string();
     assert!(said.contains("0.1.1 needs `temporal/temporal` >=1.22, <1.24, and 1.21.3 runs"), "{said}");
+    assert!(said.contains("the unit `aegis-secrets.service` starts the pods of `secrets`"), "{said}");
     aegis.set("TEMPORAL_IMAGE", &format!("{}/temporal:1.22.4", aegis.registry()));
     let (answer, code) = daemon.upgradectl(&["plan", &aegis.name, "--to", "0.1.1"]);
     assert_ne!(code, Some(0), "{answer:#}");
     assert!(answer.to_string().contains("`temporal` is something else than its file says"), "drift: {answer:#}");
     assert_eq!((aegis.data(), aegis.pods()), (data.clone(), pods), "nothing was touched");
-    aegis.redeploy("temporal");
+    ["temporal", "secrets"].iter().for_each(|service| aegis.redeploy(service));
 
     // "Rolling Upgrade": the code alone.
     let database = container(&aegis, "aegis-database-postgres");

@@ -5,7 +5,7 @@ use super::{Directory, Reading, schema};
 use crate::config::deployment::{BindingConfig, Grants};
 use crate::config::diagnostic::{listed, nearest};
 use crate::config::document::{Item, Names, Table, unknown_key};
-use crate::model::{Binding, Info, Role, ServiceRef};
+use crate::model::{Binding, Info, Role, ServiceRef, whole};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,6 +19,7 @@ pub(super) struct ReadBinding {
     /// Where each of its `paths` stands.
     pub paths: Vec<(Spot, PathBuf)>,
     pub database: Option<Spot>,
+    pub hook: Option<Spot>,
 }
 
 /// A dotted name and its place.
@@ -166,6 +167,7 @@ impl Reading<'_, '_> {
             key: table.place.clone(),
             paths: Vec::new(),
             database: None,
+            hook: None,
         };
         self.grants(&mut table, role, &mut read);
         let known: Vec<String> = table.taken().map(str::to_owned).chain(names.iter().cloned()).collect();
@@ -261,6 +263,28 @@ impl Reading<'_, '_> {
             if let Some(other) = databases.insert(database, place) {
                 let message = format!("`{}` and `{}` are the same database", other.path, place.path);
                 self.report.add_with_help(place.span.clone(), message, "each database belongs to one datastore");
+            }
+        }
+    }
+
+    /// A hook's service is stopped while its data goes back, and a server has to run while its own does.
+    pub fn hooked_servers(&mut self, datastores: &[ReadBinding]) {
+        for read in datastores {
+            let (Some(hook), Some(place)) = (&read.config.grants.hook, &read.hook) else { continue };
+            let stopped = whole(&hook.service);
+            let runs_there = |other: &&ReadBinding| {
+                let service = other.config.grants.server.as_ref().and_then(|server| server.service.as_ref());
+                service.is_some_and(|service| whole(service) == stopped)
+            };
+            if let Some(other) = datastores.iter().find(runs_there) {
+                let (name, server) = (&read.config.binding.name, &other.config.binding.name);
+                let message = format!(
+                    "`{}` is for the service `{stopped}`, which is stopped while the data of `{name}` goes back, and the \
+                     server of `{server}` runs in it",
+                    place.path
+                );
+                let help = "a service without a database's server would be right; of pods, one with a file of its own";
+                self.report.add_with_help(place.span.clone(), message, help);
             }
         }
     }

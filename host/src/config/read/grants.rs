@@ -53,7 +53,10 @@ impl Reading<'_, '_> {
                     read.paths = self.paths(&item, grants);
                 }
                 grants.google = table.take("google").and_then(|item| self.google(&item, role));
-                grants.hook = table.take("hook").and_then(|item| self.hook(&item));
+                if let Some(item) = table.take("hook") {
+                    grants.hook = self.hook(&item);
+                    read.hook = Some(Spot::from(&item));
+                }
                 if let Some(item) = table.take("server") {
                     let usual = if read.config.binding.plugin == MYSQL_PLUGIN { MYSQL } else { POSTGRES };
                     (grants.server, read.database) = self.server(&item, usual);
@@ -248,7 +251,7 @@ impl Reading<'_, '_> {
 
     fn server(&mut self, item: &Item, usual: (u64, &'static str)) -> (Option<ServerConfig>, Option<Spot>) {
         let Some(mut table) = item.table(self.report) else { return (None, None) };
-        let service = table.take("service").map(|item| self.server_service(&item, true));
+        let service = table.take("service").map(|item| self.service_named(&item));
         let host = match &service {
             Some(_) => Some(""),
             None => {
@@ -300,7 +303,7 @@ impl Reading<'_, '_> {
     fn hook(&mut self, item: &Item) -> Option<HookConfig> {
         let mut table = item.table(self.report)?;
         let service = table.require("service", "the service in whose container the commands run", self.report);
-        let service = service.and_then(|item| self.server_service(&item, false));
+        let service = service.and_then(|item| self.service_named(&item));
         let [before, after] = ["before", "after"].map(|key| table.take(key));
         if before.is_none() && after.is_none() {
             let help = "each an array: the program and its arguments, for example `before = [\"redis-cli\", \"save\"]`";
@@ -314,18 +317,14 @@ impl Reading<'_, '_> {
     }
 
     /// `NAME`, or `PLATFORM/NAME` where that isn't `main`. The name of a container in a pod is `SERVICE/CONTAINER`.
-    fn server_service(&mut self, item: &Item, in_pods: bool) -> Option<ServiceRef> {
+    fn service_named(&mut self, item: &Item) -> Option<ServiceRef> {
         let text = item.text(self.report)?;
         let (first, rest) = text.split_once('/').unwrap_or(("main", text));
-        let is_platform = !in_pods || !text.contains('/') || self.platforms.iter().any(|name| name == first);
+        let is_platform = !text.contains('/') || self.platforms.iter().any(|name| name == first);
         let (platform, name) = if is_platform { (first, rest) } else { ("main", text) };
-        let deepest = usize::from(in_pods);
-        if platform.is_empty() || name.split('/').any(str::is_empty) || name.matches('/').count() > deepest {
+        if platform.is_empty() || name.split('/').any(str::is_empty) || name.matches('/').count() > 1 {
             let message = format!("`{}` is no service", item.path);
-            let help = match in_pods {
-                true => "for example `postgres`, `main/postgres`, or `database/postgres` in a pod",
-                false => "for example `postgres`, or `main/postgres`",
-            };
+            let help = "for example `postgres`, `main/postgres`, or `database/postgres` in a pod";
             self.report.add_with_help(item.span.clone(), message, help);
             return None;
         }

@@ -122,6 +122,7 @@ impl Reading<'_, '_> {
         let (platforms, datastores) = (platforms?, datastores?);
         self.needs(&info, &product, &platforms, &datastores);
         self.overlaps(&platforms, &datastores);
+        self.hooked_servers(&datastores);
         let strip = |read: Vec<binding::ReadBinding>| read.into_iter().map(|read| read.config).collect();
         Some(Deployment {
             name: name.into(),

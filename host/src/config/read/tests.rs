@@ -1,6 +1,7 @@
 //! What a person reads of each mistake, and what a sound file becomes.
 
 mod claims;
+mod hooks;
 mod pods;
 mod release;
 
@@ -362,23 +363,6 @@ fn engines_and_volumes() {
     insta::assert_snapshot!(said(
         "product = \"generic\"\nversion = \"1\"\n[platform]\nplugin = \"source\"\ndirectory = \"/opt/shop\"\nengine = \"tcp://10.0.0.1:2375\"\n[platform.compose]\nfiles = [\"../x.yaml\"]\nproject = \"Shop!\"\nprofile = \"a\"\n[datastores.a]\nplugin = \"files\"\npaths = { one = \"volume:shop data\", two = \"volume:shop_data\" }\n[datastores.b]\nplugin = \"files\"\npaths = [\"volume:shop_data\"]\n[datastores.c]\nplugin = \"postgres\"\nserver = { service = \"a/b/c\", user = \"u\", database = \"d\" }\n"
     ));
-}
-
-#[test]
-fn hooks() {
-    let data = |hook: &str| with(&format!("[datastores.a]\nplugin = \"files\"\npaths = [\"a\"]\nhook = {hook}\n"));
-    let read = parse(&data(r#"{ service = "cache", before = ["redis-cli", "save"] }"#)).unwrap();
-    let hook = read.datastores[0].grants.hook.as_ref().unwrap();
-    assert_eq!((hook.service.to_string().as_str(), hook.before.len(), hook.after.len()), ("main/cache", 2, 0));
-    for (hook, why) in [
-        (r#"{ service = "cache" }"#, "`datastores.a.hook.before` or `after` is missing"),
-        (r#"{ before = ["a"] }"#, "`datastores.a.hook.service` is missing"),
-        (r#"{ service = "cache", after = "rm -f lock" }"#, "`datastores.a.hook.after` must be an array"),
-        (r#"{ service = "a/b/c", before = ["a"] }"#, "`datastores.a.hook.service` is no service"),
-        (r#"{ service = "cache", before = ["a"], afer = ["b"] }"#, "`datastores.a.hook.afer`"),
-    ] {
-        assert!(said(&data(hook)).contains(why), "{}", said(&data(hook)));
-    }
 }
 
 #[test]

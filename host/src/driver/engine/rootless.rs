@@ -165,14 +165,23 @@ impl Engine {
 
     /// The engine's account, where it is not the daemon's own.
     async fn stranger(&self) -> Result<Option<Account>, VerbError> {
+        let own = rustix::process::geteuid().as_raw();
+        Ok(self.account().await?.filter(|account| account.user != own))
+    }
+
+    /// The number of the user that a rootless engine runs as.
+    pub async fn user(&self) -> Result<Option<u32>, VerbError> {
+        Ok(self.account().await?.map(|account| account.user))
+    }
+
+    async fn account(&self) -> Result<Option<Account>, VerbError> {
         if !self.is_rootless().await? {
             return Ok(None);
         }
         let stream = UnixStream::connect(&self.config.socket).await;
         // Of who listens: a socket's own group may be one that is known inside alone.
         let listener = stream.and_then(|stream| stream.peer_cred()).map_err(io_error("ask whose the engine is"))?;
-        let is_other = listener.uid() != rustix::process::geteuid().as_raw();
-        Ok(is_other.then(|| Account { user: listener.uid(), group: listener.gid() }))
+        Ok(Some(Account { user: listener.uid(), group: listener.gid() }))
     }
 }
 

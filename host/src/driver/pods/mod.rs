@@ -11,8 +11,10 @@ mod double;
 mod files;
 mod look;
 mod orchestrator;
+mod units;
 
 pub use files::{Declaration, Service};
+pub use units::Starter;
 
 use super::Machine;
 use super::compose::double::Double;
@@ -34,8 +36,6 @@ use std::time::Duration;
 const DEPLOYMENT_LABEL: &str = "upgraded.deployment";
 const SERVICE_LABEL: &str = "upgraded.service";
 const PLAYED_LABEL: &str = "upgraded.played";
-/// On a container that a unit of systemd started.
-const UNIT_LABEL: &str = "PODMAN_SYSTEMD_UNIT";
 
 pub struct Pods {
     /// The binding.
@@ -71,8 +71,6 @@ pub struct Standing {
     pub pod: String,
     /// Why it isn't what its file says now; none: it is.
     pub other: Option<String>,
-    /// The unit that starts it.
-    pub unit: Option<String>,
     pub containers: Vec<Container>,
 }
 
@@ -119,7 +117,7 @@ impl Pods {
             let service = pod.labels.get(SERVICE_LABEL).cloned().unwrap_or_default();
             let containers = self.engine.looked_at(&pod.containers).await?;
             let other = Some(format!("the pod `{}` is in no file", pod.name));
-            all.push(Standing { service, pod: pod.name, other, unit: unit(&containers), containers });
+            all.push(Standing { service, pod: pod.name, other, containers });
         }
         Ok(all)
     }
@@ -231,8 +229,7 @@ impl Pods {
                 }
                 _ => differs(pod, &containers.iter().map(running).collect::<Vec<_>>()),
             };
-            let unit = unit(&containers);
-            all.push(Standing { service: service.name.clone(), pod: pod.name.clone(), other, unit, containers });
+            all.push(Standing { service: service.name.clone(), pod: pod.name.clone(), other, containers });
         }
         Ok(all)
     }
@@ -274,10 +271,6 @@ impl Pods {
             }
         }
     }
-}
-
-fn unit(containers: &[Container]) -> Option<String> {
-    containers.iter().find_map(|container| container.labels.get(UNIT_LABEL)).cloned()
 }
 
 fn running(container: &Container) -> Running {

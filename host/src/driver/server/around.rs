@@ -7,7 +7,7 @@ use crate::driver::engine::{Container, Engine, Mount};
 use crate::driver::pods::Pods;
 use crate::driver::process::surroundings;
 use crate::driver::services::Orchestrator;
-use crate::model::{ServiceRef, VerbError};
+use crate::model::{ServiceRef, VerbError, whole};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -163,10 +163,4 @@ impl Around {
             }
         }
     }
-}
-
-/// `database` of `database/postgres`: what is stopped and started as one.
-pub fn whole(service: &ServiceRef) -> ServiceRef {
-    let name = service.name.split('/').next().unwrap_or_default().to_owned();
-    ServiceRef { platform: service.platform.clone(), name }
 }

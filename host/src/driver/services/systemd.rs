@@ -22,11 +22,18 @@ pub struct Systemd {
     pub journalctl: PathBuf,
     /// Where drop-ins go.
     pub units: PathBuf,
+    /// Where those are that podman makes units of.
+    pub quadlets: Vec<PathBuf>,
 }
 
 impl Default for Systemd {
     fn default() -> Self {
-        Self { systemctl: "systemctl".into(), journalctl: "journalctl".into(), units: "/etc/systemd/system".into() }
+        Self {
+            systemctl: "systemctl".into(),
+            journalctl: "journalctl".into(),
+            units: "/etc/systemd/system".into(),
+            quadlets: ["/etc", "/run", "/usr/share"].map(|at| Path::new(at).join("containers/systemd")).into(),
+        }
     }
 }
 
