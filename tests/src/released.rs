@@ -160,6 +160,15 @@ impl Released {
         cluster.helm(&["install", "neighbour", &neighbour.display().to_string(), "--namespace", namespace]);
     }
 
+    /// As its operator would.
+    pub fn upgrade_by_hand(&self, version: &str) {
+        let (namespace, product) = (&self.namespace, self.product);
+        let chart = self.charts.join(format!("{product}-{version}.tgz")).display().to_string();
+        let (values, tag) = (self.values_file().display().to_string(), format!("image.tag={version}"));
+        let upgrade = ["upgrade", product, &chart, "--namespace", namespace, "--values", &values, "--set", &tag];
+        self.cluster.helm(&[&upgrade[..], &["--wait"]].concat());
+    }
+
     /// Every Deployment of the namespace.
     pub fn stands(&self) {
         let rollout = ["rollout", "status", "deployment", "--timeout", "5m"];

@@ -50,9 +50,9 @@ enum Task {
     },
     /// Measure, each figure against a named baseline of the same run; docs/BENCHMARKS.md says what each means
     Bench {
-        /// Only groups whose name contains this: call, latency, rest, database, downtime, run, cloud; or `compose`, on a
-        /// real Docker engine, of which `compose/rest`, `compose/mysql`, `compose/major`, `compose/rolling` and
-        /// `compose/downtime` are parts
+        /// Only groups whose name contains this: call, latency, rest, database, downtime, run, cloud; or `helm`, on a real
+        /// cluster; or `compose`, on a real Docker engine, of which `compose/rest`, `compose/mysql`, `compose/major`,
+        /// `compose/rolling` and `compose/downtime` are parts
         filter: Option<String>,
         /// How large the database is, for example 200MiB
         #[arg(long, default_value = "1GiB", value_parser = bench::megabytes_of)]

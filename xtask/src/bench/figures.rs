@@ -4,7 +4,7 @@
 use super::figure::{Figure, Samples, Target, Unit, quantile};
 
 /// What a filter may name.
-pub const GROUPS: &[&str] = &["call", "latency", "rest", "database", "downtime", "run", "cloud"];
+pub const GROUPS: &[&str] = &["call", "latency", "rest", "database", "downtime", "run", "cloud", "helm"];
 
 /// The daemon's own default.
 const DEBOUNCE_S: f64 = 0.2;
@@ -104,6 +104,14 @@ pub fn of(samples: &Samples, megabytes: u64) -> Vec<Figure> {
         ("from the command to the end of the run", "cloud", Target::Shown),
     ] {
         add(against(back, what, &format!("{part}/ours"), calls, &format!("{part}/script"), target));
+    }
+
+    let helm = "An upgrade of a release that rolls";
+    for (what, part, target) in [
+        ("the step that upgrades", "helm/apply", Target::AtMost(1.05)),
+        ("from the saved file to the end", "helm", Target::Shown),
+    ] {
+        add(against(helm, what, &format!("{part}/ours"), "`helm upgrade --wait`", "helm/script", target));
     }
 
     let rest = "The daemon at rest";

@@ -19,7 +19,7 @@ pub use size::megabytes_of;
 use crate::demo::{Programs, build};
 use crate::interrupt::Interrupt;
 use crate::workspace::Workspace;
-use crate::{check, components, setup};
+use crate::{check, components, engine, kubernetes, setup};
 use anyhow::{Context, Result, bail};
 use database::Server;
 use figure::Samples;
@@ -48,11 +48,14 @@ impl Options {
         if self.dev { check::features(workspace) } else { &[] }
     }
 
-    /// What needs a Docker engine only where it is named: `compose`, `compose/mysql`.
+    /// What needs a Docker engine or a cluster only where it is named: `compose`, `compose/mysql`, `helm`.
     fn wants(&self, group: &str) -> bool {
-        match (self.filter.as_deref(), group.starts_with("compose")) {
-            (filter, false) => filter.is_none_or(|filter| group.contains(filter)),
-            (filter, true) => filter.is_some_and(|filter| filter.starts_with("compose") && group.starts_with(filter)),
+        match (self.filter.as_deref(), group.split('/').next()) {
+            (filter, Some("compose")) => {
+                filter.is_some_and(|filter| filter.starts_with("compose") && group.starts_with(filter))
+            }
+            (filter, _) if group == HELM => filter == Some(HELM),
+            (filter, _) => filter.is_none_or(|filter| group.contains(filter)),
         }
     }
 }
@@ -60,15 +63,16 @@ impl Options {
 /// The smaller of the two databases that downtime is measured with.
 const SMALL_MEGABYTES: u64 = 100;
 const EDITS: usize = 100;
-/// The group, and cargo's bench that measures it.
+/// Groups, and cargo's benches that measure them.
 const CLOUD: &str = "cloud";
+const HELM: &str = "helm";
 
 pub fn run(options: &Options) -> Result<()> {
     setup::run()?;
     let workspace = Workspace::read()?;
     components::build(&workspace)?;
     let mut products = vec!["notes", "mix", "tessallite"];
-    if options.wants(CLOUD) {
+    if options.wants(CLOUD) || options.wants(HELM) {
         // The stories that it is told with look for all of them.
         products.extend(["evose", "infrahub", "aegis"]);
     }
@@ -124,10 +128,27 @@ impl Bench<'_> {
             let rounds = self.options.rounds.to_string();
             self.bench(CLOUD, &["--rounds", &rounds].map(OsStr::new), &[])?;
         }
+        if self.wants(HELM) {
+            return self.helm();
+        }
         if ["database", "downtime", "run"].iter().any(|group| self.wants(group)) {
             return self.with_server();
         }
         Ok("no server".into())
+    }
+
+    fn helm(&mut self) -> Result<String> {
+        let lease = engine::Lease::keeping_images();
+        let measured = lease.begin().and_then(|_| {
+            let _cluster = kubernetes::Lease::begin()?;
+            eprintln!("helm");
+            let rounds = self.options.rounds.to_string();
+            let environment = [lease.environment()?, kubernetes::environment()?].concat();
+            self.bench(HELM, &["--rounds", &rounds].map(OsStr::new), &environment)?;
+            Ok("Kubernetes 1.35, Helm 4.3".to_owned())
+        });
+        let ended = lease.end();
+        measured.and_then(|versions| ended.map(|()| versions))
     }
 
     fn with_server(&mut self) -> Result<String> {
