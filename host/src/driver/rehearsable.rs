@@ -2,9 +2,9 @@
 
 use super::compose::double::Double;
 use super::kubernetes::{Behind, Kubernetes};
-use super::server::{Around, whole};
+use super::server::Around;
 use crate::context::StepContext;
-use crate::model::{ServiceRef, VerbError};
+use crate::model::{ServiceRef, VerbError, whole};
 use reqwest::Url;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};

@@ -6,6 +6,7 @@ use crate::samples::{approval, at};
 use insta::assert_snapshot;
 use std::sync::atomic::Ordering;
 use std::thread;
+use std::time::{Duration, Instant};
 use upgraded::activity::Level;
 use upgraded::api::*;
 
@@ -44,10 +45,13 @@ fn a_run(memory: &Memory, outcome: Outcome) {
 
 /// A watcher looks, opens the stream (for which the daemon looks), and looks again.
 const LOOKS: usize = 3;
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn wait_until_looked(memory: &Memory, times: usize) {
+    let began = Instant::now();
     while memory.looked.load(Ordering::SeqCst) < times {
-        thread::yield_now();
+        assert!(began.elapsed() < PATIENCE, "nobody looked {times} times");
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

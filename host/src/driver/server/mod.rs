@@ -23,7 +23,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use crate::model::whole;
 pub use around::Around;
 
 /// On the containers in which tools run: the mark of what started them.

@@ -46,6 +46,12 @@ impl Feed {
         }
     }
 
+    /// The daemon that was connected is gone.
+    pub async fn reopened(&mut self, session: &Session<'_>) -> Result<Fed, Failure> {
+        self.open = None;
+        self.next(session).await
+    }
+
     async fn receive(&mut self, session: &Session<'_>) -> Result<Fed, Failure> {
         let mut tries = 0;
         loop {

@@ -6,7 +6,7 @@ mod view;
 
 pub use feed::{Fed, Feed};
 
-use crate::api::News;
+use crate::api::{ClientError, Deployment, News};
 use crate::cli::exit::{Exit, TABLE};
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
@@ -51,7 +51,7 @@ pub async fn follow(name: &str, options: Options, session: &mut Session<'_>) -> 
     let mut feed = Feed::new(Some(name.into()), None);
     feed.open(session).await?;
     let mut watched = None;
-    let mut now = session.deployment(name).await?;
+    let Some(mut now) = look(name, &mut feed, session).await? else { return interrupted(&mut view, session) };
     loop {
         view.state(&now, session)?;
         let open = now.last_run.as_ref().filter(|run| run.outcome.is_none());
@@ -63,19 +63,16 @@ pub async fn follow(name: &str, options: Options, session: &mut Session<'_>) -> 
             view.end(session)?;
             return Ok(exit);
         }
-        now = loop {
+        let looked = loop {
             let notice = match feed.next(session).await? {
                 Fed::Notice(notice) => notice,
-                Fed::Reopened => break session.deployment(name).await?,
-                Fed::Interrupted => {
-                    view.end(session)?;
-                    return Ok(Exit::Interrupted);
-                }
+                Fed::Reopened => break look(name, &mut feed, session).await?,
+                Fed::Interrupted => break None,
             };
             view.notice(&notice, session)?;
             match notice.news {
-                News::Changed { now } => break *now,
-                News::Gap => break session.deployment(name).await?,
+                News::Changed { now } => break Some(*now),
+                News::Gap => break look(name, &mut feed, session).await?,
                 News::Finished { outcome } if watched.is_none() || notice.run == watched => {
                     view.end(session)?;
                     return Ok(Exit::of_outcome(&outcome));
@@ -88,7 +85,27 @@ pub async fn follow(name: &str, options: Options, session: &mut Session<'_>) -> 
                 News::Finished { .. } | News::Step { .. } | News::Progress { .. } | News::Line { .. } => {}
             }
         };
+        let Some(newer) = looked else { return interrupted(&mut view, session) };
+        now = newer;
     }
+}
+
+/// How it stands; a daemon that goes while it is asked is asked again once it is back. None: somebody interrupted.
+async fn look(name: &str, feed: &mut Feed, session: &Session<'_>) -> Result<Option<Deployment>, Failure> {
+    loop {
+        match session.deployment(name).await {
+            Err(Failure::Client(ClientError::Unreachable { .. } | ClientError::Broken(_))) => {}
+            looked => return looked.map(Some),
+        }
+        if let Fed::Interrupted = feed.reopened(session).await? {
+            return Ok(None);
+        }
+    }
+}
+
+fn interrupted(view: &mut View, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    view.end(session)?;
+    Ok(Exit::Interrupted)
 }
 
 async fn follow_all(options: Options, session: &mut Session<'_>) -> Result<Exit, Failure> {
