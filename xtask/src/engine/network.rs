@@ -13,7 +13,8 @@ pub const BRIDGE: &str = "upgraded0";
 /// Addresses that no other engine gives by itself.
 pub const POOL: &str = "10.199.0.0/16";
 const ADDRESS: &str = "10.199.0.1/24";
-const RULE: [&str; 7] = ["FORWARD", "--source", POOL, "--destination", POOL, "--jump", "ACCEPT"];
+/// Those that podman gives to networks that it makes itself: a rehearsal's, in the tests.
+const PODMANS: &str = "10.89.0.0/16";
 
 pub fn make(own: &Own) -> Result<()> {
     if !has_bridge() {
@@ -22,15 +23,19 @@ pub fn make(own: &Own) -> Result<()> {
     ip(&["address", "replace", ADDRESS, "dev", BRIDGE])?;
     ip(&["link", "set", BRIDGE, "up"])?;
     // Where bridges pass the firewall, another engine drops what it doesn't know.
-    if !has_rule() {
-        iptables(&[&["--insert"][..], &RULE].concat())?;
+    for pool in [POOL, PODMANS] {
+        if !has_rule(pool) {
+            iptables(&[&["--insert"][..], &rule(pool)].concat())?;
+        }
     }
     forward(own)
 }
 
 pub fn remove(own: &Own) -> Result<()> {
-    while has_rule() {
-        iptables(&[&["--delete"][..], &RULE].concat())?;
+    for pool in [POOL, PODMANS] {
+        while has_rule(pool) {
+            iptables(&[&["--delete"][..], &rule(pool)].concat())?;
+        }
     }
     if has_bridge() {
         ip(&["link", "delete", BRIDGE])?;
@@ -89,8 +94,13 @@ fn has_bridge() -> bool {
     ip(&["link", "show", "dev", BRIDGE]).is_ok()
 }
 
-fn has_rule() -> bool {
-    iptables(&[&["--check"][..], &RULE].concat()).is_ok()
+/// Within the pool.
+fn rule(pool: &str) -> [&str; 7] {
+    ["FORWARD", "--source", pool, "--destination", pool, "--jump", "ACCEPT"]
+}
+
+fn has_rule(pool: &str) -> bool {
+    iptables(&[&["--check"][..], &rule(pool)].concat()).is_ok()
 }
 
 fn iptables(arguments: &[&str]) -> Result<()> {
