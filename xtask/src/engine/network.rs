@@ -13,8 +13,7 @@ pub const BRIDGE: &str = "upgraded0";
 /// Addresses that no other engine gives by itself.
 pub const POOL: &str = "10.199.0.0/16";
 const ADDRESS: &str = "10.199.0.1/24";
-/// Those that podman gives to networks that it makes itself: a rehearsal's, in the tests.
-const PODMANS: &str = "10.89.0.0/16";
+const RULE: [&str; 7] = ["FORWARD", "--source", POOL, "--destination", POOL, "--jump", "ACCEPT"];
 
 pub fn make(own: &Own) -> Result<()> {
     if !has_bridge() {
@@ -23,19 +22,15 @@ pub fn make(own: &Own) -> Result<()> {
     ip(&["address", "replace", ADDRESS, "dev", BRIDGE])?;
     ip(&["link", "set", BRIDGE, "up"])?;
     // Where bridges pass the firewall, another engine drops what it doesn't know.
-    for pool in [POOL, PODMANS] {
-        if !has_rule(pool) {
-            iptables(&[&["--insert"][..], &rule(pool)].concat())?;
-        }
+    if !has_rule() {
+        iptables(&[&["--insert"][..], &RULE].concat())?;
     }
     forward(own)
 }
 
 pub fn remove(own: &Own) -> Result<()> {
-    for pool in [POOL, PODMANS] {
-        while has_rule(pool) {
-            iptables(&[&["--delete"][..], &rule(pool)].concat())?;
-        }
+    while has_rule() {
+        iptables(&[&["--delete"][..], &RULE].concat())?;
     }
     if has_bridge() {
         ip(&["link", "delete", BRIDGE])?;
@@ -94,13 +89,8 @@ fn has_bridge() -> bool {
     ip(&["link", "show", "dev", BRIDGE]).is_ok()
 }
 
-/// Within the pool.
-fn rule(pool: &str) -> [&str; 7] {
-    ["FORWARD", "--source", pool, "--destination", pool, "--jump", "ACCEPT"]
-}
-
-fn has_rule(pool: &str) -> bool {
-    iptables(&[&["--check"][..], &rule(pool)].concat()).is_ok()
+fn has_rule() -> bool {
+    iptables(&[&["--check"][..], &RULE].concat()).is_ok()
 }
 
 fn iptables(arguments: &[&str]) -> Result<()> {
