@@ -135,7 +135,7 @@ impl Cluster {
     }
 
     /// One that is there already is the one.
-    async fn make(&self, group: &str, resource: &str, object: &Value) -> Result<()> {
+    pub(crate) async fn make(&self, group: &str, resource: &str, object: &Value) -> Result<()> {
         match self.create(&self.path(group, resource), object).await {
             Err(Error::Conflict(_)) => Ok(()),
             other => other.map(drop),

@@ -91,7 +91,7 @@ pub fn needed_for_rehearsal() -> BTreeSet<Right> {
 impl Cluster {
     /// Whether there is a release of the name that no rehearsal made.
     pub async fn has_a_strangers_release(&self) -> Result<bool> {
-        let records = self.records().await?;
+        let records = self.records(Some(self.release())).await?;
         Ok(!records.is_empty() && records.iter().all(|record| record["metadata"]["labels"][REHEARSAL].is_null()))
     }
 
@@ -108,7 +108,7 @@ impl Cluster {
                 "egress": [{ "to": [{ "podSelector": {} }] }, { "ports": names }],
             },
         });
-        self.make_in(POLICIES, &policy).await
+        self.make(POLICIES.0, POLICIES.1, &policy).await
     }
 
     /// A copy of what the namespace of `live` has and this one doesn't; false where neither has it. `check`: of what is
@@ -130,7 +130,7 @@ impl Cluster {
         };
         let copy = kind.copied(&found, name, of);
         check(&copy)?;
-        self.make_in(kind.place(), &copy).await.map(|()| true)
+        self.make(group, resource, &copy).await.map(|()| true)
     }
 
     /// The claim has a volume, on this machine where it is its provisioner's to choose.
@@ -168,7 +168,7 @@ impl Cluster {
             self.delete_labelled(place, &label).await?;
         }
         // What `helm rollback` wrote has no label of ours.
-        for record in self.records().await? {
+        for record in self.records(Some(self.release())).await? {
             self.delete(&self.path(SECRETS.0, SECRETS.1), record["metadata"]["name"].as_str().unwrap_or_default())
                 .await?;
         }
@@ -205,19 +205,6 @@ impl Cluster {
             self.delete(&path, object["metadata"]["name"].as_str().unwrap_or_default()).await?;
         }
         Ok(())
-    }
-
-    async fn records(&self) -> Result<Vec<Value>> {
-        let labels = format!("owner=helm,name={}", self.release());
-        self.list(&self.path(SECRETS.0, SECRETS.1), Some(&labels)).await
-    }
-
-    /// One that is there already is the one.
-    async fn make_in(&self, place: (&str, &str), object: &Value) -> Result<()> {
-        match self.create(&self.path(place.0, place.1), object).await {
-            Err(Error::Conflict(_)) => Ok(()),
-            other => other.map(drop),
-        }
     }
 }
 

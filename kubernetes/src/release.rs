@@ -56,8 +56,7 @@ impl Revision {
 impl Cluster {
     /// Oldest first; empty where there is no such release.
     pub async fn revisions(&self) -> Result<Vec<Revision>> {
-        let labels = format!("owner=helm,name={}", self.release());
-        let secrets = self.list(&self.path("api/v1", SECRETS), Some(&labels)).await?;
+        let secrets = self.records(Some(self.release())).await?;
         let mut revisions = secrets.iter().map(read).collect::<Result<Vec<_>>>()?;
         revisions.sort_by_key(|revision| revision.number);
         Ok(revisions)
@@ -68,7 +67,7 @@ impl Cluster {
         match self.revisions().await?.pop() {
             Some(newest) => Ok(newest),
             None => {
-                let all = self.list(&self.path("api/v1", SECRETS), Some("owner=helm")).await?;
+                let all = self.records(None).await?;
                 let mut names: Vec<&str> =
                     all.iter().filter_map(|s| s["metadata"]["labels"]["name"].as_str()).collect();
                 names.sort_unstable();
@@ -86,6 +85,12 @@ impl Cluster {
                 )))
             }
         }
+    }
+
+    /// The secrets, of one release or of all.
+    pub(crate) async fn records(&self, release: Option<&str>) -> Result<Vec<Value>> {
+        let labels = release.map_or("owner=helm".to_owned(), |name| format!("owner=helm,name={name}"));
+        self.list(&self.path("api/v1", SECRETS), Some(&labels)).await
     }
 
     /// Says of a revision that a gone `helm` left pending that it failed, so that the next one may begin.

@@ -147,11 +147,20 @@ impl Kubernetes {
         let cluster = self.cluster().await?;
         let live = cluster.workloads().await.map_err(verb_error)?;
         manifest::hold(&mut documents, &Held { cluster, live: &live, names: hold });
+        let helm = self.helm()?;
+        let argv = |chart: &Path| helm.upgrade(chart, &[], mark, hooks, force);
+        self.own_chart(cx, verb, &documents, argv, idle_ms).await
+    }
+
+    /// Runs `helm` on a chart that renders to these documents, which is there meanwhile.
+    pub(super) async fn own_chart(
+        &self, cx: &StepContext, verb: &str, documents: &[serde_json::Value], argv: impl FnOnce(&Path) -> Vec<String>,
+        idle_ms: u64,
+    ) -> Result<(), VerbError> {
         let folder = self.scratch(cx, "helm");
         let _ = fs::remove_dir_all(&folder);
-        write_chart(&folder, &documents, &self.config.release)?;
-        let argv = self.helm()?.upgrade(&folder, &[], mark, hooks, force);
-        let outcome = self.job(cx, verb, argv, idle_ms).await;
+        write_chart(&folder, documents, &self.config.release)?;
+        let outcome = self.job(cx, verb, argv(&folder), idle_ms).await;
         let _ = fs::remove_dir_all(&folder);
         outcome
     }
@@ -205,9 +214,7 @@ impl Kubernetes {
     }
 
     /// Runs `helm` to its end, listening to hooks meanwhile.
-    pub(super) async fn job(
-        &self, cx: &StepContext, verb: &str, argv: Vec<String>, idle_ms: u64,
-    ) -> Result<(), VerbError> {
+    async fn job(&self, cx: &StepContext, verb: &str, argv: Vec<String>, idle_ms: u64) -> Result<(), VerbError> {
         let name = argv[1..].iter().take(2).fold("helm".to_owned(), |name, word| format!("{name} {word}"));
         let config = CommandConfig {
             argv,
@@ -290,7 +297,7 @@ pub(super) fn label(step: &str) -> String {
     cut.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned()
 }
 
-pub(super) fn write_chart(folder: &Path, documents: &[serde_json::Value], release: &str) -> Result<(), VerbError> {
+fn write_chart(folder: &Path, documents: &[serde_json::Value], release: &str) -> Result<(), VerbError> {
     let failed = io_error("write the chart of what is held");
     let version = documents.iter().find_map(|d| d["metadata"]["labels"]["app.kubernetes.io/version"].as_str());
     let files = manifest::chart_of(release, "0.0.0", version.unwrap_or("0.0.0"), documents);

@@ -5,7 +5,7 @@ mod documents;
 
 use super::Kubernetes;
 use super::errors::verb_error;
-use super::held::{DEPLOYED, label, write_chart};
+use super::held::{DEPLOYED, label};
 use crate::activity::Level;
 use crate::context::StepContext;
 use crate::driver::compose::double::{Double, left};
@@ -13,9 +13,8 @@ use crate::model::{ServiceRef, VerbError};
 use documents::{beside, names_live};
 use reqwest::Url;
 use serde_json::Value;
-use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use upgraded_kubernetes::manifest::{self, Holds};
 use upgraded_kubernetes::{Beside, Cluster, Kind, Mark, Published, Target, needed_for_rehearsal};
@@ -49,13 +48,9 @@ impl Kubernetes {
         let mut documents = self.of_live(cx).await?;
         self.bring(cx, &documents).await?;
         manifest::hold(&mut documents, &Everything);
-        let folder = self.scratch(cx, "helm");
-        let _ = fs::remove_dir_all(&folder);
-        write_chart(&folder, &documents, &self.config.release)?;
-        let argv = self.helm()?.install(&folder, &label(&cx.step), &double.project);
-        let installed = self.job(cx, "helm.install", argv, 0).await;
-        let _ = fs::remove_dir_all(&folder);
-        installed?;
+        let helm = self.helm()?;
+        let argv = |chart: &Path| helm.install(chart, &label(&cx.step), &double.project);
+        self.own_chart(cx, "helm.install", &documents, argv, 0).await?;
         cx.effects.perform("helm.bind", &self.claims, "", true, self.bind_claims(cluster, double)).await
     }
 
