@@ -73,10 +73,19 @@ impl<'p> Aegis<'p> {
         aegis
     }
 
+    fn bridge(&self) -> String {
+        format!("pods{}", self.number)
+    }
+
+    /// Else it has the lowest address of what is plugged into it, with the podman of the tests.
+    pub fn bridge_was_told_its_address(&self) -> bool {
+        let assigned = format!("/sys/class/net/{}/addr_assign_type", self.bridge());
+        fs::read_to_string(&assigned).unwrap_or_else(|error| panic!("`{assigned}`: {error}")).trim() == "3"
+    }
+
     /// With a bridge and addresses that no other podman of this machine has; its own command line can't say the bridge.
     fn make_network(&self) {
-        let (name, number) = (&self.network, self.number);
-        let bridge = format!("pods{number}");
+        let (name, number, bridge) = (&self.network, self.number, self.bridge());
         let subnet = format!("10.199.{}", 160 + number);
         // Whoever was killed left it, and nobody else has it.
         let _ = Command::new("ip").args(["link", "delete", &bridge]).output();

@@ -38,6 +38,14 @@ fn docker_of_an_ordinary_user_goes_up_after_a_rehearsal_and_comes_back() {
     goes_up_and_comes_back(&shop);
 }
 
+/// Both at once.
+#[test]
+fn podman_of_an_ordinary_user_goes_up_and_comes_back() {
+    let folder = folder();
+    let podman = PodmanSocket::rootless(folder.path());
+    goes_up_and_comes_back(&shop_on(podman.engine(), "4.3."));
+}
+
 fn shop_on(engine: &Engine, version: &str) -> Shop {
     let said = engine.succeed(&["version", "--format", "{{.Server.Version}}"]);
     assert!(said.starts_with(version), "the engine is {said}");

@@ -39,6 +39,7 @@ fn aegis_goes_up_pod_by_pod_and_by_teardown_and_comes_back_from_bad_releases() {
     assert_eq!(left, "", "nothing is left of a drill");
     aegis.is_whole("0.1.1", &data);
     assert_eq!(container(&aegis, "aegis-database-postgres"), database, "the database's pod was not touched");
+    assert!(aegis.bridge_was_told_its_address(), "names are found whichever pod comes or goes");
 
     // A migration during the core's start, behind the gate.
     run_to(&mut daemon, "0.1.2", "committed");

@@ -40,30 +40,38 @@ pub fn remove(own: &Own) -> Result<()> {
 
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 
-/// A machine that didn't forward begins to. Its firewall's policy stays what it is: under DROP, what podman's rehearsals
-/// say to each other is lost.
+/// As engines do it: a machine that didn't forward begins to, and not between just any networks.
 fn forward(own: &Own) -> Result<()> {
     if fs::read_to_string(FORWARDING)?.trim() != "0" {
         return Ok(());
     }
-    fs::write(forwards(own), "")?;
+    fs::write(before(own), policy()?)?;
+    iptables(&["--policy", "FORWARD", "DROP"])?;
     fs::write(FORWARDING, "1").context(FORWARDING)
 }
 
 /// Back to what it was, unless somebody else needs it by now.
 fn forward_no_more(own: &Own) -> Result<()> {
-    if !forwards(own).exists() {
-        return Ok(());
-    }
+    let Ok(policy) = fs::read_to_string(before(own)) else { return Ok(()) };
     if !others_forward() {
         fs::write(FORWARDING, "0").context(FORWARDING)?;
+        iptables(&["--policy", "FORWARD", &policy])?;
     }
-    Ok(fs::remove_file(forwards(own))?)
+    Ok(fs::remove_file(before(own))?)
 }
 
-/// Is there while forwarding is our doing.
-fn forwards(own: &Own) -> PathBuf {
-    own.folder().join("forwards")
+/// Holds the policy that was there, while forwarding is our doing.
+fn before(own: &Own) -> PathBuf {
+    own.folder().join("forward-policy")
+}
+
+/// Like `ACCEPT`.
+fn policy() -> Result<String> {
+    let Some(iptables) = administration("iptables") else { bail!("missing: iptables") };
+    let output = Command::new(iptables).args(["--wait", "--list-rules", "FORWARD"]).output().context("`iptables`")?;
+    let rules = String::from_utf8_lossy(&output.stdout).into_owned();
+    let policy = rules.lines().find_map(|line| line.strip_prefix("-P FORWARD "));
+    Ok(policy.context("`iptables --list-rules FORWARD` names no policy")?.trim().to_owned())
 }
 
 /// Other engines in the same network.

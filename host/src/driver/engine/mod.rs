@@ -1,6 +1,7 @@
 //! A container engine of this machine, through its socket: what `compose` and `images` stand on.
 
 mod alone;
+mod bridges;
 mod container;
 pub mod credentials;
 pub mod images;

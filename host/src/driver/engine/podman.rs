@@ -12,6 +12,7 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::process::Stdio;
 use std::time::Duration;
@@ -63,9 +64,15 @@ impl Engine {
     }
 
     async fn look_for_ever(&self, project: &str) -> Infallible {
+        let mut kept = BTreeSet::new();
         loop {
             // What is wrong with the engine, the work says.
-            let _ = self.containers(project).await;
+            let containers = self.containers(project).await.unwrap_or_default();
+            let networks: BTreeSet<String> = containers.into_iter().flat_map(|one| one.networks.into_keys()).collect();
+            let new: Vec<String> = networks.difference(&kept).cloned().collect();
+            if !new.is_empty() && self.keep_bridge_addresses(&new).await.is_ok() {
+                kept.extend(new);
+            }
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }

@@ -23,6 +23,7 @@ impl Pods {
             declaration.service(self, &name.name)?;
         }
         let work = async {
+            self.engine.keep_bridge_addresses(declaration.networks()).await?;
             for name in names {
                 self.make(cx, &declaration, &name.name).await?;
                 self.hold(name).release().map_err(io_error("release a service"))?;
@@ -63,6 +64,8 @@ impl Pods {
                 }
                 tokio::time::sleep(AGAIN_AFTER).await;
             }
+            // The first pod of a network brings its bridge.
+            self.engine.keep_bridge_addresses(declaration.networks()).await?;
             cx.activity.touch();
         }
         Ok(())
@@ -74,6 +77,7 @@ impl Pods {
         let why = format!("stopped by the step `{}`; `upgradectl status {}` says why", cx.step, cx.deployment);
         let work = async {
             let declaration = self.declaration(false).await?;
+            self.engine.keep_bridge_addresses(declaration.networks()).await?;
             let mut ended = Vec::new();
             for name in names {
                 ended.extend(self.pods_of(&declaration, name).await?);

@@ -10,14 +10,17 @@ use crate::driver::process::patterns::{compile, compile_optional, show};
 use crate::driver::process::redact::Redactor;
 use crate::driver::services::OpenFile;
 use crate::model::*;
+use bollard::models::RestartPolicyNameEnum;
 use futures::StreamExt;
 use jiff::Timestamp;
 use pod_files::Source;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const POLL: Duration = Duration::from_millis(250);
 const TAIL_LINES: u32 = 12;
+/// Of one container, while it is waited for. Whom its health check ends, podman starts again without counting.
+const STARTS: usize = 3;
 /// Letters of the name of a volume that has none.
 const ANONYMOUS: usize = 64;
 
@@ -42,10 +45,21 @@ impl Pods {
         declaration.service(self, &name.name)?;
         let wait = async {
             let (mut last, mut heard) = (Vec::new(), BTreeMap::new());
+            let mut starts = BTreeMap::<String, BTreeSet<Option<Timestamp>>>::new();
             loop {
                 let standing = self.of_service(&declaration, &name.name, Checks::Run).await?;
                 let all = || standing.iter().flat_map(|standing| &standing.containers);
-                if let Some(broken) = all().find(|container| will_not_stand(container)) {
+                for container in all() {
+                    let starts = starts.entry(container.id.clone()).or_default();
+                    starts.insert(container.started);
+                    if starts.len() > STARTS {
+                        return Err(self.told(&declaration, name, container, &keeps_ending(container)).await);
+                    }
+                }
+                // Between its end and its next start a container is one that ended.
+                let broken =
+                    all().find(|one| will_not_stand(one) && !(one.state == State::Exited && is_started_again(one)));
+                if let Some(broken) = broken {
                     return Err(self.told(&declaration, name, broken, &broken_how(broken)).await);
                 }
                 if let Some(missing) = missing(&declaration, self, name, &standing)? {
@@ -218,6 +232,20 @@ impl Pods {
             healthy: (!checked.is_empty()).then(|| checked.iter().all(|healthy| *healthy)),
         })
     }
+}
+
+/// Podman does so at once.
+fn is_started_again(container: &Container) -> bool {
+    match container.restart_policy.name {
+        Some(RestartPolicyNameEnum::ALWAYS | RestartPolicyNameEnum::UNLESS_STOPPED) => true,
+        Some(RestartPolicyNameEnum::ON_FAILURE) => container.exit_code != 0,
+        _ => false,
+    }
+}
+
+fn keeps_ending(container: &Container) -> String {
+    let said = container.health_said.as_ref().map(|said| format!("; its health check says {said}")).unwrap_or_default();
+    format!("keeps ending, and was started again {STARTS} times while it was waited for{said}")
 }
 
 /// A pod or a container of the service that isn't there.
