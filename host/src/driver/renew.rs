@@ -7,7 +7,7 @@ use super::beside::work::{self, At};
 use super::durable;
 use super::engine::Container;
 use super::process::io_error;
-use super::server::{Around, Server, mount_at, on_the_machine};
+use super::server::{Around, Server, TOOL_LABEL, mount_at, on_the_machine};
 use super::trees::copy::{Means, copy_tree, properties_of, settle};
 use crate::context::{Site, StepContext};
 use crate::model::{ServiceRef, VerbError};
@@ -300,9 +300,12 @@ fn remove(folder: &Path) -> io::Result<()> {
 /// Of the server in an image, as far as it says what data it reads: `15`, or `10.11`.
 async fn version(around: &Around, image: &str) -> Result<String, VerbError> {
     const ASK: &str = "postgres --version 2>/dev/null || mariadbd --version 2>/dev/null || mysqld --version";
+    let label = format!("{TOOL_LABEL}=version");
+    let marked = format!("--label={label}");
     let mut ask =
-        around.client(&["run", "--rm", "--pull=never", "--network=none", "--entrypoint=sh", image, "-c", ASK]);
-    let output = ask.output().await.map_err(|error| VerbError::other("io", format!("`docker run`: {error}")))?;
+        around.client(&["run", "--rm", "--pull=never", "--network=none", &marked, "--entrypoint=sh", image, "-c", ASK]);
+    let said = async { ask.output().await.map_err(|error| VerbError::other("io", format!("`docker run`: {error}"))) };
+    let output = around.engine().while_looking_at(&label, said).await?;
     let said = String::from_utf8_lossy(&output.stdout);
     read_version(&said).ok_or_else(|| {
         VerbError::other("version", format!("which server is in the image `{image}`? It says `{}`", said.trim()))

@@ -157,7 +157,8 @@ impl Compose {
         let OneOff { service, argv, repeatable, success, progress, idle_ms } = one_off.clone();
         let name = format!("{service} {}", argv.join(" "));
         let command = NamedCommand { name, args: Vec::new(), repeatable, success, progress, idle_ms };
-        let outcome = self.processes.run_own(cx, "compose.run", &config, command).await;
+        let run = self.processes.run_own(cx, "compose.run", &config, command);
+        let outcome = self.engine.while_looking_at(&label, run).await;
         self.remove_labelled(&label).await?;
         outcome
     }

@@ -77,6 +77,29 @@ impl Engine {
         }
     }
 
+    /// Does `work`, which waits for the end of containers with this label: podman may notice one only when it is looked at,
+    /// and tells its client no sooner.
+    pub async fn while_looking_at<T>(
+        &self, label: &str, work: impl Future<Output = Result<T, VerbError>>,
+    ) -> Result<T, VerbError> {
+        if !self.is_podman().await? {
+            return work.await;
+        }
+        tokio::select! {
+            done = work => done,
+            never = self.look_at_labelled(label) => match never {},
+        }
+    }
+
+    async fn look_at_labelled(&self, label: &str) -> Infallible {
+        loop {
+            for id in self.labelled(&[label.to_owned()]).await.unwrap_or_default() {
+                let _ = self.container(&id).await;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     /// Runs the health checks that are due and that nobody ran; whether there were any.
     pub(super) async fn run_checks(&self, containers: &[Container]) -> Result<bool, VerbError> {
         let Kind::Podman { api } = self.kind().await? else { return Ok(false) };

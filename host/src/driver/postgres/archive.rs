@@ -10,6 +10,7 @@ use crate::config::ServerConfig;
 use crate::context::StepContext;
 use crate::driver::durable;
 use crate::driver::engine::Engine;
+use crate::driver::server::TOOL_LABEL;
 use crate::driver::server::child::Running;
 use crate::driver::server::stream::{self, COPY_BYTES, Progress, plain};
 use crate::model::VerbError;
@@ -52,7 +53,8 @@ impl Archives<'_> {
         if let Some(snapshot) = snapshot {
             command.arg(format!("--snapshot={snapshot}"));
         }
-        stream::save(Running::start(command)?, &cx.activity, self.vault, key(cx, database), self.tasks).await
+        let running = Running::start(command)?;
+        self.to_its_end(stream::save(running, &cx.activity, self.vault, key(cx, database), self.tasks)).await
     }
 
     /// Into an existing, empty database; the archive's file, for what else is in it.
@@ -67,7 +69,8 @@ impl Archives<'_> {
             .arg(file.path())
             .env("PGOPTIONS", RESTORE_OPTIONS)
             .stdout(Stdio::null());
-        Running::start(command)?.finish(&cx.activity, true).await?;
+        let mut running = Running::start(command)?;
+        self.to_its_end(running.finish(&cx.activity, true)).await?;
         Ok(file)
     }
 
@@ -79,10 +82,20 @@ impl Archives<'_> {
         let mut running = Running::start(command)?;
         let mut stdout = running.stdout().ok_or_else(|| VerbError::other("tool", "`pg_restore` has no output"))?;
         let mut text = Vec::new();
-        let read = tokio::io::AsyncReadExt::read_to_end(&mut stdout, &mut text);
-        read.await.map_err(|error| VerbError::other("tool", error.to_string()))?;
-        running.finish(&cx.activity, false).await?;
+        let read = async {
+            let read = tokio::io::AsyncReadExt::read_to_end(&mut stdout, &mut text);
+            read.await.map_err(|error| VerbError::other("tool", error.to_string()))?;
+            running.finish(&cx.activity, false).await
+        };
+        self.to_its_end(read).await?;
         String::from_utf8(text).map_err(|_| VerbError::other("tool", "the archive's database settings are not UTF-8"))
+    }
+
+    async fn to_its_end<T>(&self, tool: impl Future<Output = Result<T, VerbError>>) -> Result<T, VerbError> {
+        match self.engine {
+            Some(engine) => engine.while_looking_at(&format!("{TOOL_LABEL}={}", self.mark), tool).await,
+            None => tool.await,
+        }
     }
 
     async fn materialise(&self, cx: &StepContext, artifact: &str) -> Result<Materialised, VerbError> {
