@@ -227,10 +227,22 @@ impl Released {
         self.machine.through = through.to_vec();
     }
 
-    /// A namespace in which somebody has put one thing, with the daemon's rights there, and its line in the deployment.
-    pub fn has_a_place_for_rehearsals(&self) {
+    /// A namespace, in which the daemon may do nothing.
+    pub fn names_a_place_for_rehearsals(&self) {
         let (own, place) = (&self.namespace, self.rehearsals());
         self.cluster.kubectl(&["create", "namespace", &place]);
+        let line = format!("namespace = \"{own}\"\n");
+        self.edit(|text| text.replace(&line, &format!("{line}rehearsal-namespace = \"{place}\"\n")));
+    }
+
+    /// A namespace in which somebody has put one thing, with the daemon's rights there, and its line in the deployment.
+    pub fn has_a_place_for_rehearsals(&self) {
+        self.names_a_place_for_rehearsals();
+        self.has_rights_for_rehearsals();
+    }
+
+    pub fn has_rights_for_rehearsals(&self) {
+        let (own, place) = (&self.namespace, self.rehearsals());
         let rights = include_str!("../../examples/rbac-rehearsal.yaml");
         self.cluster.apply(
             &self.path("etc"),
@@ -238,8 +250,6 @@ impl Released {
             &rights.replace("namespace: shop}", &format!("namespace: {own}}}")),
         );
         self.cluster.kubectl(&["--namespace", &place, "create", "configmap", STRANGER]);
-        let line = format!("namespace = \"{own}\"\n");
-        self.edit(|text| text.replace(&line, &format!("{line}rehearsal-namespace = \"{place}\"\n")));
     }
 
     fn rehearsals(&self) -> String {

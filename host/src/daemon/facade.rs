@@ -266,7 +266,7 @@ impl Facade for Door {
             return Err(ApiError::conflict(format!("a run of `{name}` is under way; a rehearsal waits for its end")));
         }
         let (ready, text) = self.look_ready(&entry).await?;
-        if let Err(why) = super::rehearsal::can_be_rehearsed(&ready.deployment) {
+        if let Err(why) = super::rehearsal::can_be_rehearsed(&ready).await {
             return Err(ApiError::refused(why));
         }
         let activity = self.activity(&entry);

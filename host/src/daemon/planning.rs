@@ -121,7 +121,7 @@ impl Host {
             Err(failure) => findings.push(Finding::blocker("host", "edits", failure.message)),
         }
         if plan.policy.rehearse
-            && let Err(why) = super::rehearsal::can_be_rehearsed(&ready.deployment)
+            && let Err(why) = super::rehearsal::can_be_rehearsed(ready).await
         {
             let hint = "without `rehearse = true` under `[policy]` it is upgraded unrehearsed";
             findings.push(Finding::blocker("host", "rehearsal", why).hint(hint));

@@ -19,6 +19,14 @@ pub enum Rehearsable {
 }
 
 impl Rehearsable {
+    /// An error where no double can be made, as far as that is known before anything is.
+    pub async fn has_a_place(&self) -> Result<(), VerbError> {
+        match self {
+            Self::Containers(_) => Ok(()),
+            Self::Release(release) => release.place_of_rehearsals().await.map(drop),
+        }
+    }
+
     /// Under which doubles lie: in the daemon's state, or beside it where an engine can't look into that.
     pub async fn folder(&self, state: &Path) -> Result<PathBuf, VerbError> {
         match self {

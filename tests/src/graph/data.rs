@@ -5,7 +5,7 @@ use crate::machine::pids;
 use std::fs;
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A line for every table with a checksum of its rows, every sequence, column, index, constraint and extension, and for
 /// the database itself: owners, grants, limits and settings.

@@ -13,7 +13,11 @@ fn a_release_is_tried_on_a_double_in_a_namespace_of_its_own() {
     let (refused, code) = daemon.upgradectl(&["rehearse", &evose.name, "--to", "1.4.0"]);
     let why = refused.to_string();
     assert!(code != Some(0) && why.contains("`rehearsal-namespace` in `[platform.kubernetes]`"), "{refused:#}");
-    evose.has_a_place_for_rehearsals();
+    evose.names_a_place_for_rehearsals();
+    let (refused, code) = daemon.upgradectl(&["rehearse", &evose.name, "--to", "1.4.0"]);
+    let why = refused.to_string();
+    assert!(code != Some(0) && why.contains("takes a Role there with these rules"), "{refused:#}");
+    evose.has_rights_for_rehearsals();
     let live = || (evose.data(), evose.objects());
     let before = live();
     let begin = |daemon: &Daemon, version: &str| {

@@ -6,7 +6,7 @@ mod site;
 
 use super::actor;
 use super::host::{Entry, Host};
-use super::looks::{Ready, failure};
+use super::looks::{Ready, failure, key};
 use super::planning::{Looked, blockers};
 use super::views;
 use crate::activity::{Activity, Level};
@@ -33,7 +33,17 @@ const SERVER_WITHIN: Duration = Duration::from_secs(60);
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// Or why there can't be a double of it.
-pub fn can_be_rehearsed(deployment: &Deployment) -> Result<(), String> {
+pub async fn can_be_rehearsed(ready: &Ready) -> Result<(), String> {
+    has_a_double(&ready.deployment)?;
+    for drivers in ready.deployment.platforms.iter().filter_map(|platform| ready.drivers.get(&key(platform))) {
+        if let Some(live) = drivers.rehearsable() {
+            live.has_a_place().await.map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+fn has_a_double(deployment: &Deployment) -> Result<(), String> {
     let [platform] = &deployment.platforms[..] else {
         return Err("a rehearsal needs a deployment with one platform".into());
     };
@@ -68,7 +78,7 @@ pub fn can_be_rehearsed(deployment: &Deployment) -> Result<(), String> {
 pub async fn rehearse(
     host: &Host, ready: &Ready, run: u64, cx: &StepContext, plan: &Plan, backups: BTreeMap<String, BackupRef>,
 ) -> Result<Rehearsed, Failure> {
-    can_be_rehearsed(&ready.deployment).map_err(|why| failure("rehearsal", &why))?;
+    can_be_rehearsed(ready).await.map_err(|why| failure("rehearsal", &why))?;
     let began = Instant::now();
     let site = Site::of(host, ready).await?;
     site.clear(cx).await?;

@@ -68,6 +68,11 @@ impl Kubernetes {
 
     /// Nothing of a rehearsal is left. Converges. Of the driver of what is live.
     pub async fn discard(&self, double: &Double) -> Result<(), VerbError> {
+        self.place_of_rehearsals().await?.discard_rehearsal(&double.project).await.map_err(verb_error)
+    }
+
+    /// Where doubles of this release are made; an error where they can't be. Of the driver of what is live.
+    pub async fn place_of_rehearsals(&self) -> Result<Cluster, VerbError> {
         let cluster = self.connect_to(self.rehearsal_target()?).await?;
         let missing = cluster.missing(&needed_for_rehearsal()).await.map_err(verb_error)?;
         let (namespace, release) = (cluster.namespace(), cluster.release());
@@ -84,7 +89,7 @@ impl Kubernetes {
                  `rehearsal-namespace` in `[platform.kubernetes]` names another"
             )));
         }
-        cluster.discard_rehearsal(&double.project).await.map_err(verb_error)
+        Ok(cluster)
     }
 
     /// None: no service of the release is published there.
