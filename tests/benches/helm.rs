@@ -43,12 +43,14 @@ fn by_daemon(release: &ReplicasRelease) {
     tell("helm/apply/ours", upgrades.sum());
 }
 
-/// Once what was waited for stands, old pods may still be going; the daemon waits for them too.
+/// Helm waits for what is new; beside it, until what the daemon waits for too is gone: the old pods.
 fn by_hand(release: &ReplicasRelease) {
+    let old = release.api_pods();
     let began = Instant::now();
     release.upgrade_by_hand(NEXT);
+    tell("helm/bare/script", began.elapsed());
+    release.are_gone(&old);
     tell("helm/script", began.elapsed());
-    release.stands();
 }
 
 fn took(step: &Value) -> Duration {

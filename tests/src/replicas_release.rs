@@ -41,6 +41,21 @@ impl ReplicasRelease {
         release
     }
 
+    /// As `kubectl` names them.
+    pub fn api_pods(&self) -> Vec<String> {
+        let find = ["get", "pods", "--selector", "app=replicas-api", "--output", "name"];
+        self.kubectl(&find).lines().map(str::to_owned).collect()
+    }
+
+    pub fn are_gone(&self, pods: &[String]) {
+        let wait = ["wait", "--for", "delete", "--timeout", "5m"];
+        self.kubectl(&wait.into_iter().chain(pods.iter().map(String::as_str)).collect::<Vec<_>>());
+    }
+
+    fn kubectl(&self, arguments: &[&str]) -> String {
+        self.cluster.kubectl(&[&["--namespace", self.namespace.as_str()], arguments].concat())
+    }
+
     /// From now on the deployment has a Compose project too, whose replicas roll after the release's.
     pub fn joins(&self, project: &Replicas) {
         let text = std::fs::read_to_string(self.deployment_file()).expect("the deployment");
