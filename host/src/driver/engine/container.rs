@@ -92,11 +92,16 @@ impl Container {
 
     /// It ended well, and nothing starts it again: what a service does that runs once.
     pub fn is_done(&self) -> bool {
-        let again = matches!(
-            self.restart_policy.name,
-            Some(RestartPolicyNameEnum::ALWAYS | RestartPolicyNameEnum::UNLESS_STOPPED)
-        );
-        self.state == State::Exited && self.exit_code == 0 && !again
+        self.state == State::Exited && self.exit_code == 0 && !self.is_started_again()
+    }
+
+    /// By the engine, once it ended as it did.
+    pub fn is_started_again(&self) -> bool {
+        match self.restart_policy.name {
+            Some(RestartPolicyNameEnum::ALWAYS | RestartPolicyNameEnum::UNLESS_STOPPED) => true,
+            Some(RestartPolicyNameEnum::ON_FAILURE) => self.exit_code != 0,
+            _ => false,
+        }
     }
 }
 

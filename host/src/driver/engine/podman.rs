@@ -54,13 +54,7 @@ impl Engine {
     pub async fn while_checking<T>(
         &self, project: &str, work: impl Future<Output = Result<T, VerbError>>,
     ) -> Result<T, VerbError> {
-        if !self.is_podman().await? {
-            return work.await;
-        }
-        tokio::select! {
-            done = work => done,
-            never = self.look_for_ever(project) => match never {},
-        }
+        self.beside(self.look_for_ever(project), work).await
     }
 
     async fn look_for_ever(&self, project: &str) -> Infallible {
@@ -82,20 +76,25 @@ impl Engine {
     pub async fn while_looking_at<T>(
         &self, label: &str, work: impl Future<Output = Result<T, VerbError>>,
     ) -> Result<T, VerbError> {
+        self.beside(self.look_at_labelled(label), work).await
+    }
+
+    /// Does `work`, and looks meanwhile where the engine is podman.
+    async fn beside<T>(
+        &self, look: impl Future<Output = Infallible>, work: impl Future<Output = Result<T, VerbError>>,
+    ) -> Result<T, VerbError> {
         if !self.is_podman().await? {
             return work.await;
         }
         tokio::select! {
             done = work => done,
-            never = self.look_at_labelled(label) => match never {},
+            never = look => match never {},
         }
     }
 
     async fn look_at_labelled(&self, label: &str) -> Infallible {
         loop {
-            for id in self.labelled(&[label.to_owned()]).await.unwrap_or_default() {
-                let _ = self.container(&id).await;
-            }
+            let _ = self.of_ids(&self.labelled(&[label.to_owned()]).await.unwrap_or_default()).await;
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }

@@ -10,7 +10,6 @@ use crate::driver::process::patterns::{compile, compile_optional, show};
 use crate::driver::process::redact::Redactor;
 use crate::driver::services::OpenFile;
 use crate::model::*;
-use bollard::models::RestartPolicyNameEnum;
 use futures::StreamExt;
 use jiff::Timestamp;
 use pod_files::Source;
@@ -58,7 +57,7 @@ impl Pods {
                 }
                 // Between its end and its next start a container is one that ended.
                 let broken =
-                    all().find(|one| will_not_stand(one) && !(one.state == State::Exited && is_started_again(one)));
+                    all().find(|one| will_not_stand(one) && !(one.state == State::Exited && one.is_started_again()));
                 if let Some(broken) = broken {
                     return Err(self.told(&declaration, name, broken, &broken_how(broken)).await);
                 }
@@ -231,15 +230,6 @@ impl Pods {
             running: count(running),
             healthy: (!checked.is_empty()).then(|| checked.iter().all(|healthy| *healthy)),
         })
-    }
-}
-
-/// Podman does so at once.
-fn is_started_again(container: &Container) -> bool {
-    match container.restart_policy.name {
-        Some(RestartPolicyNameEnum::ALWAYS | RestartPolicyNameEnum::UNLESS_STOPPED) => true,
-        Some(RestartPolicyNameEnum::ON_FAILURE) => container.exit_code != 0,
-        _ => false,
     }
 }
 
