@@ -35,7 +35,7 @@ pub struct Socket {
 struct Place {
     path: PathBuf,
     inode: u64,
-    _lock: File,
+    lock: File,
 }
 
 impl Socket {
@@ -60,7 +60,7 @@ impl Socket {
         let inode = fs::metadata(path).map_err(failed("looking at it"))?.ino();
         listener.set_nonblocking(true).map_err(failed("making it non-blocking"))?;
         let listener = tokio::net::UnixListener::from_std(listener).map_err(failed("waiting on it"))?;
-        Ok(Self { listener, group, place: Place { path: path.into(), inode, _lock: lock } })
+        Ok(Self { listener, group, place: Place { path: path.into(), inode, lock } })
     }
 
     pub fn path(&self) -> &Path {
@@ -74,6 +74,10 @@ impl Drop for Place {
             && let Err(error) = fs::remove_file(&self.path)
         {
             tracing::warn!(path = %self.path.display(), %error, "the socket could not be removed");
+        }
+        // Closing alone leaves it to a child that is between its fork and its exec, for as long as that takes.
+        if let Err(error) = flock(&self.lock, FlockOperation::Unlock) {
+            tracing::warn!(path = %self.path.display(), %error, "the socket's lock could not be given back");
         }
     }
 }
@@ -175,6 +179,17 @@ mod tests {
         let ours = Socket::open(&path, None).expect("the stale one replaced");
         assert!(matches!(Socket::open(&path, None), Err(SocketError::Taken(_))));
         drop(ours);
+    }
+
+    #[tokio::test]
+    async fn a_child_that_is_about_to_start_a_program_keeps_nobody_out() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("upgraded.sock");
+        let socket = Socket::open(&path, None).expect("a socket");
+        let of_a_child = socket.place.lock.try_clone().expect("what a fork copies");
+        drop(socket);
+        drop(Socket::open(&path, None).expect("the socket again"));
+        drop(of_a_child);
     }
 
     #[tokio::test]
