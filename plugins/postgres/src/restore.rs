@@ -67,10 +67,11 @@ pub fn from_backup(server: &impl Server, names: &Names, backup: &BackupRef) -> R
     flip(&maintenance, names, &making, replacement, properties.limit, properties.comment)
 }
 
-/// What was restored is what was saved; then the planner learns about it, or the old version would start slowly.
+/// What was restored is what was saved, in brief: users wait, and whoever asked for the restore holds every row against the
+/// backup once it is live. Then the planner learns about it, or the old version would start slowly.
 fn count(server: &impl Server, names: &Names, making: &str, backup: &BackupRef) -> Result<()> {
     let connection = server.connect(Some(making))?;
-    let found = in_snapshot(&connection, || manifest::take(server, &connection, making, Extent::Whole))?;
+    let found = in_snapshot(&connection, || manifest::take(server, &connection, making, Extent::Brief))?;
     if let Some(difference) = manifest::difference(&backup.manifest, &found) {
         return Err(Error::other(
             "restore-differs",

@@ -13,9 +13,10 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use std::time::Duration;
 
-const POLL: Duration = Duration::from_millis(250);
-/// A service without a health check counts once it has run so long.
-const STANDS_AFTER: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_millis(150);
+/// A service without a health check counts once it has run so long: one that can't start at all has ended by then. What
+/// is verified afterwards looks at it again.
+const STANDS_AFTER: Duration = Duration::from_millis(500);
 /// The same where it has ended before.
 const STANDS_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// The engine has started it again so often since we did: it will not stand.
@@ -23,6 +24,21 @@ const RESTARTS: i64 = 2;
 /// One that has run so long since is over it.
 const LATELY: Duration = Duration::from_secs(30);
 const TAIL_LINES: u32 = 12;
+
+/// The containers of a service that are waited for.
+pub(super) struct Awaited<F> {
+    pub least: usize,
+    pub counts: F,
+    pub healthy: Healthy,
+}
+
+/// Who says so.
+#[derive(Clone, Copy)]
+pub(super) enum Healthy {
+    ByItsCheck,
+    /// When its check is due; proxies that ask the engine hear it then.
+    ByTheEngine,
+}
 
 impl Compose {
     pub async fn list(&self) -> Result<Vec<ServiceState>, VerbError> {
@@ -40,21 +56,23 @@ impl Compose {
         let declaration = self.declaration().await?;
         self.known(&declaration, std::slice::from_ref(&name.name))?;
         let replicas = declaration.services.iter().find(|s| s.name == name.name).map_or(1, |s| s.replicas);
-        let own = self.wait_for(cx, &declaration, name, replicas as usize, |_| true, idle).await?;
+        let all = Awaited { least: replicas as usize, counts: |_: &_| true, healthy: Healthy::ByItsCheck };
+        let own = self.wait_for(cx, &declaration, name, &all, idle).await?;
         Ok(self.state(&name.name, replicas, &own.iter().collect::<Vec<_>>()))
     }
 
     /// The service's containers that count, once all of them stand and there are so many at least.
     pub(super) async fn wait_for(
-        &self, cx: &StepContext, declaration: &Declaration, name: &ServiceRef, least: usize,
-        counts: impl Fn(&Container) -> bool, idle: Duration,
+        &self, cx: &StepContext, declaration: &Declaration, name: &ServiceRef,
+        awaited: &Awaited<impl Fn(&Container) -> bool>, idle: Duration,
     ) -> Result<Vec<Container>, VerbError> {
+        let least = awaited.least;
         let mut last: Vec<Container> = Vec::new();
         let wait = async {
             let mut heard = String::new();
             loop {
-                let all = self.engine.containers(&declaration.name).await?;
-                let own = of_service(&all, &name.name).into_iter().filter(|container| counts(container));
+                let all = self.seen(declaration, awaited.healthy).await?;
+                let own = of_service(&all, &name.name).into_iter().filter(|container| (awaited.counts)(container));
                 let own: Vec<Container> = own.cloned().collect();
                 if let Some(broken) = own.iter().find(|container| will_not_stand(container)) {
                     return Err(self.told(declaration, name, broken, &broken_how(broken)).await);
@@ -88,8 +106,15 @@ impl Compose {
             }
         };
         match cx.activity.watch(idle, wait).await {
-            Err(VerbError::Timeout) => Err(self.not_healthy(declaration, name, counts).await),
+            Err(VerbError::Timeout) => Err(self.not_healthy(declaration, name, awaited).await),
             other => other,
+        }
+    }
+
+    async fn seen(&self, declaration: &Declaration, healthy: Healthy) -> Result<Vec<Container>, VerbError> {
+        match healthy {
+            Healthy::ByItsCheck => self.engine.containers(&declaration.name).await,
+            Healthy::ByTheEngine => self.engine.containers_as_known(&declaration.name).await,
         }
     }
 
@@ -167,14 +192,14 @@ impl Compose {
     }
 
     async fn not_healthy(
-        &self, declaration: &Declaration, name: &ServiceRef, counts: impl Fn(&Container) -> bool,
+        &self, declaration: &Declaration, name: &ServiceRef, awaited: &Awaited<impl Fn(&Container) -> bool>,
     ) -> VerbError {
-        let containers = match self.engine.containers(&declaration.name).await {
+        let containers = match self.seen(declaration, awaited.healthy).await {
             Ok(containers) => containers,
             Err(error) => return error,
         };
         let own = of_service(&containers, &name.name);
-        let Some(lame) = own.iter().find(|container| counts(container) && !stands(container)) else {
+        let Some(lame) = own.iter().find(|container| (awaited.counts)(container) && !stands(container)) else {
             return VerbError::other("service", format!("the service `{name}` does not have all of its replicas"));
         };
         let how = match (&lame.health, &lame.health_said) {

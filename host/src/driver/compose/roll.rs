@@ -3,6 +3,7 @@
 //!
 //! Nothing is remembered: which containers are of the old configuration is asked anew before each is taken.
 
+use super::look::{Awaited, Healthy};
 use super::{Compose, Declaration, of_service};
 use crate::activity::Level;
 use crate::context::StepContext;
@@ -12,6 +13,9 @@ use std::time::Duration;
 
 /// The effect of a service that is away for a while.
 pub const REPLACE: &str = "control.replace";
+/// So long a container that stands is given until whoever asks for the service's names has found it, before one that served
+/// until then ends. A proxy commonly keeps an answer for a second.
+const FOUND_AFTER: Duration = Duration::from_secs(2);
 /// Letters of a volume's name that nobody gave.
 const ANONYMOUS_NAME: usize = 64;
 
@@ -96,18 +100,20 @@ impl Compose {
                     .await?;
             }
             let is_new = |container: &Container| !old.iter().any(|old| old.id == container.id);
-            if let Err(error) = self.wait_for(cx, declaration, name, 1, is_new, idle).await {
+            let one = Awaited { least: 1, counts: is_new, healthy: Healthy::ByTheEngine };
+            if let Err(error) = self.wait_for(cx, declaration, name, &one, idle).await {
                 self.remove_lame(declaration, name, is_new).await;
                 return Err(error);
             }
+            tokio::time::sleep(FOUND_AFTER).await;
             cx.activity.line(Level::Info, format!("`{name}`: `{}` ends, the next one stands", old[0].name));
             cx.activity.watch(self.idle, self.engine.stop(&old[0].id)).await?;
             self.engine.remove(&old[0].id).await?;
             cx.activity.touch();
         }
         cx.activity.watch(self.idle, self.make(cx, declaration, std::slice::from_ref(name))).await?;
-        self.wait_for(cx, declaration, name, replicas, |_| true, idle).await?;
-        Ok(())
+        let all = Awaited { least: replicas, counts: |_: &_| true, healthy: Healthy::ByTheEngine };
+        self.wait_for(cx, declaration, name, &all, idle).await.map(drop)
     }
 
     /// What is new and does not stand answers nobody, and the old ones serve on. What can't be removed now is found by

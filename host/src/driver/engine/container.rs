@@ -64,6 +64,8 @@ pub struct Container {
     /// What its health check said last, and when.
     pub health_said: Option<String>,
     pub checked: Option<Timestamp>,
+    /// What checks its health from inside.
+    pub check: Option<Vec<String>>,
     /// How often it is to be checked, where that is said.
     pub check_every: Option<Duration>,
     pub started: Option<Timestamp>,
@@ -140,6 +142,7 @@ impl From<ContainerInspectResponse> for Container {
             health,
             health_said,
             checked,
+            check: config.healthcheck.as_ref().and_then(|check| check_argv(check.test.as_ref()?, config.shell)),
             check_every: config.healthcheck.and_then(|check| every(check.interval?)),
             started: state.started_at.and_then(|text| text.parse().ok()),
             restarts: answer.restart_count.unwrap_or_default(),
@@ -171,6 +174,19 @@ fn dockers(state: &str) -> &str {
 
 fn last_check(health: Option<&bollard::models::Health>) -> Option<Timestamp> {
     health?.log.as_ref()?.last()?.end.as_ref()?.to_string().parse().ok()
+}
+
+fn check_argv(test: &[String], shell: Option<Vec<String>>) -> Option<Vec<String>> {
+    let (how, words) = test.split_first()?;
+    match how.as_str() {
+        "CMD" => Some(words.to_vec()),
+        "CMD-SHELL" => {
+            let shell = shell.filter(|shell| !shell.is_empty());
+            let shell = shell.unwrap_or_else(|| vec!["/bin/sh".into(), "-c".into()]);
+            Some([&shell, words].concat())
+        }
+        _ => None,
+    }
 }
 
 /// 0 is what is usual.
@@ -232,6 +248,18 @@ mod tests {
             "81/tcp":null,"82/udp":[{{"HostIp":"","HostPort":"82"}}]}}}}}}"#
         );
         Container::read(answer.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_check_is_a_program_or_a_line_for_the_images_shell() {
+        let argv = |test: &[&str], shell: Option<&[&str]>| {
+            let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+            check_argv(&owned(test), shell.map(owned)).map(|argv| argv.join("|"))
+        };
+        assert_eq!(argv(&["CMD", "curl", "-f", "x y"], None).as_deref(), Some("curl|-f|x y"));
+        assert_eq!(argv(&["CMD-SHELL", "curl x || exit 1"], None).as_deref(), Some("/bin/sh|-c|curl x || exit 1"));
+        assert_eq!(argv(&["CMD-SHELL", "up"], Some(&["/bin/bash", "-c"])).as_deref(), Some("/bin/bash|-c|up"));
+        assert_eq!((argv(&["NONE"], None), argv(&[], None)), (None, None));
     }
 
     #[test]

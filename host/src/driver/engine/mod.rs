@@ -2,6 +2,7 @@
 
 mod alone;
 mod bridges;
+mod checks;
 mod container;
 pub mod credentials;
 pub mod images;
@@ -23,6 +24,7 @@ use crate::model::VerbError;
 use bollard::models::{ContainerUpdateBody, RestartPolicy};
 use bollard::query_parameters::{LogsOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptions};
 use bollard::{API_DEFAULT_VERSION, Docker};
+use checks::Checks;
 use futures::{Stream, StreamExt};
 use rootless::Ways;
 use serde::Deserialize;
@@ -50,12 +52,14 @@ pub struct Engine {
     kind: OnceCell<Kind>,
     rootless: OnceCell<bool>,
     ways: Mutex<Ways>,
+    checks: Checks,
 }
 
 impl Engine {
     pub fn new(config: EngineConfig) -> Self {
         let (kind, rootless) = (OnceCell::new(), OnceCell::new());
-        Self { config, docker: OnceCell::new(), kind, rootless, ways: Mutex::default() }
+        let docker = OnceCell::new();
+        Self { config, docker, kind, rootless, ways: Mutex::default(), checks: Checks::default() }
     }
 
     pub fn config(&self) -> &EngineConfig {
@@ -88,8 +92,17 @@ impl Engine {
     }
 
     /// Of one Compose project, stopped ones too; one-off containers apart. Their health is what it is now, also where the
-    /// engine doesn't look.
+    /// engine doesn't look, or doesn't yet.
     pub async fn containers(&self, project: &str) -> Result<Vec<Container>, VerbError> {
+        let mut containers = self.containers_as_known(project).await?;
+        if !self.is_podman().await? {
+            self.check_ahead(&mut containers).await;
+        }
+        Ok(containers)
+    }
+
+    /// The same, healthy where the engine has seen it.
+    pub async fn containers_as_known(&self, project: &str) -> Result<Vec<Container>, VerbError> {
         let containers = self.containers_as_they_are(project).await?;
         if self.run_checks(&containers).await? { self.containers_as_they_are(project).await } else { Ok(containers) }
     }

@@ -1,7 +1,7 @@
 //! Images on a real engine, from a real registry.
 
 use super::images::Images;
-use super::{Engine, credentials};
+use super::{Engine, Health, PROJECT_LABEL, credentials};
 use crate::config::EngineConfig;
 use crate::driver::testing;
 use bollard::auth::DockerCredentials;
@@ -51,6 +51,29 @@ async fn a_name_that_was_moved_is_pointed_back() {
     }
     docker.succeed(&["image", "rm", &name]);
     images.let_go(|_| false).await.unwrap();
+}
+
+/// Its own check would come in an hour.
+#[tokio::test]
+async fn a_container_is_healthy_once_it_passes_its_check_and_not_once_docker_looks() {
+    let (docker, project) = (Docker::shared(), format!("checks-{}", std::process::id()));
+    let run = |check: &str| {
+        let [project, check] = [format!("--label={PROJECT_LABEL}={project}"), format!("--health-cmd={check}")];
+        let image = docker.base("busybox:1");
+        let whole = ["--label=com.docker.compose.oneoff=False", "--health-interval=1h", &image, "sleep", "600"];
+        docker.succeed(&[&["run", "--detach", &project, &check][..], &whole].concat())
+    };
+    let (sound, lame) = (run("test -d /etc"), run("exit 1"));
+    let engine = Engine::new(EngineConfig { socket: docker.socket().to_owned(), client: None });
+    let health = async || {
+        let found = engine.containers(&project).await.unwrap();
+        let of = |id: &str| found.iter().find(|container| container.id == id).and_then(|container| container.health);
+        (of(&sound), of(&lame))
+    };
+    assert_eq!(health().await, (Some(Health::Healthy), Some(Health::Starting)));
+    assert_eq!(docker.succeed(&["inspect", "--format={{.State.Health.Status}}", &sound]), "starting");
+    assert_eq!(health().await, (Some(Health::Healthy), Some(Health::Starting)), "it stays so");
+    docker.succeed(&["rm", "--force", &sound, &lame]);
 }
 
 #[tokio::test]

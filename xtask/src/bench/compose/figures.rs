@@ -27,6 +27,8 @@ pub fn of(samples: &Samples, megabytes: u64) -> Vec<Figure> {
     let in_place = "`pull` ahead, `up -d`, wait";
     add(against(downtime, &seen, large, in_place, "seen/script-in-place", Target::Shown));
     add(against(downtime, &seen, large, "at 100 MiB", small, Target::Shown));
+    let seldom = format!("{seen}, health checked every ten seconds");
+    add(against(downtime, &seldom, "seen/compose-seldom", script, "seen/script-seldom", Target::AtMost(0.5)));
     for (what, part, target) in [
         ("the freeze, its copy counted,", "freeze", Target::Shown),
         ("without the freeze", "rest", Target::AtMost(1.2)),

@@ -82,6 +82,10 @@ impl Bench<'_> {
             downtime::by_daemon(&large, "compose-large", &self.interrupt, samples)?;
             downtime::by_hand(&large, include_str!("by-hand.sh"), "script", samples)?;
             downtime::by_hand(&large, include_str!("by-hand-in-place.sh"), "script-in-place", samples)?;
+            large.check_seldom(true)?;
+            downtime::by_daemon(&large, "compose-seldom", &self.interrupt, samples)?;
+            downtime::by_hand(&large, include_str!("by-hand.sh"), "script-seldom", samples)?;
+            large.check_seldom(false)?;
             large.stop_all()?;
             downtime::by_daemon(&small, "compose-small", &self.interrupt, samples)?;
         }

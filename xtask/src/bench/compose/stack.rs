@@ -16,6 +16,11 @@ pub const NEXT: &str = "1.5.0";
 /// What a user asks for.
 pub const PATH: &str = "/api/models";
 const FILLED: &str = "filled";
+/// The operator's own file.
+const OVERRIDE: &str = "compose.override.yaml";
+/// As most projects have it: the first check is due after one interval, as all others. The product's own file asks Docker
+/// for one in each second of the start, which it can since 25.
+const SELDOM: &str = "services:\n  frontend:\n    healthcheck: { interval: 10s, start_period: 0s }\n";
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub struct Stack<'a> {
@@ -36,10 +41,16 @@ impl<'a> Stack<'a> {
         }
         stack.lay_out()?;
         if let Some(more) = more {
-            fs::write(stack.composed.machine.home().join("compose.override.yaml"), more)?;
+            fs::write(stack.composed.machine.home().join(OVERRIDE), more)?;
         }
         stack.composed.compose(&["up", "--detach", "--wait", "--quiet-pull"])?;
         Ok(stack)
+    }
+
+    /// From the next [`Stack::set_back`] on.
+    pub fn check_seldom(&self, seldom: bool) -> Result<()> {
+        let file = self.composed.machine.home().join(OVERRIDE);
+        Ok(if seldom { fs::write(file, SELDOM)? } else { fs::remove_file(file)? })
     }
 
     fn lay_out(&self) -> Result<()> {
