@@ -1,7 +1,8 @@
 //! Where the daemon is cut off: a file that it looks at while it runs, so that one daemon serves many tests' instants.
 
-use crate::Machine;
 use crate::machine::write_by_rename;
+use crate::{Daemon, Machine, kind, last_run, outcome, stride};
+use serde_json::Value;
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
@@ -43,4 +44,44 @@ impl Machine {
     pub(crate) fn cut_file(&self) -> PathBuf {
         self.path("cut.toml")
     }
+}
+
+impl Cut {
+    /// Records from `first`, every so many as `variable` says, or `usual`.
+    pub fn records(first: usize, variable: &str, usual: usize) -> impl Iterator<Item = Self> + use<> {
+        (first..).step_by(stride(variable, usual)).map(Self::Record)
+    }
+}
+
+/// A run to `to` that turns round, and then the same again, is cut off at each of these instants, until one run is over before
+/// its own comes: whatever the instant, the next daemon ends it, and `is_whole` looks. How many were cut off.
+pub fn turns_round_at(site: &Machine, to: &str, cuts: impl IntoIterator<Item = Cut>, is_whole: impl Fn(Cut)) -> usize {
+    let mut daemon = Daemon::start(site).settled();
+    let first = 1 + daemon.now()["last_run"]["id"].as_u64().unwrap_or(0);
+    let mut died_so_often = 0;
+    for (run, cut) in (first..).zip(cuts) {
+        site.cut_at(cut);
+        if run == first {
+            site.edit_version(to);
+        } else {
+            daemon.told(&["retry", &site.name]);
+        }
+        let over = |now: &Value| {
+            now["last_run"]["id"] == run && !now["last_run"]["outcome"].is_null() && kind(now) == "quarantined"
+        };
+        let died = daemon.dies_unless(over);
+        site.no_cut();
+        if died {
+            died_so_often += 1;
+            daemon = Daemon::start(site);
+        }
+        let now = daemon.wait("the run ends", over);
+        assert_eq!(outcome(&now), "rolled-back", "cut at `{cut}`: {now:#}\n{}", site.log());
+        assert_eq!(last_run(&now), run, "nothing began by itself");
+        is_whole(cut);
+        if !died {
+            break;
+        }
+    }
+    died_so_often
 }

@@ -37,7 +37,7 @@ pub use carry::beside;
 pub use cloud::{CLOUD_SERVICES, Cloud};
 pub use cluster::Cluster;
 pub use composed::Composed;
-pub use cut::Cut;
+pub use cut::{Cut, turns_round_at};
 pub use daemon::Daemon;
 pub use evose::Evose;
 pub use evose_release::EvoseRelease;

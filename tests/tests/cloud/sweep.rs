@@ -3,40 +3,16 @@
 //! `UPGRADED_CLOUD_STRIDE=1` cuts at every record.
 
 use crate::{account_for, write_models};
-use serde_json::Value;
-use upgraded_tests::{Cloud, Cut, Daemon, kind, outcome, stride};
+use upgraded_tests::{Cloud, Cut, Daemon, outcome, turns_round_at};
 
 #[test]
 fn a_run_that_turns_round_ends_whole() {
     let cloud = Cloud::new("1.5.0", "approve = \"never\"\n");
     cloud.publish("1.8.0");
     let data = cloud.data();
-    let mut daemon = Daemon::start(&cloud).settled();
-    let (mut run, mut record) = (0, 5);
-    loop {
-        run += 1;
-        cloud.cut_at(Cut::Record(record));
-        match run {
-            1 => cloud.edit_version("1.8.0"),
-            _ => drop(daemon.told(&["retry", &cloud.name])),
-        }
-        let over = |now: &Value| {
-            now["last_run"]["id"] == run && !now["last_run"]["outcome"].is_null() && kind(now) == "quarantined"
-        };
-        let died = daemon.dies_unless(over);
-        cloud.no_cut();
-        if died {
-            daemon = Daemon::start(&cloud);
-        }
-        let now = daemon.wait("the run ends", over);
-        assert_eq!(outcome(&now), "rolled-back", "cut at record {record}: {now:#}");
-        cloud.is_whole("1.5.0", Some(&data));
-        if !died {
-            break;
-        }
-        record += stride("UPGRADED_CLOUD_STRIDE", 27);
-    }
-    assert!(run > 2, "a run has more records than that: {record}");
+    let cuts = Cut::records(5, "UPGRADED_CLOUD_STRIDE", 27);
+    let died = turns_round_at(&cloud, "1.8.0", cuts, |_| cloud.is_whole("1.5.0", Some(&data)));
+    assert!(died > 1, "a run has more records than that: {died}");
 }
 
 /// In the middle of a shift, while both revisions serve: nobody is turned away, and the shift goes on where it was.

@@ -7,6 +7,7 @@ mod refused;
 mod rehearsal;
 mod rolling;
 mod several;
+mod sweep;
 mod up;
 
 use serde_json::Value;
