@@ -67,6 +67,7 @@ impl<'p> Aegis<'p> {
             aegis.make_network();
             SERVICES.iter().for_each(|service| aegis.redeploy(service));
         });
+        aegis.forget_neighbours();
         aegis.until("the gateway serves", || !aegis.agents().is_empty());
         ["red", "green", "blue"].iter().for_each(|name| aegis.append(name));
         aegis.deploy_text(&aegis.deployment(version, runtime, policy));
@@ -79,8 +80,16 @@ impl<'p> Aegis<'p> {
 
     /// Else it has the lowest address of what is plugged into it, with the podman of the tests.
     pub fn bridge_was_told_its_address(&self) -> bool {
-        let assigned = format!("/sys/class/net/{}/addr_assign_type", self.bridge());
-        fs::read_to_string(&assigned).unwrap_or_else(|error| panic!("`{assigned}`: {error}")).trim() == "3"
+        self.podman.interface(&self.bridge(), "addr_assign_type") == "3"
+    }
+
+    /// Which the bridge was when the first pods came is another by now, and for a minute they would find no names.
+    fn forget_neighbours(&self) {
+        for process in self.podman(&["ps", "--format", "{{.Pid}}"]).lines() {
+            // One that just ended knows nobody.
+            let _ =
+                Command::new("nsenter").args(["--target", process, "--net", "ip", "neigh", "flush", "all"]).output();
+        }
     }
 
     /// With a bridge and addresses that no other podman of this machine has; its own command line can't say the bridge.

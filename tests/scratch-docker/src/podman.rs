@@ -139,6 +139,19 @@ impl Podman {
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
+    /// What the kernel says of one of its networks' interfaces.
+    pub fn interface(&self, name: &str, what: &str) -> String {
+        let file = format!("/sys/class/net/{name}/{what}");
+        let Some(account) = &self.account else { return read(Path::new(&file)) };
+        let names = read(&account.runtime().join("containers/networks/aardvark-dns/aardvark.pid"));
+        let mut enter = Command::new("nsenter");
+        enter.args(["--target", &names, "--net", "unshare", "--mount", "sh", "-ec"]);
+        enter.args(["mount -t sysfs sysfs /sys; cat \"$1\"", "sh", &file]);
+        let output = enter.output().unwrap_or_else(|error| panic!("`nsenter`: {error}"));
+        assert!(output.status.success(), "`{file}`: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
     /// What the tests' registry has.
     pub fn registry(&self) -> &str {
         &self.registry
@@ -220,6 +233,11 @@ impl Drop for PodmanSocket {
         let _ = self.service.kill();
         let _ = self.service.wait();
     }
+}
+
+fn read(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("`{}`: {error}", file.display()));
+    text.trim().to_owned()
 }
 
 /// Numbers of the `conmon`s that name this folder.

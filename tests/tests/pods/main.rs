@@ -4,6 +4,7 @@
 mod carry;
 mod cuts;
 mod rehearsal;
+mod rootless;
 mod stories;
 
 use serde_json::Value;

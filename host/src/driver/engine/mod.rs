@@ -195,16 +195,16 @@ impl Engine {
     }
 
     /// What it said since, a line each; goes on while it runs.
-    pub async fn follow(
-        &self, id: &str, since_seconds: i32,
-    ) -> Result<impl Stream<Item = Result<String, VerbError>> + Unpin + use<>, VerbError> {
+    pub async fn follow<'e>(
+        &'e self, id: &'e str, since_seconds: i32,
+    ) -> Result<impl Stream<Item = Result<String, VerbError>> + Unpin + use<'e>, VerbError> {
         let options = LogsOptionsBuilder::default().stdout(true).stderr(true).follow(true).since(since_seconds).build();
         let logs = self.docker().await?.logs(id, Some(options));
         let failed = |error: bollard::errors::Error| VerbError::Unavailable(format!("the engine's log broke: {error}"));
         let lines = logs.map(move |output| {
             output.map(|output| String::from_utf8_lossy(&output.into_bytes()).into_owned()).map_err(failed)
         });
-        Ok(Box::pin(lines))
+        Ok(Box::pin(self.to_its_end(id, lines)))
     }
 
     /// The last lines of its log.

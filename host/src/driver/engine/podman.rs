@@ -9,6 +9,7 @@ use super::{Container, Engine, Health, State, credentials};
 use crate::driver::process;
 use crate::model::VerbError;
 use futures::future::join_all;
+use futures::{Stream, StreamExt};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -77,6 +78,24 @@ impl Engine {
         &self, label: &str, work: impl Future<Output = Result<T, VerbError>>,
     ) -> Result<T, VerbError> {
         self.beside(self.look_at_labelled(label), work).await
+    }
+
+    /// All of a container's log: that of one whose end podman did not notice goes on for ever.
+    pub(super) fn to_its_end<'e, T: 'e>(
+        &'e self, id: &'e str, log: impl Stream<Item = Result<T, VerbError>> + Unpin + 'e,
+    ) -> impl Stream<Item = Result<T, VerbError>> + 'e {
+        futures::stream::unfold(log, move |mut log| async move {
+            let next = async { log.next().await.transpose() };
+            let next = self.beside(self.look_at(id), next).await.transpose()?;
+            Some((next, log))
+        })
+    }
+
+    async fn look_at(&self, id: &str) -> Infallible {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let _ = self.container(id).await;
+        }
     }
 
     /// Does `work`, and looks meanwhile where the engine is podman.
