@@ -1,7 +1,7 @@
 //! The daemon is killed at records of its journal all through a run that turns round on a real engine: whatever the
 //! instant, the next daemon ends it with the data, the files and the containers of the old version.
 //!
-//! `UPGRADED_COMPOSE_STRIDE=1` cuts at every record: an hour.
+//! `UPGRADED_COMPOSE_STRIDE=1` cuts at every record: half an hour.
 
 use upgraded_tests::{Cut, Stack, StackInstall, turns_round_at};
 
