@@ -40,7 +40,10 @@ impl Engine {
     /// The bridges of these networks keep the addresses that they have.
     pub async fn keep_bridge_addresses(&self, networks: &[String]) -> Result<(), VerbError> {
         let places = match self.user().await? {
-            Some(user) => name_servers_of(user).into_iter().map(Place::Beside).collect(),
+            Some(user) => {
+                let found = tokio::task::spawn_blocking(move || name_servers_of(user)).await;
+                found.unwrap_or_default().into_iter().map(Place::Beside).collect()
+            }
             None => vec![Place::Here],
         };
         let default = [DEFAULT_NETWORK.to_owned()];
