@@ -13,7 +13,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use std::time::Duration;
 
-const POLL: Duration = Duration::from_millis(150);
+const POLL: Duration = Duration::from_millis(100);
 /// A service without a health check counts once it has run so long: one that can't start at all has ended by then. What
 /// is verified afterwards looks at it again.
 const STANDS_AFTER: Duration = Duration::from_millis(500);

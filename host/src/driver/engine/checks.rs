@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 /// A check that takes longer is left to Docker.
 const CHECK_WITHIN: Duration = Duration::from_secs(2);
-const PAUSE_LEAST: Duration = Duration::from_millis(250);
+const PAUSE_LEAST: Duration = Duration::from_millis(100);
 /// Of how long it has run so far: one that starts slowly is asked less and less often.
 const PAUSE_SHARE: u32 = 4;
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
