@@ -7,7 +7,6 @@ mod refused;
 mod rehearsal;
 mod rolling;
 mod several;
-mod sweep;
 mod up;
 
 use serde_json::Value;

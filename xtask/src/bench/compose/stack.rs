@@ -50,7 +50,8 @@ impl<'a> Stack<'a> {
     /// From the next [`Stack::set_back`] on.
     pub fn check_seldom(&self, seldom: bool) -> Result<()> {
         let file = self.composed.machine.home().join(OVERRIDE);
-        Ok(if seldom { fs::write(file, SELDOM)? } else { fs::remove_file(file)? })
+        let done = if seldom { fs::write(file, SELDOM) } else { fs::remove_file(file) };
+        Ok(done?)
     }
 
     fn lay_out(&self) -> Result<()> {
