@@ -40,6 +40,13 @@ pub(super) enum Healthy {
     ByTheEngine,
 }
 
+impl Awaited<fn(&Container) -> bool> {
+    /// All of them, so many at least.
+    pub fn all(least: usize, healthy: Healthy) -> Self {
+        Self { least, counts: |_| true, healthy }
+    }
+}
+
 impl Compose {
     pub async fn list(&self) -> Result<Vec<ServiceState>, VerbError> {
         let declaration = self.declaration().await?;
@@ -56,7 +63,7 @@ impl Compose {
         let declaration = self.declaration().await?;
         self.known(&declaration, std::slice::from_ref(&name.name))?;
         let replicas = declaration.services.iter().find(|s| s.name == name.name).map_or(1, |s| s.replicas);
-        let all = Awaited { least: replicas as usize, counts: |_: &_| true, healthy: Healthy::ByItsCheck };
+        let all = Awaited::all(replicas as usize, Healthy::ByItsCheck);
         let own = self.wait_for(cx, &declaration, name, &all, idle).await?;
         Ok(self.state(&name.name, replicas, &own.iter().collect::<Vec<_>>()))
     }

@@ -112,7 +112,7 @@ impl Compose {
             cx.activity.touch();
         }
         cx.activity.watch(self.idle, self.make(cx, declaration, std::slice::from_ref(name))).await?;
-        let all = Awaited { least: replicas, counts: |_: &_| true, healthy: Healthy::ByTheEngine };
+        let all = Awaited::all(replicas, Healthy::ByTheEngine);
         self.wait_for(cx, declaration, name, &all, idle).await.map(drop)
     }
 

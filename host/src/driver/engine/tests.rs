@@ -1,4 +1,4 @@
-//! Images on a real engine, from a real registry.
+//! Images on a real engine, from a real registry; and the health of its containers.
 
 use super::images::Images;
 use super::{Engine, Health, PROJECT_LABEL, credentials};
