@@ -1,7 +1,7 @@
 //! Where the daemon is cut off: a file that it looks at while it runs, so that one daemon serves many tests' instants.
 
 use crate::machine::write_by_rename;
-use crate::{Daemon, Machine, kind, last_run, outcome, stride};
+use crate::{Daemon, Machine, is_over, kind, last_run, outcome, stride};
 use serde_json::Value;
 use std::fmt;
 use std::fs;
@@ -66,9 +66,7 @@ pub fn turns_round_at(site: &Machine, to: &str, cuts: impl IntoIterator<Item = C
         } else {
             daemon.told(&["retry", &site.name]);
         }
-        let over = |now: &Value| {
-            now["last_run"]["id"] == run && !now["last_run"]["outcome"].is_null() && kind(now) == "quarantined"
-        };
+        let over = |now: &Value| is_over(now, run) && kind(now) == "quarantined";
         let died = daemon.dies_unless(over);
         site.no_cut();
         if died {

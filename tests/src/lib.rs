@@ -78,6 +78,11 @@ pub fn last_run(now: &Value) -> u64 {
     now["last_run"]["id"].as_u64().unwrap_or_else(|| panic!("no run yet: {now:#}"))
 }
 
+/// The newest run is this one, and has ended.
+pub fn is_over(now: &Value, run: u64) -> bool {
+    now["last_run"]["id"] == run && !now["last_run"]["outcome"].is_null()
+}
+
 /// Ids in order.
 pub fn steps(view: &Value) -> Vec<String> {
     let steps = view["steps"].as_array().unwrap_or_else(|| panic!("no steps: {view:#}"));

@@ -2,7 +2,7 @@
 
 use crate::run_to;
 use scratch_docker::{Engine, Second};
-use upgraded_tests::{Cut, Daemon, Replicas, SmallDisk, Stack, StackInstall, kind, outcome, why};
+use upgraded_tests::{Cut, Daemon, Replicas, SmallDisk, Stack, StackInstall, is_over, kind, outcome, why};
 
 /// What the engine says of another project's containers and volumes, but for what changes by itself.
 fn described(project: &scratch_docker::Project) -> String {
@@ -52,11 +52,11 @@ fn an_engine_that_goes_down_in_the_middle_starts_nothing_by_itself() {
     stack.compose(&["up", "--detach", "--wait", "--pull", "never"]);
     stack.publish("1.8.0");
     let data = stack.data();
-    for (run, step) in ["freeze-main", "b0-restore-main"].into_iter().enumerate() {
+    for (run, step) in (1..).zip(["freeze-main", "b0-restore-main"]) {
         stack.cut_at(Cut::Started(step));
         let mut daemon = Daemon::start(&stack).settled_or_quarantined();
         match run {
-            0 => stack.edit_version("1.8.0"),
+            1 => stack.edit_version("1.8.0"),
             _ => drop(daemon.told(&["retry", &stack.name])),
         }
         daemon.dies_unless(|_| false);
@@ -65,7 +65,7 @@ fn an_engine_that_goes_down_in_the_middle_starts_nothing_by_itself() {
         let stopped = ["scheduler", "optimizer", "model-service", "query-router", "frontend", "gateway"];
         assert!(stopped.iter().all(|name| policies.contains(&format!("{name} no"))), "at {step}: {policies:?}");
         match run {
-            0 => engine.kill(),
+            1 => engine.kill(),
             _ => engine.stop(),
         }
         engine.up();
@@ -78,9 +78,7 @@ fn an_engine_that_goes_down_in_the_middle_starts_nothing_by_itself() {
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
         let mut daemon = Daemon::start(&stack);
-        let now = daemon.wait("the run ends", |now| {
-            now["last_run"]["id"] == run + 1 && !now["last_run"]["outcome"].is_null() && kind(now) == "quarantined"
-        });
+        let now = daemon.wait("the run ends", |now| is_over(now, run) && kind(now) == "quarantined");
         assert_eq!(outcome(&now), "rolled-back", "cut at {step}: {now:#}");
         stack.is_whole("1.5.0", Some(&data));
     }

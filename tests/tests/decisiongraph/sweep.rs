@@ -6,7 +6,7 @@
 //! `UPGRADED_SWEEP_STRIDE=6` cuts at every sixth record only.
 
 use std::sync::Mutex;
-use upgraded_tests::{Cut, Daemon, Graph, Install, kind, last_run, outcome, stride};
+use upgraded_tests::{Cut, Daemon, Graph, Install, is_over, kind, last_run, outcome, stride};
 
 const LANES: usize = 2;
 
@@ -154,10 +154,6 @@ impl<'a> Lane<'a> {
     fn daemon(&mut self) -> &mut Daemon<'a> {
         self.daemon.as_mut().expect("a daemon runs")
     }
-}
-
-fn is_over(now: &serde_json::Value, run: u64) -> bool {
-    now["last_run"]["id"] == run && !now["last_run"]["outcome"].is_null()
 }
 
 /// Without the times at which migrations ran.

@@ -1,7 +1,7 @@
 //! The machine's power fails in the middle of a run: when it is back, boot scripts start what is enabled, then the daemon
 //! comes, and the site is whole again without a person's help.
 
-use upgraded_tests::{Cut, Daemon, Setup, Site, kind, outcome};
+use upgraded_tests::{Cut, Daemon, Setup, Site, is_over, kind, outcome};
 
 const BOTH: [&str; 2] = ["web", "front"];
 
@@ -25,9 +25,7 @@ fn power_fails_at(version: &'static str, to: &str, ends_as: &str, stands: &str, 
         }
         daemon = Daemon::start(&site);
         let run = number as u64 + 1;
-        let now = daemon.wait("the run ends", |now| {
-            now["last_run"]["id"] == run && !now["last_run"]["outcome"].is_null() && kind(now) != "running"
-        });
+        let now = daemon.wait("the run ends", |now| is_over(now, run) && kind(now) != "running");
         assert_eq!(outcome(&now), ends_as, "{cut}: {now:#}");
         site.is_whole(stands, (stands == version).then_some(&*before));
     }
