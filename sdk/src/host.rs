@@ -278,15 +278,16 @@ interfaces! {
     Mysql in mysql {
         /// Empty, or what is wrong.
         check() -> Vec<String>;
-        manifest() -> String;
+        /// Of a frozen copy in brief.
+        manifest(frozen: Option<&str>) -> String;
         /// Locks every account that has rights on the database, but the host's own; the mark.
         fence() -> String;
         mark() -> String;
         unfence() -> ();
         /// The artifacts' keys, and the manifest of the same snapshot.
-        save() -> (Vec<String>, String);
+        save(frozen: Option<&str>) -> (Vec<String>, String);
         put_back(artifacts: &[String]) -> ();
-        /// False: it has no copy that is made in moments.
+        /// False: it can't be copied in moments.
         freeze() -> bool;
         swap(step: &str) -> ();
         discard(step: &str) -> ();

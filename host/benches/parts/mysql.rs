@@ -55,6 +55,10 @@ pub fn run(runtime: &Runtime, place: &Place) -> Result<()> {
         let driver = bench.driver(folder.path())?;
         let artifacts = bench.timed("save/ours", || bench.save(&driver))?;
         bench.timed("save/tool", || bench.dump())?;
+        let (freeze, swap) = (format!("r{round}-freeze"), format!("r{round}-swap"));
+        bench.timed("freeze/ours", || bench.freeze(&driver, &freeze))?;
+        bench.timed("swap/ours", || bench.swap(&driver, &swap, &freeze))?;
+        runtime.block_on(driver.discard(&bench.context("r1-discard"), &swap)).context("what was live")?;
         let step = format!("r{round}-restore");
         bench.timed("restore/ours", || bench.put_back(&driver, &step, &artifacts))?;
         runtime.block_on(driver.discard(&bench.context("r1-discard"), &step)).context("what was set aside")?;
@@ -76,8 +80,19 @@ impl Bench<'_> {
     }
 
     fn save(&self, driver: &Mysql) -> Result<Vec<String>> {
-        let saved = self.runtime.block_on(driver.save(&self.context("r1-backup")));
+        let saved = self.runtime.block_on(driver.save(&self.context("r1-backup"), None));
         Ok(saved.context("saving into the vault")?.0)
+    }
+
+    /// The copy is held against what is live in it.
+    fn freeze(&self, driver: &Mysql, step: &str) -> Result<()> {
+        let frozen = self.runtime.block_on(driver.freeze(&self.context(step))).context("copying beside")?;
+        anyhow::ensure!(frozen, "the server could not be copied in moments");
+        Ok(())
+    }
+
+    fn swap(&self, driver: &Mysql, step: &str, frozen: &str) -> Result<()> {
+        self.runtime.block_on(driver.swap(&self.context(step), frozen)).context("putting the copy in place")
     }
 
     fn put_back(&self, driver: &Mysql, step: &str, artifacts: &[String]) -> Result<()> {

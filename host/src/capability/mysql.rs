@@ -10,9 +10,12 @@ impl Host for Guest {
         self.verb(granted, |cx, drivers| Box::pin(drivers.mysql.check(cx))).await
     }
 
-    async fn manifest(&mut self) -> Result<String, Error> {
+    async fn manifest(&mut self, frozen: Option<String>) -> Result<String, Error> {
         let granted = self.granted.server("mysql.manifest");
-        self.verb(granted, |cx, drivers| Box::pin(drivers.mysql.manifest(cx))).await
+        self.verb(granted, move |cx, drivers| {
+            Box::pin(async move { drivers.mysql.manifest(cx, frozen.as_deref()).await })
+        })
+        .await
     }
 
     async fn fence(&mut self) -> Result<String, Error> {
@@ -30,9 +33,10 @@ impl Host for Guest {
         self.verb(granted, |cx, drivers| Box::pin(drivers.mysql.unfence(cx))).await
     }
 
-    async fn save(&mut self) -> Result<(Vec<String>, String), Error> {
+    async fn save(&mut self, frozen: Option<String>) -> Result<(Vec<String>, String), Error> {
         let granted = self.granted.server("mysql.save");
-        self.verb(granted, |cx, drivers| Box::pin(drivers.mysql.save(cx))).await
+        self.verb(granted, move |cx, drivers| Box::pin(async move { drivers.mysql.save(cx, frozen.as_deref()).await }))
+            .await
     }
 
     async fn put_back(&mut self, artifacts: Vec<String>) -> Result<(), Error> {

@@ -72,14 +72,12 @@ impl Datastore for MysqlStore {
     }
 
     fn backup(_: &Call<Settings>, host: &DatastoreHost, frozen: Option<&str>) -> Result<BackupRef> {
-        live_only(frozen)?;
-        let (artifacts, manifest) = host.mysql().save()?;
+        let (artifacts, manifest) = host.mysql().save(frozen)?;
         Ok(BackupRef { artifacts, manifest })
     }
 
     fn manifest(_: &Call<Settings>, host: &DatastoreHost, frozen: Option<&str>) -> Result<String> {
-        live_only(frozen)?;
-        host.mysql().manifest()
+        host.mysql().manifest(frozen)
     }
 
     fn restore(_: &Call<Settings>, host: &DatastoreHost, origin: &Origin) -> Result<()> {
@@ -91,14 +89,6 @@ impl Datastore for MysqlStore {
 
     fn discard(_: &Call<Settings>, host: &DatastoreHost, frozen: &str) -> Result<()> {
         host.mysql().discard(frozen)
-    }
-}
-
-/// What a restore set aside can be put back and discarded, and nothing else.
-fn live_only(frozen: Option<&str>) -> Result<()> {
-    match frozen {
-        None => Ok(()),
-        Some(step) => Err(Error::not_found(format!("`{step}` made no copy that can be saved"))),
     }
 }
 

@@ -48,14 +48,21 @@ fn saved_under_the_fence_and_put_back() {
 }
 
 #[test]
-fn there_is_no_frozen_copy_to_save() {
+fn frozen_saved_later_and_put_back() {
     let fake = FakeHost::new();
     fake.mysql(FULL);
-    let found = MysqlStore::backup(&call(&fake), &fake.datastore(), Some("r1-freeze"));
-    assert!(matches!(found, Err(Error::NotFound(_))), "{found:?}");
-    let found = MysqlStore::manifest(&call(&fake), &fake.datastore(), Some("r1-freeze"));
-    assert!(matches!(found, Err(Error::NotFound(_))), "{found:?}");
-    assert!(fake.calls().is_empty());
+    fake.mysql_freezes();
+    let (host, call) = (fake.datastore(), call(&fake));
+    fake.step("r1-freeze");
+    assert!(MysqlStore::freeze(&call, &host).unwrap());
+    assert_eq!(MysqlStore::manifest(&call, &host, Some("r1-freeze")).unwrap(), FULL);
+    fake.mysql(EMPTY);
+    assert_eq!(MysqlStore::backup(&call, &host, Some("r1-freeze")).unwrap().manifest, FULL);
+    fake.step("r1-restore");
+    MysqlStore::restore(&call, &host, &Origin::Frozen("r1-freeze".into())).unwrap();
+    assert_eq!(MysqlStore::manifest(&call, &host, None).unwrap(), FULL);
+    let gone = MysqlStore::backup(&call, &host, Some("r1-freeze"));
+    assert!(matches!(gone, Err(Error::NotFound(_))), "{gone:?}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ const DATABASE: &str = "the database";
 #[derive(Default)]
 pub struct Server {
     copies: Copies,
+    freezes: bool,
 }
 
 impl FakeHost {
@@ -22,6 +23,10 @@ impl FakeHost {
     pub fn mysql_problems(&self, problems: &[&str]) {
         let problems = problems.iter().map(ToString::to_string).collect();
         self.state.0.mysql.borrow_mut().copies.broken.insert(DATABASE.into(), problems);
+    }
+    /// From now on it can be copied in moments.
+    pub fn mysql_freezes(&self) {
+        self.state.0.mysql.borrow_mut().freezes = true;
     }
     /// Whether the accounts are locked.
     pub fn mysql_fenced(&self) -> bool {
@@ -38,9 +43,9 @@ pub fn check(state: &State) -> Result<Vec<String>> {
     Ok(state.0.mysql.borrow().copies.broken.get(DATABASE).cloned().unwrap_or_default())
 }
 
-pub fn manifest(state: &State) -> Result<String> {
-    state.reading("mysql.manifest", &[])?;
-    state.0.mysql.borrow().copies.content(DATABASE, None)
+pub fn manifest(state: &State, frozen: Option<&str>) -> Result<String> {
+    state.reading("mysql.manifest", &frozen.into_iter().collect::<Vec<_>>())?;
+    state.0.mysql.borrow().copies.content(DATABASE, frozen)
 }
 
 pub fn fence(state: &State) -> Result<String> {
@@ -61,9 +66,9 @@ pub fn unfence(state: &State) -> Result<()> {
     Ok(())
 }
 
-pub fn save(state: &State) -> Result<(Vec<String>, String)> {
-    state.changing("mysql.save", &[])?;
-    let (key, manifest) = state.0.mysql.borrow_mut().copies.save(DATABASE, None)?;
+pub fn save(state: &State, frozen: Option<&str>) -> Result<(Vec<String>, String)> {
+    state.changing("mysql.save", &frozen.into_iter().collect::<Vec<_>>())?;
+    let (key, manifest) = state.0.mysql.borrow_mut().copies.save(DATABASE, frozen)?;
     Ok((vec![format!("{key}.tables"), format!("{key}.definitions")], manifest))
 }
 
@@ -76,7 +81,11 @@ pub fn put_back(state: &State, artifacts: &[String]) -> Result<()> {
 
 pub fn freeze(state: &State) -> Result<bool> {
     state.changing("mysql.freeze", &[])?;
-    Ok(false)
+    let mut server = state.0.mysql.borrow_mut();
+    if server.freezes {
+        server.copies.freeze(DATABASE, &state.step())?;
+    }
+    Ok(server.freezes)
 }
 
 pub fn swap(state: &State, step: &str) -> Result<()> {

@@ -1,9 +1,12 @@
-//! A good release comes, with Helm's own record of it; a bad one goes back with the data. What is beside is not touched. The
-//! daemon is as in a pod: a service account with the example's rights is all that it has.
+//! A good release comes, with Helm's own record of it; a bad one goes back with the data, wherever the daemon is killed
+//! meanwhile. What is beside is not touched. The daemon is as in a pod: a service account with the example's rights is all
+//! that it has.
+//!
+//! `UPGRADED_HELM_STRIDE=9` kills it at every ninth record.
 
 use crate::run_to;
 use std::fs;
-use upgraded_tests::{Cluster, Daemon, EvoseRelease};
+use upgraded_tests::{Cluster, Cut, Daemon, EvoseRelease, last_run, turns_round_at};
 
 #[test]
 fn evose_goes_up_and_comes_back_with_its_data() {
@@ -32,9 +35,15 @@ fn evose_goes_up_and_comes_back_with_its_data() {
     assert!(code != Some(0) && why.contains("leads to another cluster than at the last upgrade"), "{answer:#}");
     fs::write(&kept, known).expect("the cluster");
 
-    let run = run_to(&mut daemon, "1.5.0", "rolled-back");
+    drop(daemon);
+    let cuts = [Cut::Started("h0-apply-main-1"), Cut::Started("b0-revert-main")];
+    let died = turns_round_at(&evose, "1.5.0", Cut::some(&cuts, "UPGRADED_HELM_STRIDE"), |cut| {
+        evose.is_whole("1.4.0", Some(&data));
+        assert_eq!(evose.neighbour(), neighbour, "a release that isn't ours, cut at `{cut}`");
+    });
+    assert!(died >= cuts.len(), "every cut came: {died}");
+    let daemon = Daemon::start(&evose);
+    let run = daemon.told(&["show", &last_run(&daemon.now()).to_string()]);
     let why = run["failure"]["message"].as_str().unwrap_or_default();
     assert!(why.contains("migration failed"), "{why}");
-    evose.is_whole("1.4.0", Some(&data));
-    assert_eq!(evose.neighbour(), neighbour, "a release that isn't ours");
 }

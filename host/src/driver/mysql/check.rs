@@ -2,6 +2,7 @@
 
 use super::Work;
 use super::fence;
+use super::files::in_the_engine;
 use super::names::matches;
 use super::session::{Flavour, Session, name, quoted};
 use super::shape::{Kind, Shape};
@@ -207,10 +208,4 @@ async fn strangers(session: &mut Session, work: &Work<'_>) -> Result<Vec<String>
         }
     }
     Ok(found)
-}
-
-/// As the engine writes a name.
-fn in_the_engine(name: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii();
-    name.chars().map(|c| if plain(c) { c.to_string() } else { format!("@{:04x}", c as u32) }).collect()
 }

@@ -8,7 +8,7 @@ use super::manifest::Content;
 use super::rows::{Tally, add_line};
 use super::save;
 use super::session::{Session, name, quoted};
-use super::shape::{Shape, Table};
+use super::shape::Table;
 use super::wire::{Tapped, Wire};
 use crate::activity::Activity;
 use crate::model::VerbError;
@@ -100,10 +100,10 @@ struct Part {
 
 impl Rows {
     pub async fn of(
-        session: &mut Session, database: &str, shape: &Shape, activity: &Activity,
+        session: &mut Session, database: &str, tables: &[Table], activity: &Activity,
     ) -> Result<Arc<Self>, VerbError> {
         let mut parts = Vec::new();
-        for (number, table) in shape.tables.iter().enumerate() {
+        for (number, table) in tables.iter().enumerate() {
             for (order, range) in ranges(session, database, table).await?.into_iter().enumerate() {
                 let question = format!("SELECT {} FROM {}.{}{range}", asked(table), name(database), name(&table.name));
                 parts.push((order, Reverse(table.bytes), Part { table: number, question }));
@@ -111,9 +111,9 @@ impl Rows {
         }
         parts.sort_by_key(|(order, bytes, _)| (*order, *bytes));
         Ok(Arc::new(Self {
-            names: shape.table_names().map(str::to_owned).collect(),
+            names: tables.iter().map(|table| table.name.clone()).collect(),
             parts: Mutex::new(parts.into_iter().map(|(_, _, part)| part).collect()),
-            tallies: Mutex::new(vec![Tally::default(); shape.tables.len()]),
+            tallies: Mutex::new(vec![Tally::default(); tables.len()]),
             activity: activity.clone(),
             done_bytes: AtomicU64::new(0),
         }))
@@ -121,7 +121,11 @@ impl Rows {
 
     pub fn contents(&self) -> Vec<Content> {
         let tallies = self.tallies.lock().expect("no panic holds this lock");
-        let content = |(name, tally): (&String, &Tally)| Content { table: name.clone(), tally: tally.clone() };
+        let content = |(name, tally): (&String, &Tally)| Content {
+            table: name.clone(),
+            rows: tally.rows,
+            digest: tally.digest(),
+        };
         self.names.iter().zip(tallies.iter()).map(content).collect()
     }
 

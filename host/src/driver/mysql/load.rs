@@ -47,7 +47,7 @@ pub async fn load(work: &Work<'_>, database: &str, wanted: &[Table], artifacts: 
     try_join_all(lanes).await.map(drop)
 }
 
-async fn open(work: &Work<'_>, database: &str) -> Result<Session, VerbError> {
+pub async fn open(work: &Work<'_>, database: &str) -> Result<Session, VerbError> {
     let mut session = work.session().await?;
     session.set(&format!("USE {}", name(database))).await?;
     session.set(MODE).await?;

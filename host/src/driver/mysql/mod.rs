@@ -8,6 +8,8 @@ mod definitions;
 mod double;
 mod failure;
 mod fence;
+mod files;
+mod freeze;
 mod grants;
 mod lanes;
 mod load;
@@ -62,8 +64,15 @@ impl Mysql {
         self.reading(cx, |work| async move { check::check(&work).await }).await
     }
 
-    pub async fn manifest(&self, cx: &StepContext) -> Result<String, VerbError> {
-        self.reading(cx, |work| async move { work.live_manifest().await }).await
+    /// Of the copy that the step `frozen` made in brief: large tables are counted.
+    pub async fn manifest(&self, cx: &StepContext, frozen: Option<&str>) -> Result<String, VerbError> {
+        self.reading(cx, |work| async move {
+            match frozen {
+                Some(step) => freeze::manifest(&work, step).await,
+                None => work.live_manifest().await,
+            }
+        })
+        .await
     }
 
     /// Changes with every write: a digest of the manifest.
@@ -84,9 +93,16 @@ impl Mysql {
         self.changing(cx, "mysql.unfence", &(), |work| async move { fence::unfence(&work).await }).await
     }
 
-    /// The artifacts' keys, and the manifest of the same snapshot.
-    pub async fn save(&self, cx: &StepContext) -> Result<(Vec<String>, String), VerbError> {
-        self.changing(cx, "mysql.save", &(), |work| async move { save::save(&work).await }).await
+    /// The artifacts' keys, and the manifest of the same snapshot; of what is live, or of the copy that the step `frozen`
+    /// made.
+    pub async fn save(&self, cx: &StepContext, frozen: Option<&str>) -> Result<(Vec<String>, String), VerbError> {
+        let work = |work| async move {
+            match frozen {
+                Some(step) => save::save_frozen(&work, step).await,
+                None => save::save(&work).await,
+            }
+        };
+        self.changing(cx, "mysql.save", &frozen, work).await
     }
 
     pub async fn put_back(&self, cx: &StepContext, artifacts: &[String]) -> Result<(), VerbError> {
@@ -94,10 +110,9 @@ impl Mysql {
         self.changing(cx, "mysql.put-back", &artifacts, work).await
     }
 
-    /// No server of this kind copies a database in moments.
+    /// False: it can't be copied in moments.
     pub async fn freeze(&self, cx: &StepContext) -> Result<bool, VerbError> {
-        cx.effects.may_change("mysql.freeze")?;
-        Ok(false)
+        self.changing(cx, "mysql.freeze", &(), |work| async move { freeze::freeze(&work).await }).await
     }
 
     pub async fn swap(&self, cx: &StepContext, step: &str) -> Result<(), VerbError> {
@@ -255,7 +270,7 @@ impl Work<'_> {
     ) -> Result<String, VerbError> {
         save::begin(session).await?;
         let shape = self.shape(session, database, enabled).await?;
-        let rows = Rows::of(session, database, &shape, &self.cx.activity).await?;
+        let rows = Rows::of(session, database, &shape.tables, &self.cx.activity).await?;
         let mut lanes = Lanes::open(self).await?;
         lanes.begin().await?;
         let contents = lanes.contents(self, &rows).await?;

@@ -9,7 +9,7 @@ use super::Work;
 use super::definitions::Definitions;
 use super::session::{Session, name, quoted};
 use super::shape::{self, Shape, Table};
-use super::{fence, grants, load, manifest, tables};
+use super::{fence, files, grants, load, manifest, tables};
 use crate::activity::Level;
 use crate::driver::trees::manifest::difference;
 use crate::model::VerbError;
@@ -17,7 +17,7 @@ use crate::vault::MANIFEST_SUFFIX;
 use std::collections::BTreeSet;
 
 /// In a database that was set aside: its definitions, its tables, how far the flip is.
-const NOTES: &str = "_upgraded_flip";
+pub const NOTES: &str = "_upgraded_flip";
 
 pub async fn put_back(work: &Work<'_>, artifacts: &[String]) -> Result<(), VerbError> {
     let [tables, definitions, rows @ ..] = artifacts else {
@@ -70,11 +70,11 @@ pub async fn drop_database(work: &Work<'_>, session: &mut Session, database: &st
         return Err(VerbError::Denied(format!("`{database}` is none of this datastore's databases")));
     }
     if !session.exists(database).await? {
-        return Ok(());
+        return files::remove_strays(work, session, database).await;
     }
     fence::end_users(session, database).await?;
     load::take_no_rows_from_clients(session, database).await?;
-    session.change(&format!("DROP DATABASE IF EXISTS {}", name(database))).await
+    files::drop_with_strays(work, session, database).await
 }
 
 struct Saved<'a> {
@@ -89,7 +89,7 @@ async fn build(work: &Work<'_>, session: &mut Session, saved: Saved<'_>) -> Resu
     let Saved { tables, made, rows, wanted, expected } = saved;
     let fresh = work.names.fresh(&work.cx.step);
     drop_database(work, session, &fresh).await?;
-    create_database(session, &fresh, wanted).await?;
+    create_database(session, &fresh, &wanted.charset, &wanted.collation).await?;
     load::load(work, &fresh, made, rows).await?;
     // All of it is made once, where it harms nobody if it can't be.
     shape::create(session, &fresh, &wanted.objects).await?;
@@ -105,8 +105,9 @@ async fn build(work: &Work<'_>, session: &mut Session, saved: Saved<'_>) -> Resu
     shape::drop_objects(session, &fresh).await
 }
 
-async fn create_database(session: &mut Session, database: &str, wanted: &Definitions) -> Result<(), VerbError> {
-    let Definitions { charset, collation, .. } = wanted;
+pub async fn create_database(
+    session: &mut Session, database: &str, charset: &str, collation: &str,
+) -> Result<(), VerbError> {
     let sql = format!("CREATE DATABASE IF NOT EXISTS {} CHARACTER SET {charset} COLLATE {collation}", name(database));
     session.change(&sql).await
 }
@@ -119,7 +120,7 @@ async fn flip(work: &Work<'_>, session: &mut Session, source: &str, wanted: &Def
         Some(notes) => notes.tables,
         None => keep_notes(work, session, &aside, wanted).await?,
     };
-    create_database(session, live, wanted).await?;
+    create_database(session, live, &wanted.charset, &wanted.collation).await?;
     shape::drop_objects(session, live).await?;
     rename(session, live, &aside, source, &set_aside).await?;
     let Definitions { charset, collation, .. } = wanted;
@@ -131,18 +132,19 @@ async fn flip(work: &Work<'_>, session: &mut Session, source: &str, wanted: &Def
             .line(Level::Warn, format!("the account {account} is gone, and its grants on `{live}` with it"));
     }
     fence::expect_events(work, session, wanted).await?;
-    session.change(&format!("REPLACE INTO {}.{NOTES} VALUES ('done', '1')", name(&aside))).await?;
+    done(session, &aside).await?;
     drop_database(work, session, source).await
 }
 
-struct Notes {
-    definitions: Definitions,
-    tables: BTreeSet<String>,
-    done: bool,
+pub struct Notes {
+    pub definitions: Definitions,
+    pub tables: BTreeSet<String>,
+    /// What stands beside is whole.
+    pub done: bool,
 }
 
 /// None where nothing of the live database was touched yet.
-async fn notes(session: &mut Session, aside: &str) -> Result<Option<Notes>, VerbError> {
+pub async fn notes(session: &mut Session, aside: &str) -> Result<Option<Notes>, VerbError> {
     if !session.has_table(aside, NOTES).await? {
         return Ok(None);
     }
@@ -168,16 +170,28 @@ async fn keep_notes(
         }
         None => (Definitions { objects: Vec::new(), grants: BTreeSet::new(), ..wanted.clone() }, BTreeSet::new()),
     };
-    create_database(session, aside, &definitions).await?;
+    create_database(session, aside, &definitions.charset, &definitions.collation).await?;
+    write_notes(session, aside, &definitions, &tables).await?;
+    Ok(tables)
+}
+
+/// In one statement.
+pub async fn write_notes(
+    session: &mut Session, aside: &str, definitions: &Definitions, tables: &BTreeSet<String>,
+) -> Result<(), VerbError> {
     let table = format!("{}.{NOTES}", name(aside));
     let columns = "what VARCHAR(32) CHARACTER SET ascii PRIMARY KEY, text LONGTEXT CHARACTER SET utf8mb4";
     session.change(&format!("CREATE TABLE {table} ({columns}) ENGINE=InnoDB")).await?;
     let text = |value: &str| quoted(value);
-    let listed = serde_json::to_string(&tables).map_err(|error| VerbError::Invalid(error.to_string()))?;
+    let listed = serde_json::to_string(tables).map_err(|error| VerbError::Invalid(error.to_string()))?;
     let rows = [("definitions", text(&definitions.to_sql()?)), ("tables", text(&listed))];
     let rows: Vec<String> = rows.iter().map(|(what, value)| format!("('{what}', {value})")).collect();
-    session.change(&format!("INSERT INTO {table} VALUES {}", rows.join(", "))).await?;
-    Ok(tables)
+    session.change(&format!("INSERT INTO {table} VALUES {}", rows.join(", "))).await
+}
+
+/// What was noted is there.
+pub async fn done(session: &mut Session, aside: &str) -> Result<(), VerbError> {
+    session.change(&format!("REPLACE INTO {}.{NOTES} VALUES ('done', '1')", name(aside))).await
 }
 
 /// Also where a server without atomic statements was stopped in the midst of it: a live table that is not set aside yet

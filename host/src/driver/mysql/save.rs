@@ -6,6 +6,7 @@
 use super::Work;
 use super::definitions::Definitions;
 use super::fence;
+use super::freeze;
 use super::lanes::{Archive, Lane, Lanes, Rows};
 use super::manifest;
 use super::session::Session;
@@ -34,6 +35,18 @@ pub async fn save(work: &Work<'_>) -> Result<(Vec<String>, String), VerbError> {
     )))
 }
 
+/// Of the copy that a step froze. Nobody writes to it.
+pub async fn save_frozen(work: &Work<'_>, step: &str) -> Result<(Vec<String>, String), VerbError> {
+    let mut session = work.session().await?;
+    let (database, shape) = freeze::copy_of(work, &mut session, step).await?;
+    let mut lanes = Lanes::open(work).await?;
+    lanes.begin().await?;
+    let rows = Rows::of(&mut session, &database, &shape.tables, &work.cx.activity).await?;
+    let artifacts = save_rows(work, lanes, &rows).await?;
+    let manifest = manifest::text(&shape, &rows.contents());
+    save_shape(work, shape, artifacts, manifest).await
+}
+
 async fn save_once(work: &Work<'_>) -> Result<Option<(Vec<String>, String)>, VerbError> {
     let database = work.names.live.as_str();
     let mut session = work.session().await?;
@@ -46,7 +59,7 @@ async fn save_once(work: &Work<'_>) -> Result<Option<(Vec<String>, String)>, Ver
         session.set("UNLOCK TABLES").await?;
     }
     let shape = work.shape(&mut session, database, &enabled).await?;
-    let rows = Rows::of(&mut session, database, &shape, &work.cx.activity).await?;
+    let rows = Rows::of(&mut session, database, &shape.tables, &work.cx.activity).await?;
     let artifacts = save_rows(work, lanes, &rows).await?;
     session.set("COMMIT").await?;
     let manifest = manifest::text(&shape, &rows.contents());

@@ -47,6 +47,12 @@ pub fn of(samples: &Samples, megabytes: u64) -> Vec<Figure> {
         let (ours, tool) = parts("restore");
         let what = format!("{name} out of the vault, every row counted");
         add(against(servers, &what, &ours, &format!("`{kind} <`"), &tool, Target::Faster(2.0)));
+        let (_, dump_by_hand) = parts("save");
+        let (freeze, swap) = (format!("{kind}/freeze/ours"), format!("{kind}/swap/ours"));
+        let what = format!("{name} copied beside, held against what is live");
+        add(against(servers, &what, &freeze, &format!("`{dump} >`"), &dump_by_hand, Target::Faster(2.0)));
+        let what = format!("{name} back from the copy beside");
+        add(against(servers, &what, &swap, &format!("`{kind} <`"), &tool, Target::Faster(2.0)));
     }
 
     let major = "Another major version of PostgreSQL";

@@ -36,6 +36,8 @@ const RIGHTS: [(Flavour, &str); 2] = [
 /// Removed with the last test that uses it.
 pub struct Machine {
     folder: TempDir,
+    /// The server's, in memory.
+    data: TempDir,
     project: Arc<Compose>,
     ready: tokio::sync::OnceCell<()>,
     _containers: scratch_docker::Project,
@@ -64,8 +66,11 @@ impl Machine {
             Flavour::MySql => docker.base("mysql:9"),
         };
         let folder = tempfile::tempdir().expect("a folder");
+        let data = tempfile::tempdir_in("/dev/shm").expect("a folder in memory");
         let services = format!(
-            "services:\n  db:\n    image: {image}\n    environment:\n      MYSQL_ROOT_PASSWORD: root\n    tmpfs: /var/lib/mysql\n"
+            "services:\n  db:\n    image: {image}\n    environment:\n      MYSQL_ROOT_PASSWORD: root\n    \
+             volumes: [\"{}:/var/lib/mysql\"]\n",
+            data.path().display()
         );
         std::fs::write(folder.path().join("compose.yaml"), services).expect("written");
         let containers = docker.project("upgraded-mysql");
@@ -88,7 +93,18 @@ impl Machine {
             double: None,
             idle: Duration::from_secs(60),
         });
-        Self { folder, project: Arc::new(project), ready: Default::default(), _containers: containers }
+        Self { folder, data, project: Arc::new(project), ready: Default::default(), _containers: containers }
+    }
+
+    /// The database's folder and those of the databases that the driver made, each with its files.
+    pub fn folders(&self, database: &str) -> Vec<(String, Vec<String>)> {
+        let names = |path: &Path| -> Vec<String> {
+            let entries = std::fs::read_dir(path).expect("a folder of the server's").flatten();
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+        };
+        let mut all = names(self.data.path());
+        all.retain(|name| name == database || name.starts_with(&format!("{database}_up_")));
+        all.into_iter().map(|name| (name.clone(), names(&self.data.path().join(name)))).collect()
     }
 
     /// The live server's.
@@ -251,7 +267,7 @@ impl Bench {
     }
 
     pub async fn manifest(&self) -> String {
-        self.driver.manifest(&self.reading()).await.expect("a manifest")
+        self.driver.manifest(&self.reading(), None).await.expect("a manifest")
     }
 
     /// The databases that the driver made, and not the bound one.

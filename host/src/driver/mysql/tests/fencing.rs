@@ -109,7 +109,7 @@ async fn a_fence_that_is_cut_off_anywhere_is_given_back() {
 async fn events_of_a_restore_under_the_fence_run_again_with_its_end() {
     let bench = Bench::shop(Flavour::MariaDb, "fencedback").await;
     let (before, manifest) = (events(&bench).await, bench.manifest().await);
-    let (artifacts, _) = bench.driver.save(&bench.changing("r1-backup")).await.expect("saved");
+    let (artifacts, _) = bench.driver.save(&bench.changing("r1-backup"), None).await.expect("saved");
     bench.migrate().await;
     bench.driver.fence(&bench.changing("r1-fence")).await.expect("fenced");
     bench.driver.put_back(&bench.changing("r1-restore"), &artifacts).await.expect("put back");

@@ -3,6 +3,7 @@
 mod bench;
 mod doubling;
 mod fencing;
+mod freezing;
 mod looking;
 mod restoring;
 mod saving;

@@ -11,7 +11,7 @@ async fn there_and_back(flavour: Flavour, database: &str) {
     bench.root(&[&format!("CREATE DATABASE {other}"), &format!("CREATE TABLE {other}.t (id INT)")]).await;
     let before = bench.manifest().await;
     let marked = bench.driver.fence(&bench.changing("r1-fence")).await.expect("fenced");
-    let (artifacts, saved) = bench.driver.save(&bench.changing("r1-backup")).await.expect("saved");
+    let (artifacts, saved) = bench.driver.save(&bench.changing("r1-backup"), None).await.expect("saved");
     assert_eq!(saved, before, "the fence changes nothing that is saved");
     assert_eq!(marked, bench.driver.mark(&bench.reading()).await.expect("a mark"));
     bench.driver.unfence(&bench.changing("r1-unfence")).await.expect("unfenced");
@@ -62,10 +62,10 @@ async fn a_saved_database_comes_back_on_mysql() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drill_restores_beside_and_leaves_nothing() {
     let bench = Bench::shop(Flavour::MariaDb, "drilled").await;
-    let (artifacts, saved) = bench.driver.save(&bench.changing("r1-backup")).await.expect("saved");
+    let (artifacts, saved) = bench.driver.save(&bench.changing("r1-backup"), None).await.expect("saved");
     let cx = bench.drill("r1-drill");
     bench.driver.put_back(&cx, &artifacts).await.expect("put back");
-    assert_eq!(bench.driver.manifest(&cx).await.expect("a manifest"), saved);
+    assert_eq!(bench.driver.manifest(&cx, None).await.expect("a manifest"), saved);
     assert_eq!(bench.manifest().await, saved);
     let Site::Drill { name, .. } = &cx.site else { panic!("it is a drill") };
     let running =
@@ -102,7 +102,7 @@ async fn a_restore_that_is_cut_off_anywhere_goes_on() {
         ])
         .await;
     let wanted = bench.manifest().await;
-    let (artifacts, _) = bench.driver.save(&bench.changing("r1-backup")).await.expect("saved");
+    let (artifacts, _) = bench.driver.save(&bench.changing("r1-backup"), None).await.expect("saved");
     bench
         .root(&[
             "DROP VIEW seen",
@@ -157,7 +157,7 @@ async fn a_restore_that_is_cut_off_anywhere_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_what_was_saved_never_takes_the_live_name() {
     let bench = Bench::shop(Flavour::MariaDb, "damaged").await;
-    let (artifacts, saved) = bench.driver.save(&bench.changing("r1-backup")).await.expect("saved");
+    let (artifacts, saved) = bench.driver.save(&bench.changing("r1-backup"), None).await.expect("saved");
     let manifest = format!("{}{}", artifacts[0], crate::vault::MANIFEST_SUFFIX);
     let changed = saved.replace("rows customers\t3", "rows customers\t4");
     assert_ne!(changed, saved);

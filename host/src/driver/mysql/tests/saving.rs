@@ -5,13 +5,13 @@ use super::bench::{ADMIN, Bench};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-const PAIR: &[&str] = &[
+pub const PAIR: &[&str] = &[
     "CREATE TABLE a (id INT PRIMARY KEY AUTO_INCREMENT, x INT)",
     "CREATE TABLE b (id INT PRIMARY KEY AUTO_INCREMENT, x INT)",
 ];
 
 /// Writes to both tables in one transaction, again and again, until it is told to stop.
-async fn writing(bench: &Bench) -> (Arc<AtomicBool>, tokio::task::JoinHandle<u64>) {
+pub async fn writing(bench: &Bench) -> (Arc<AtomicBool>, tokio::task::JoinHandle<u64>) {
     let stop = Arc::new(AtomicBool::new(false));
     let (told, mut session) = (stop.clone(), bench.session(ADMIN, "root").await);
     let task = tokio::spawn(async move {
@@ -42,7 +42,7 @@ async fn saved_while_written(flavour: Flavour, database: &str) {
     let bench = Bench::new(flavour, database).await;
     bench.root(PAIR).await;
     let (stop, task) = writing(&bench).await;
-    let saved = bench.driver.save(&bench.changing("r1-backup")).await;
+    let saved = bench.driver.save(&bench.changing("r1-backup"), None).await;
     stop.store(true, Ordering::Relaxed);
     let written = task.await.expect("no panic");
     let (artifacts, manifest) = saved.expect("saved");
@@ -69,12 +69,12 @@ async fn without_the_right_to_lock_nothing_is_saved_that_changed_meanwhile() {
     bench.root(PAIR).await;
     bench.root(&["REVOKE RELOAD ON *.* FROM 'up_unlocked'@'%'"]).await;
     let cx = bench.changing("r1-backup");
-    let (_, manifest) = bench.driver.save(&cx).await.expect("nobody writes");
+    let (_, manifest) = bench.driver.save(&cx, None).await.expect("nobody writes");
     assert_eq!(manifest, bench.manifest().await);
     assert!(cx.activity.tail().iter().any(|line| line.contains("manifest is taken twice")), "{:?}", cx.activity.tail());
 
     let (stop, task) = writing(&bench).await;
-    let error = bench.driver.save(&bench.changing("r2-backup")).await.expect_err("somebody writes");
+    let error = bench.driver.save(&bench.changing("r2-backup"), None).await.expect_err("somebody writes");
     stop.store(true, Ordering::Relaxed);
     task.await.expect("no panic");
     assert!(error.to_string().contains("GRANT RELOAD"), "{error}");
@@ -83,7 +83,7 @@ async fn without_the_right_to_lock_nothing_is_saved_that_changed_meanwhile() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_database_and_tables_without_transactions_are_saved_too() {
     let bench = Bench::new(Flavour::MariaDb, "plainer").await;
-    let (artifacts, manifest) = bench.driver.save(&bench.changing("r1-backup")).await.expect("saved");
+    let (artifacts, manifest) = bench.driver.save(&bench.changing("r1-backup"), None).await.expect("saved");
     bench
         .root(&[
             "CREATE TABLE t (x FLOAT) ENGINE=MyISAM",
@@ -92,7 +92,7 @@ async fn an_empty_database_and_tables_without_transactions_are_saved_too() {
             "INSERT INTO t VALUES (1.23456789), (-3.4e-38), (16777217)",
         ])
         .await;
-    let (filled, full) = bench.driver.save(&bench.changing("r2-backup")).await.expect("saved");
+    let (filled, full) = bench.driver.save(&bench.changing("r2-backup"), None).await.expect("saved");
     bench.driver.put_back(&bench.changing("r1-restore"), &artifacts).await.expect("put back");
     assert_eq!(bench.manifest().await, manifest);
     bench.driver.put_back(&bench.changing("r2-restore"), &filled).await.expect("put back");
