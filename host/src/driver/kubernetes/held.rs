@@ -51,7 +51,6 @@ impl Kubernetes {
         if is_made_by(&newest, cx) {
             return Ok(());
         }
-        self.leaving_pods_end(cx, self.idle).await?;
         let (chart, values) = (self.chart_of(digest)?, self.values(None)?);
         let how = (true, self.must_force(&newest).await?);
         if hold.is_empty() {

@@ -8,13 +8,9 @@ use crate::driver::services::{OpenFile, Orchestrator, handle};
 use crate::model::*;
 use async_trait::async_trait;
 use futures::StreamExt;
-use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
 use upgraded_kubernetes::{Cluster, Kind, Standing, Workload};
-
-/// A proxy or an ingress goes on for so long with a pod that was told to end.
-const HEARD_AFTER: Duration = Duration::from_secs(1);
 
 #[async_trait]
 impl Orchestrator for Kubernetes {
@@ -91,12 +87,16 @@ impl Orchestrator for Kubernetes {
         cx.effects.perform("control.start", &names, &handle(names), true, work).await
     }
 
-    /// An upgrade rolls by itself: what is left is to wait for each, and until nobody new comes to an old pod.
+    /// An upgrade rolls by itself: what is left is to wait for each, and for the old pods, which may answer to the last.
     async fn roll(&self, cx: &StepContext, names: &[ServiceRef], idle: Duration) -> Result<(), VerbError> {
         for name in names {
             self.start(cx, std::slice::from_ref(name)).await?;
             self.stands(cx, name, idle).await?;
-            cx.activity.watch(idle, self.old_pods_leave(name)).await?;
+            match cx.activity.watch(idle, self.old_pods_end(name)).await {
+                // One that is given long to end gets no new users meanwhile.
+                Err(VerbError::Timeout) | Ok(()) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -159,45 +159,19 @@ impl Orchestrator for Kubernetes {
 }
 
 impl Kubernetes {
-    /// All of them are told to end, and those who lead users to pods had the time to hear of it.
-    async fn old_pods_leave(&self, name: &ServiceRef) -> Result<(), VerbError> {
+    async fn old_pods_end(&self, name: &ServiceRef) -> Result<(), VerbError> {
         let cluster = self.cluster().await?;
         loop {
             let workloads = cluster.workloads().await.map_err(verb_error)?;
             let workload = cluster.named(&workloads, &name.name).map_err(verb_error)?;
-            let mut old = cluster.pods(workload).await.map_err(verb_error)?;
+            let all = cluster.pods(workload).await.map_err(verb_error)?;
             let current = cluster.current_pods(workload).await.map_err(verb_error)?;
-            let name = |pod: &Value| pod["metadata"]["name"].clone();
-            let current: Vec<Value> = current.iter().map(name).collect();
-            old.retain(|pod| !has_ended(pod) && !current.contains(&name(pod)));
-            if old.is_empty() {
-                return Ok(());
-            }
-            if old.iter().all(is_told_to_end) {
-                tokio::time::sleep(HEARD_AFTER).await;
+            let name = |pod: &serde_json::Value| pod["metadata"]["name"].clone();
+            let current: Vec<_> = current.iter().map(name).collect();
+            if all.iter().all(|pod| has_ended(pod) || current.contains(&name(pod))) {
                 return Ok(());
             }
             tokio::time::sleep(POLL).await;
-        }
-    }
-
-    /// None of what was told to end is left: what a hop before rolled away does not meet what the next one changes. One
-    /// that is given longer than `idle` is not waited for.
-    pub(super) async fn leaving_pods_end(&self, cx: &StepContext, idle: Duration) -> Result<(), VerbError> {
-        let cluster = self.cluster().await?;
-        let left = async {
-            for workload in &cluster.workloads().await.map_err(verb_error)? {
-                let leaves = |pod: &Value| is_told_to_end(pod) && !has_ended(pod);
-                while cluster.pods(workload).await.map_err(verb_error)?.iter().any(leaves) {
-                    tokio::time::sleep(POLL).await;
-                }
-                cx.activity.touch();
-            }
-            Ok(())
-        };
-        match cx.activity.watch(idle, left).await {
-            Err(VerbError::Timeout) => Ok(()),
-            other => other,
         }
     }
 
@@ -211,10 +185,6 @@ impl Kubernetes {
     }
 }
 
-fn is_told_to_end(pod: &Value) -> bool {
-    !pod["metadata"]["deletionTimestamp"].is_null()
-}
-
-fn has_ended(pod: &Value) -> bool {
+fn has_ended(pod: &serde_json::Value) -> bool {
     matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
 }
