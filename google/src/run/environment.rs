@@ -133,7 +133,7 @@ fn plain(variable: &EnvVar) -> Option<&str> {
     }
 }
 
-/// The values themselves have no place in an annotation.
+/// To tell whether it is still what was put, a second copy of a value is not needed.
 fn digest(value: &str) -> String {
     Sha256::digest(value).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -14,8 +14,8 @@ const TRIES: u32 = 20;
 
 impl CloudRun {
     /// Gives the job this image, runs it with these variables and arguments where it has not been run with the mark yet, and
-    /// waits for its end. No arguments: the job's own. An execution with the mark that is there already is this one, however it was
-    /// started and however it ended.
+    /// waits for its end. No arguments: the job's own. An execution with the mark that is there already is this one, however
+    /// it was started and however it ended.
     pub async fn run_job(
         &self, job: &str, image: Option<&str>, variables: &Variables, args: &[String], mark: &str, heard: Heard<'_>,
     ) -> Result<()> {

@@ -145,7 +145,7 @@ fn variables_are_said_by_name() {
     }
     let look = || CloudRun::preflight(&fake.call(settings()), &fake.platform(), &shut()).expect("asked");
     let [finding] = &look()[..] else { panic!("one for all services: {:?}", look()) };
-    let said = "variables are others in the next revision of `api`, `web`: `URL` is new, `MODE` has another value";
+    let said = "the next revisions of `api`, `web` have other variables: `URL` is new, `MODE` has another value";
     assert_eq!((finding.severity, finding.message.as_str()), (Severity::Info, said));
     fake.cloud_variable("api", "OLD", Difference::Gone);
     fake.cloud_variable("api", "DATABASE", Difference::Bound);

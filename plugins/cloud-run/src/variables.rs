@@ -41,7 +41,9 @@ impl Variables {
 
     pub fn findings(self) -> Vec<Finding> {
         let changed = self.changed.into_iter().map(|(said, services)| {
-            let message = format!("variables are others in the next revision of {}: {said}", services.join(", "));
+            let revisions = if services.len() > 1 { "revisions of" } else { "revision of" };
+            let (verb, services) = (if services.len() > 1 { "have" } else { "has" }, services.join(", "));
+            let message = format!("the next {revisions} {services} {verb} other variables: {said}");
             let hint = "`.env` and `SERVICE.env` in `directory` name them; all others stay as they are at Google's";
             Finding::info("variables", message).hint(hint)
         });

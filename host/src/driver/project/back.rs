@@ -20,7 +20,8 @@ impl Project {
         self.overlay.lock().expect("no panic holds this lock").clear();
     }
 
-    /// The bytes themselves, secrets and all: for the vault, and for a platform that hands them on. None where there is no file.
+    /// The bytes themselves, secrets and all: for the vault, and for a platform that hands them on. None where there is no
+    /// file.
     pub async fn raw(&self, _cx: &StepContext, path: &str) -> Result<Option<Vec<u8>>, VerbError> {
         let (dir, relative, path) = (self.open()?, relative(path)?, path.to_owned());
         blocking(move || read(&dir, &relative, &path)).await
