@@ -15,5 +15,5 @@ pub use error::{Error, Result};
 pub use login::Login;
 pub use pause::Heard;
 pub use place::Place;
-pub use run::{Answer, CloudRun, Revision, Service, Share, TAG, Tagged};
+pub use run::{Answer, CloudRun, Difference, Environment, Revision, Service, Share, TAG, Tagged, Variables};
 pub use sql::{Backup, CloudSql, Instance};

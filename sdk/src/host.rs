@@ -7,9 +7,9 @@
 use crate::fake::State;
 use crate::pods;
 use crate::{
-    Answer, Chart, CloudService, Command, Container, Declared, Error, Exit, Image, Instance, Level, MajorVersions,
-    OneOff, Outlook, Reconciler, Registered, Request, Response, Result, Revision, Service, ServiceRef, Share, Tracked,
-    Watch, Workload,
+    Answer, Chart, CloudService, CloudVariable, Command, Container, Declared, Error, Exit, Image, Instance, Level,
+    MajorVersions, OneOff, Outlook, Reconciler, Registered, Request, Response, Result, Revision, Service, ServiceRef,
+    Share, Tracked, Watch, Workload,
 };
 
 /// What stands behind a host: nothing in a component, a script in a test.
@@ -187,6 +187,8 @@ interfaces! {
         pin(image: &str) -> String;
         /// Changes nothing.
         would_take(service: &str, image: &str) -> ();
+        /// What of them the next revision has otherwise, by the deployment's files: `.env` for all, `NAME.env` for one.
+        variables(service: &str) -> Vec<CloudVariable>;
         /// A revision without traffic, once it is ready; its name.
         deploy(service: &str, image: &str) -> String;
         /// Our tag stays on the revision `tagged` alone.

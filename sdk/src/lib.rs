@@ -22,7 +22,7 @@ pub mod rules;
 mod words;
 
 pub use bindings::checkout::Tracked;
-pub use bindings::cloud_run::{Answer, Service as CloudService, Share};
+pub use bindings::cloud_run::{Answer, Difference, Service as CloudService, Share, Variable as CloudVariable};
 pub use bindings::cloud_sql::Instance;
 pub use bindings::compose::{Container, ContainerState, Declared, Mount, OneOff};
 pub use bindings::datastore::{BackupRef, Origin};

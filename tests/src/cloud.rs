@@ -7,6 +7,7 @@ use scratch_docker::products::{free_port, with_places, write_secret};
 use scratch_google::{Disk, Google, Image};
 use scratch_postgres::{Cluster, SUPERUSER};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Deref;
 use std::os::unix::process::CommandExt;
@@ -21,6 +22,8 @@ const REGISTRY: &str = "europe-west1-docker.pkg.dev/acme/tessallite";
 const PLACE: &str = "projects/acme/locations/europe-west1/services";
 const BACKUPS: &str = "/v1/projects/acme/instances/tessallite/backupRuns";
 const PASSWORD: &str = "secret-of-the-instance";
+/// What 2.0.0 brings, and starts nowhere without.
+const PUBLIC_URL: (&str, &str) = ("TESSALLITE_PUBLIC_URL", "https://models.example.com");
 /// Where the server of a drill's instance listens.
 const DRILLED: &str = "127.0.0.2";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,6 +39,8 @@ pub struct Cloud {
     /// Where users come in.
     pub gateway: String,
     pub frontend: String,
+    /// What each service's container is told by whoever installed it.
+    own: BTreeMap<&'static str, BTreeMap<String, String>>,
     releases: Child,
 }
 
@@ -62,7 +67,8 @@ impl Cloud {
         google.attach("acme", "tessallite", Arc::new(Database { servers: Arc::downgrade(&servers), drilled: false }));
         let drilled = Arc::downgrade(&servers);
         google.make_disks_by(move |_| Arc::new(Database { servers: drilled.clone(), drilled: true }));
-        let mut cloud = Self { machine, google, servers, gateway: String::new(), frontend: String::new(), releases };
+        let (gateway, frontend, own) = (String::new(), String::new(), BTreeMap::new());
+        let mut cloud = Self { machine, google, servers, gateway, frontend, own, releases };
         cloud.make_instance();
         cloud.publish(version);
         cloud.install(version);
@@ -83,6 +89,11 @@ impl Cloud {
         }
     }
 
+    /// From now on this service of the release crashes at start.
+    pub fn publish_broken(&self, service: &str, version: &str) {
+        self.google.push(&format!("{REGISTRY}/{service}:{version}"), Image::command(["/bin/false"]));
+    }
+
     fn install(&mut self, version: &str) {
         let database = format!("postgres://tessallite:{PASSWORD}@127.0.0.1:{}/tessallite", self.servers.live.port());
         let mut variables = vec![("DATABASE_URL".to_owned(), database), ("ADDRESS".to_owned(), "127.0.0.1".to_owned())];
@@ -98,6 +109,7 @@ impl Cloud {
                 "gateway" => self.gateway = address,
                 _ => {}
             }
+            self.own.insert(service, self.variables(service));
         }
     }
 
@@ -114,6 +126,7 @@ impl Cloud {
             EXAMPLE,
             &[
                 ("version = \"1.4.0\"", format!("version = \"{version}\"")),
+                ("/opt/tessallite", self.home().display().to_string()),
                 ("https://frontend-abcdefghij-ew.a.run.app", self.frontend.clone()),
                 ("https://releases.example.com/tessallite/releases.json", format!("{index}/releases.json")),
                 ("https://releases.example.com", index),
@@ -236,6 +249,21 @@ impl Cloud {
         targets.filter_map(share).collect()
     }
 
+    /// Of the revision that serves.
+    pub fn variables(&self, name: &str) -> BTreeMap<String, String> {
+        let (revision, _) = self.traffic(name).pop().expect("a revision serves");
+        let made = self.ask("GET", &format!("/v2/{}/revisions/{revision}", full(name)), "");
+        let made: Value = serde_json::from_str(&made).expect("a revision");
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let all = made["containers"][0]["env"].as_array().into_iter().flatten();
+        all.map(|variable| (text(&variable["name"]), text(&variable["value"]))).collect()
+    }
+
+    /// The deployment's own file of variables; none where there is none.
+    pub fn env_file(&self) -> Option<String> {
+        std::fs::read_to_string(self.home().join(".env")).ok()
+    }
+
     pub fn sql(&self, sql: &str) -> String {
         self.servers.live.sql("tessallite", sql)
     }
@@ -268,8 +296,14 @@ impl Cloud {
             let tags = service["traffic"].as_array().into_iter().flatten().filter(|target| target["tag"].is_string());
             assert_eq!(tags.count(), 0, "`{name}` has no tag: {service:#}");
             assert_eq!(service["scaling"], Value::Null, "`{name}` is scaled as it was");
+            let mut told = self.variables(name);
+            let url = told.remove(PUBLIC_URL.0);
+            assert_eq!(url.as_deref(), (version == "2.0.0").then_some(PUBLIC_URL.1), "`{name}`: {service:#}");
+            assert!(self.own[name].iter().all(|(own, value)| told.get(own) == Some(value)), "`{name}`: {told:?}");
             assert!(service["annotations"].as_object().is_none_or(serde_json::Map::is_empty), "{service:#}");
         }
+        let file = self.env_file().unwrap_or_default();
+        assert_eq!(file.contains(PUBLIC_URL.0), version == "2.0.0", "{file}");
         if let Some(data) = data {
             assert_eq!(self.data(), data, "the data of {version}\n{}", self.log());
         }

@@ -1,6 +1,7 @@
 //! Jobs: run once, to the end. An execution is found again by a variable that it was started with.
 
-use super::{CloudRun, look};
+use super::environment::refuse_bound;
+use super::{CloudRun, Variables, look};
 use crate::pause::Pauses;
 use crate::{Error, Heard, Result};
 use google_cloud_run_v2::model::run_job_request::Overrides;
@@ -12,11 +13,11 @@ const MARK: &str = "UPGRADED_STEP";
 const TRIES: u32 = 20;
 
 impl CloudRun {
-    /// Gives the job this image, runs it with these arguments where it has not been run with the mark yet, and waits for
-    /// its end. No arguments: the job's own. An execution with the mark that is there already is this one, however it was
-    /// started and however it ended.
+    /// Gives the job this image, runs it with these variables and arguments where it has not been run with the mark yet, and
+    /// waits for its end. No arguments: the job's own. An execution with the mark that is there already is this one, however
+    /// it was started and however it ended.
     pub async fn run_job(
-        &self, job: &str, image: Option<&str>, args: &[String], mark: &str, heard: Heard<'_>,
+        &self, job: &str, image: Option<&str>, variables: &Variables, args: &[String], mark: &str, heard: Heard<'_>,
     ) -> Result<()> {
         let mut pauses = Pauses::new(heard);
         let mut begun = self.marked(job, mark).await?;
@@ -25,7 +26,13 @@ impl CloudRun {
                 break;
             }
             let current = self.job_with(job, image, &mut pauses).await?;
-            let mut container = ContainerOverride::new().set_env([EnvVar::new().set_name(MARK).set_value(mark)]);
+            let tasks = current.template.iter().filter_map(|template| template.template.as_ref());
+            for task in tasks {
+                refuse_bound(&task.containers, variables)?;
+            }
+            let all = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain([(MARK, mark)]);
+            let all = all.map(|(name, value)| EnvVar::new().set_name(name).set_value(value));
+            let mut container = ContainerOverride::new().set_env(all);
             container.args = args.to_vec();
             let overrides = Overrides::new().set_container_overrides([container]);
             let request = self.clients().await?.jobs.run_job().set_name(&current.name).set_etag(&current.etag);

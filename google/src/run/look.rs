@@ -1,5 +1,6 @@
 //! What a service says of itself, as far as an upgrade needs it.
 
+use super::environment::{self, Environment, Variables};
 use super::{KEPT, TAG};
 use crate::{Error, Result};
 use google_cloud_run_v2::model::service_scaling::ScalingMode;
@@ -48,6 +49,7 @@ pub struct Tagged {
 pub struct Revision {
     pub name: String,
     pub image: String,
+    pub environment: Environment,
     pub ready: bool,
     /// Why it never will be.
     pub why: Option<String>,
@@ -94,6 +96,7 @@ impl Revision {
         Self {
             name: short(&revision.name).into(),
             image: image_of(&revision.containers),
+            environment: Environment::of(&revision.containers),
             ready: ready.is_some_and(|ready| ready.state == condition::State::ConditionSucceeded),
             why: ready.and_then(failed),
         }
@@ -146,7 +149,7 @@ fn failed(condition: &Condition) -> Option<String> {
 }
 
 /// The container that serves is the one with a port, or the only one.
-fn serves(containers: &[model::Container]) -> Option<usize> {
+pub(super) fn serves(containers: &[model::Container]) -> Option<usize> {
     let with_port = containers.iter().position(|container| !container.ports.is_empty());
     with_port.or_else(|| (!containers.is_empty()).then_some(0))
 }
@@ -155,22 +158,22 @@ fn image_of(containers: &[model::Container]) -> String {
     serves(containers).map(|at| containers[at].image.clone()).unwrap_or_default()
 }
 
-/// The service's template with another image, and with a name for the revision.
+/// The service's template with another image, with these variables, and with a name for the revision.
 pub(super) fn template_with(
-    service: &model::Service, image: &str, name: Option<&str>,
+    service: &model::Service, image: &str, variables: &Variables, name: Option<&str>,
 ) -> Result<model::RevisionTemplate> {
-    let mut template = service.template.clone().unwrap_or_default();
+    let mut template = environment::own(service.template.clone().unwrap_or_default());
     let at =
         serves(&template.containers).ok_or_else(|| Error::Invalid(format!("`{}` has no container", service.name)))?;
     template.containers[at].image = image.into();
     template.revision = name.unwrap_or_default().into();
-    Ok(template)
+    environment::with(template, variables)
 }
 
-/// Of all that somebody may set, but for what an upgrade changes itself: the image, the revision's name, traffic, and how
-/// a stopped service is scaled.
+/// Of all that somebody may set, but for what an upgrade changes itself: the image, the revision's name, variables that are
+/// named for it, traffic, and how a stopped service is scaled.
 fn fingerprint(service: &model::Service) -> String {
-    let mut template = service.template.clone().unwrap_or_default();
+    let mut template = environment::own(service.template.clone().unwrap_or_default());
     template.revision.clear();
     if let Some(at) = serves(&template.containers) {
         template.containers[at].image.clear();

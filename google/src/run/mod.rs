@@ -5,10 +5,12 @@
 //! started again, so that whoever finds it stopped can tell, and nothing is remembered elsewhere.
 
 mod change;
+mod environment;
 mod jobs;
 mod look;
 mod traffic;
 
+pub use environment::{Difference, Environment, Variables};
 pub use look::{Revision, Service, Share, Tagged};
 
 use crate::pause::Pauses;
@@ -146,13 +148,25 @@ impl CloudRun {
         registry::digest(&self.place, &self.clients().await?.tokens, image).await
     }
 
-    /// Whether Cloud Run would take this image for the service; changes nothing.
-    pub async fn would_take(&self, service: &str, image: &str) -> Result<()> {
+    /// What the next revision with these variables has otherwise than the one that serves; changes nothing.
+    pub async fn differences(&self, service: &str, variables: &Variables) -> Result<Vec<(String, Difference)>> {
+        let current = self.settled(service, &|_| {}).await?;
+        let template = current.template.clone().unwrap_or_default();
+        let serving = match Service::of(&current).serving().first() {
+            Some((name, _)) => self.revision(service, name).await?,
+            None => None,
+        };
+        let now = serving.map_or_else(|| Environment::of(&template.containers), |serving| serving.environment);
+        Ok(now.differs(template, variables))
+    }
+
+    /// Whether Cloud Run would take this image and these variables for the service; changes nothing.
+    pub async fn would_take(&self, service: &str, image: &str, variables: &Variables) -> Result<()> {
         let mut pauses = Pauses::new(&|_| {});
         let mut refused = None;
         for _ in 0..TRIES {
             let current = self.get(service).await?;
-            let wanted = change::with_template(&current, look::template_with(&current, image, None)?);
+            let wanted = change::with_template(&current, look::template_with(&current, image, variables, None)?);
             let request = self.clients().await?.services.update_service().set_service(wanted);
             let request = request.set_update_mask(change::mask(&["template"])).set_validate_only(true);
             match request.send().await.map_err(|error| Error::of(&self.about(service), &error)) {
@@ -167,16 +181,22 @@ impl CloudRun {
         refused.map_or(Ok(()), Err)
     }
 
-    /// Makes the revision `name` of the service as it stands, but with this image: no traffic goes to it, and it is
-    /// reached by its tag. Returns when it is ready. A revision of that name that is there already is this one.
-    pub async fn deploy(&self, service: &str, name: &str, image: &str, heard: Heard<'_>) -> Result<Revision> {
+    /// Makes the revision `name` of the service as it stands, but with this image and these variables: no traffic goes to it,
+    /// and it is reached by its tag. Returns when it is ready. A revision of that name that is there already is this one.
+    pub async fn deploy(
+        &self, service: &str, name: &str, image: &str, variables: &Variables, heard: Heard<'_>,
+    ) -> Result<Revision> {
         if self.revision(service, name).await?.is_none() {
-            let edit = |current: &model::Service| traffic::deployed(current, name, image);
+            let edit = |current: &model::Service| traffic::deployed(current, name, image, variables);
             self.change(service, &["template", "traffic"], &edit, heard).await?;
         }
         let revision = self.until_ready(service, name, heard).await?;
         if revision.image != image {
             let message = format!("the revision `{name}` is there already, with the image `{}`", revision.image);
+            return Err(Error::Conflict(message));
+        }
+        if !revision.environment.has(variables) {
+            let message = format!("the revision `{name}` is there already, with other values of its variables");
             return Err(Error::Conflict(message));
         }
         let edit = |current: &model::Service| Ok(traffic::tagged(current, name));

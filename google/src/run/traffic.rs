@@ -1,13 +1,13 @@
 //! What a service is to become, from what it is. Pure: none means that it is so already.
 
 use super::look::{self, Share, is_latest, short};
-use super::{KEPT, TAG};
+use super::{KEPT, TAG, Variables};
 use crate::{Error, Result};
 use google_cloud_run_v2::model::service_scaling::ScalingMode;
 use google_cloud_run_v2::model::{Service, ServiceScaling, TrafficTarget, TrafficTargetAllocationType};
 
 /// With a new revision that has our tag and no traffic. What serves is named, so that it goes on serving.
-pub(super) fn deployed(current: &Service, name: &str, image: &str) -> Result<Option<Service>> {
+pub(super) fn deployed(current: &Service, name: &str, image: &str, variables: &Variables) -> Result<Option<Service>> {
     if short(&current.latest_created_revision) == name {
         return Ok(None);
     }
@@ -23,7 +23,7 @@ pub(super) fn deployed(current: &Service, name: &str, image: &str) -> Result<Opt
         }
     }
     traffic.push(revision(name, 0).set_tag(TAG));
-    let template = look::template_with(current, image, Some(name))?;
+    let template = look::template_with(current, image, variables, Some(name))?;
     Ok(Some(current.clone().set_template(template).set_traffic(traffic)))
 }
 

@@ -1,6 +1,6 @@
 //! Who we are, and what is missing where we may not.
 
-use crate::{answered, full, image, nobody, place, start};
+use crate::{NOTHING, answered, full, image, nobody, place, start};
 use upgraded_google::{CloudRun, Error, Login, Place};
 
 #[tokio::test]
@@ -24,7 +24,7 @@ async fn a_closed_service_is_asked_with_an_identity() {
     let metadata = Some(format!("http://{}", google.metadata_host()));
     let run = CloudRun::new(place(&google, Login::Machine { metadata }));
     assert_eq!(answered(&run, "web").await, (200, "1".into()));
-    run.deploy("web", "web-r1-h0", &image("2"), &nobody).await.unwrap();
+    run.deploy("web", "web-r1-h0", &image("2"), &NOTHING, &nobody).await.unwrap();
     assert_eq!(run.ask("web", true, "/").await.unwrap().body, b"2");
     let unknown = reqwest::get(&address).await.unwrap();
     assert_eq!(unknown.status().as_u16(), 403);

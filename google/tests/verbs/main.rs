@@ -6,13 +6,16 @@ mod login;
 mod services;
 mod sql;
 mod trouble;
+mod variables;
 
 use scratch_google::{Google, Image, Response};
 use std::time::{Duration, Instant};
-use upgraded_google::{CloudRun, CloudSql, Login, Place};
+use upgraded_google::{CloudRun, CloudSql, Login, Place, Variables};
 
 const REGION: &str = "europe-west1";
 const REGISTRY: &str = "europe-docker.pkg.dev/acme/apps";
+/// No variable is named.
+static NOTHING: Variables = Variables::new();
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A project with the images `app:1` to `app:4`; each answers its version.

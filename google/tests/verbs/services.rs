@@ -1,6 +1,6 @@
 //! A revision without traffic, traffic in steps, back, stopped and started.
 
-use crate::{answered, full, image, nobody, start, with_web};
+use crate::{NOTHING, answered, full, image, nobody, start, with_web};
 use scratch_google::Image;
 use upgraded_google::{CloudRun, Error, Share};
 
@@ -16,12 +16,12 @@ async fn up_in_steps_and_back() {
     let old = before.latest_ready.clone();
     let pinned = run.pinned(&image("2")).await.unwrap();
     assert_eq!(Some(&pinned), google.digest(&image("2")).as_ref());
-    run.would_take("web", &pinned).await.unwrap();
-    let made = run.deploy("web", "web-r1-h0", &pinned, &nobody).await.unwrap();
+    run.would_take("web", &pinned, &NOTHING).await.unwrap();
+    let made = run.deploy("web", "web-r1-h0", &pinned, &NOTHING, &nobody).await.unwrap();
     assert_eq!((made.image.as_str(), made.ready), (pinned.as_str(), true));
     // Again is the same.
     let generation = google.exchanges().iter().filter(|e| e.method.ends_with("services.patch")).count();
-    run.deploy("web", "web-r1-h0", &pinned, &nobody).await.unwrap();
+    run.deploy("web", "web-r1-h0", &pinned, &NOTHING, &nobody).await.unwrap();
     assert_eq!(google.exchanges().iter().filter(|e| e.method.ends_with("services.patch")).count(), generation);
     // Users see nothing of it; by its tag it answers.
     assert_eq!(answered(&run, "web").await, (200, "1".into()));
@@ -46,7 +46,7 @@ async fn up_in_steps_and_back() {
 async fn stopped_is_out_of_reach_and_comes_back_as_it_was() {
     let (google, run) = with_web();
     let before = run.service("web").await.unwrap();
-    run.deploy("web", "web-r1-h0", &image("2"), &nobody).await.unwrap();
+    run.deploy("web", "web-r1-h0", &image("2"), &NOTHING, &nobody).await.unwrap();
     for _ in 0..2 {
         run.stop("web", &nobody).await.unwrap();
         let stopped = run.service("web").await.unwrap();
@@ -55,7 +55,7 @@ async fn stopped_is_out_of_reach_and_comes_back_as_it_was() {
         assert_eq!(stopped.fingerprint, before.fingerprint);
     }
     // A revision is made and reached by its tag all the same.
-    run.deploy("web", "web-r2-h0", &image("3"), &nobody).await.unwrap();
+    run.deploy("web", "web-r2-h0", &image("3"), &NOTHING, &nobody).await.unwrap();
     assert_eq!(run.ask("web", true, "/").await.unwrap().body, b"3");
     assert_eq!(answered(&run, "web").await.0, 503);
     run.route("web", &[share("web-r2-h0", 100)], None, &nobody).await.unwrap();
@@ -79,7 +79,8 @@ async fn images_that_can_t_be() {
     assert!(matches!(run.pinned("app").await, Err(Error::Invalid(_))));
     google.set_pace(scratch_google::Pace { startup: std::time::Duration::from_millis(50), ..Default::default() });
     for (number, version) in ["broken", "private", "9"].iter().enumerate() {
-        let failed = run.deploy("web", &format!("web-r{number}"), &image(version), &nobody).await.unwrap_err();
+        let failed =
+            run.deploy("web", &format!("web-r{number}"), &image(version), &NOTHING, &nobody).await.unwrap_err();
         assert!(matches!(&failed, Error::Failed(text) if text.contains("does not start")), "{failed}");
         assert_eq!(answered(&run, "web").await, (200, "1".into()));
         // Whoever goes back finds it well.
@@ -92,7 +93,8 @@ async fn images_that_can_t_be() {
         assert_eq!(back.why, None);
         run.start("web", &nobody).await.unwrap();
     }
-    let taken = run.deploy("web", &run.service("web").await.unwrap().latest_ready, &image("2"), &nobody).await;
+    let taken =
+        run.deploy("web", &run.service("web").await.unwrap().latest_ready, &image("2"), &NOTHING, &nobody).await;
     assert!(matches!(taken, Err(Error::Conflict(_))), "{taken:?}");
     google.assert_held_to_the_documents();
 }
@@ -117,9 +119,11 @@ async fn a_job_runs_once_to_its_end() {
     let run = CloudRun::new(place);
     google.inject(scratch_google::Fault::lost_answer("jobs.run"));
     for _ in 0..2 {
-        run.run_job("migrate", Some(&image("migrate")), &["up".into()], "r1-h0-apply", &nobody).await.unwrap();
+        run.run_job("migrate", Some(&image("migrate")), &NOTHING, &["up".into()], "r1-h0-apply", &nobody)
+            .await
+            .unwrap();
     }
-    let failed = run.run_job("migrate", None, &["down".into()], "r2-h0-apply", &nobody).await.unwrap_err();
+    let failed = run.run_job("migrate", None, &NOTHING, &["down".into()], "r2-h0-apply", &nobody).await.unwrap_err();
     assert!(matches!(failed, Error::Failed(_)), "{failed}");
     assert_eq!(counted.load(std::sync::atomic::Ordering::SeqCst), 2);
     google.assert_held_to_the_documents();
@@ -137,7 +141,7 @@ async fn others_tags_stay() {
         reqwest::Client::new().patch(url).bearer_auth(google.token()).header("content-type", "application/json");
     assert!(request.body(body).send().await.unwrap().status().is_success());
     run.wait("web", &nobody).await.unwrap();
-    run.deploy("web", "web-r1-h0", &image("2"), &nobody).await.unwrap();
+    run.deploy("web", "web-r1-h0", &image("2"), &NOTHING, &nobody).await.unwrap();
     run.route("web", &[share("web-r1-h0", 100)], None, &nobody).await.unwrap();
     let after = run.service("web").await.unwrap();
     assert_eq!(

@@ -1,6 +1,6 @@
 //! Lost answers, 409 after success, quota, 503, slow and failed operations, and somebody else who edits.
 
-use crate::{answered, image, nobody, with_web};
+use crate::{NOTHING, answered, image, nobody, with_web};
 use scratch_google::{Fault, Refusal};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -31,9 +31,11 @@ async fn what_passes_is_survived() {
         let name = format!("web-r{number}-h0");
         let what = format!("{fault:?}");
         google.inject(fault.clone());
-        run.would_take("web", &image("2")).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+        run.would_take("web", &image("2"), &NOTHING).await.unwrap_or_else(|error| panic!("{what}: {error}"));
         google.inject(fault.clone());
-        run.deploy("web", &name, &image("2"), &nobody).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+        run.deploy("web", &name, &image("2"), &NOTHING, &nobody)
+            .await
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
         google.inject(fault);
         run.route("web", &to(&name), None, &nobody).await.unwrap_or_else(|error| panic!("{what}: {error}"));
         google.clear_faults();
@@ -48,7 +50,7 @@ async fn what_somebody_else_edits_stays() {
     let (google, run) = with_web();
     let before = run.service("web").await.unwrap();
     google.inject(Fault::edited_by_somebody_else(PATCH));
-    let refused = run.deploy("web", "web-r1-h0", &image("2"), &nobody).await.unwrap_err();
+    let refused = run.deploy("web", "web-r1-h0", &image("2"), &NOTHING, &nobody).await.unwrap_err();
     let named = |text: &str| text.contains("somebody-else@example.com") && text.contains("stays");
     assert!(matches!(&refused, Error::Conflict(text) if named(text)), "{refused}");
     assert_eq!(answered(&run, "web").await, (200, "1".into()));
@@ -65,7 +67,7 @@ async fn what_somebody_else_edits_stays() {
 async fn a_failed_change_says_so_and_the_next_one_goes_through() {
     let (google, run) = with_web();
     let old = run.service("web").await.unwrap().latest_ready;
-    run.deploy("web", "web-r1-h0", &image("2"), &nobody).await.unwrap();
+    run.deploy("web", "web-r1-h0", &image("2"), &NOTHING, &nobody).await.unwrap();
     google.inject(Fault::failed_operation(PATCH, "Internal error of the region."));
     let failed = run.route("web", &to("web-r1-h0"), None, &nobody).await.unwrap_err();
     assert!(matches!(&failed, Error::Failed(text) if text.contains("Internal error of the region.")), "{failed}");
@@ -83,10 +85,10 @@ async fn a_change_under_way_is_found_again() {
     google.inject(Fault::stuck_operation(PATCH));
     let ended = AtomicBool::new(false);
     let image = image("2");
-    let first = run.deploy("web", "web-r1-h0", &image, &nobody);
+    let first = run.deploy("web", "web-r1-h0", &image, &NOTHING, &nobody);
     assert!(tokio::time::timeout(Duration::from_millis(300), first).await.is_err(), "it hangs");
     let again = async {
-        run.deploy("web", "web-r1-h0", &image, &nobody).await.unwrap();
+        run.deploy("web", "web-r1-h0", &image, &NOTHING, &nobody).await.unwrap();
         assert!(ended.load(Ordering::SeqCst));
     };
     let end = async {

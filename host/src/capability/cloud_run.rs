@@ -1,6 +1,6 @@
 //! `cloud-run`: services and jobs of Google Cloud Run. Granted by `google` in the platform's table.
 
-use super::bindings::cloud_run::{Answer, Host, Service, Share};
+use super::bindings::cloud_run::{Answer, Difference, Host, Service, Share, Variable};
 use super::bindings::types::Error;
 use super::guest::Guest;
 use crate::driver::Drivers;
@@ -38,6 +38,14 @@ impl Host for Guest {
         .await
     }
 
+    async fn variables(&mut self, service: String) -> Result<Vec<Variable>, Error> {
+        let granted = self.granted.google("cloud-run.variables");
+        let differences = self
+            .verb(granted, move |cx, drivers| Box::pin(async move { region(drivers)?.differences(cx, &service).await }))
+            .await?;
+        Ok(differences.into_iter().map(|(name, difference)| Variable { name, difference: difference.into() }).collect())
+    }
+
     async fn deploy(&mut self, service: String, image: String) -> Result<String, Error> {
         let granted = self.granted.google("cloud-run.deploy");
         self.verb(granted, move |cx, drivers| {
@@ -71,6 +79,17 @@ impl Host for Guest {
             Box::pin(async move { region(drivers)?.run_job(cx, &job, image.as_deref(), &args).await })
         })
         .await
+    }
+}
+
+impl From<upgraded_google::Difference> for Difference {
+    fn from(difference: upgraded_google::Difference) -> Self {
+        match difference {
+            upgraded_google::Difference::New => Self::New,
+            upgraded_google::Difference::Other => Self::Other,
+            upgraded_google::Difference::Gone => Self::Gone,
+            upgraded_google::Difference::Bound => Self::Bound,
+        }
     }
 }
 

@@ -146,7 +146,7 @@ impl Drivers {
             let server = grants.server.clone().filter(|_| plugin(&binding.binding.plugin));
             server.map(|server| Server::of(server, &projects, &releases, &all_pods))
         };
-        let regions = regions(deployment, environment);
+        let regions = regions(deployment, &project, environment);
         let cloud_run = platform.and_then(|platform| regions.get(&platform.binding.name)).cloned();
         let store = grants.google.clone().filter(|_| binding.role() == Role::Datastore);
         let engine = compose.as_ref().map(|compose| compose.engine().clone());
@@ -313,10 +313,13 @@ fn releases(
 }
 
 /// The deployment's platforms on Cloud Run.
-fn regions(deployment: &Deployment, environment: &Environment) -> BTreeMap<String, Arc<google::Region>> {
+fn regions(
+    deployment: &Deployment, project: &Arc<Project>, environment: &Environment,
+) -> BTreeMap<String, Arc<google::Region>> {
     let of = |platform: &BindingConfig| {
         let (name, google) = (&platform.binding.name, platform.grants.google.clone()?);
-        let region = google::Region::new(name, google, environment.machine.clone(), deployment.policy.idle);
+        let files = files_of(&platform.grants, project);
+        let region = google::Region::new(name, google, files, environment.machine.clone(), deployment.policy.idle);
         Some((name.clone(), Arc::new(region)))
     };
     deployment.platforms.iter().filter_map(of).collect()

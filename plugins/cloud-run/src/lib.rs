@@ -1,13 +1,15 @@
 //! The `cloud-run` platform: services of Google Cloud Run. The gate is the share of traffic.
 //!
 //! A new revision gets no traffic until it is ready and answers well at an address of its own; then traffic moves, in the
-//! operator's steps where the hop serves on. A way back sends all traffic to the revisions that served before. What must
+//! operator's steps where the hop serves on. It has the variables that the deployment's files name. A way back sends all
+//! traffic to the revisions that served before. What must
 //! not write meanwhile is stopped: nothing of it runs, and its address answers 503. A service that somebody else edits
 //! after it was staged is left as it is, and the run turns round.
 
 mod images;
 mod preflight;
 mod staged;
+mod variables;
 mod wave;
 
 use schemars::JsonSchema;

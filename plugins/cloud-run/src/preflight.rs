@@ -1,5 +1,6 @@
 //! What would go wrong later, found while the old version serves. Nothing is changed.
 
+use crate::variables::Variables;
 use crate::{Settings, images};
 use upgraded_sdk::Act;
 use upgraded_sdk::prelude::*;
@@ -7,6 +8,7 @@ use upgraded_sdk::prelude::*;
 pub fn look(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<Vec<Finding>> {
     let mut findings = steps(&call.settings.steps);
     findings.extend(unread_logs(call, hop));
+    let mut variables = Variables::default();
     for service in hop.services().into_iter().filter(|service| service.platform == call.binding) {
         let name = &service.name;
         let seen = match host.cloud_run().look(name) {
@@ -37,8 +39,11 @@ pub fn look(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<Vec
             let finding = Finding::warning(format!("split-{name}"), message);
             findings.push(finding.hint("the new revision gets all of it; a way back splits it again"));
         }
-        findings.extend(image(call, host, name, &hop.target)?);
+        if variables.look(host, name)? {
+            findings.extend(image(call, host, name, &hop.target)?);
+        }
     }
+    findings.extend(variables.findings());
     Ok(findings)
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use upgraded_sdk::fake::FakeHost;
 use upgraded_sdk::serde_json::json;
+use upgraded_sdk::{Difference, Severity};
 
 fn fake() -> FakeHost {
     let fake = FakeHost::new();
@@ -133,6 +134,30 @@ fn preflight_names_what_is_wrong() {
     assert_eq!(look(settings(), &shut()), ["google"]);
     fake.fail_once("cloud-run.would-take", Error::Denied("actAs".into()));
     assert_eq!(look(settings(), &shut()), ["image-api"]);
+}
+
+#[test]
+fn variables_are_said_by_name() {
+    let fake = fake();
+    for service in ["api", "web"] {
+        fake.cloud_variable(service, "URL", Difference::New);
+        fake.cloud_variable(service, "MODE", Difference::Other);
+    }
+    let look = || CloudRun::preflight(&fake.call(settings()), &fake.platform(), &shut()).expect("asked");
+    let [finding] = &look()[..] else { panic!("one for all services: {:?}", look()) };
+    let said = "the next revisions of `api`, `web` have other variables: `URL` is new, `MODE` has another value";
+    assert_eq!((finding.severity, finding.message.as_str()), (Severity::Info, said));
+    fake.cloud_variable("api", "OLD", Difference::Gone);
+    fake.cloud_variable("api", "DATABASE", Difference::Bound);
+    fake.fail_once("cloud-run.variables", Error::invalid("`A` of `.env` refers to another variable"));
+    fake.take_calls();
+    let found = look();
+    let blockers = found.iter().filter(|finding| finding.severity == Severity::Blocker);
+    assert_eq!(blockers.map(|finding| finding.id.as_str()).collect::<Vec<_>>(), ["variables"]);
+    let found = look();
+    assert_eq!(found[0].message, "`DATABASE` of `api` has its value from Secret Manager, and a file names it as well");
+    assert!(found.iter().any(|finding| finding.message.ends_with("`OLD` is gone")), "{found:?}");
+    assert!(!fake.take_calls().contains(&"cloud-run.would-take api r/api@sha256:2".to_owned()), "it would be refused");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Services of Cloud Run: revisions, traffic, and what their addresses answer.
 
 use super::{FakeHost, State};
-use crate::{Answer, CloudService, Error, Result, Share};
+use crate::{Answer, CloudService, CloudVariable, Difference, Error, Result, Share};
 use std::collections::BTreeMap;
 
 #[derive(Default)]
@@ -13,6 +13,8 @@ pub struct Region {
     images: BTreeMap<String, String>,
     tagged: BTreeMap<String, String>,
     answers: BTreeMap<String, Answer>,
+    /// By service.
+    variables: BTreeMap<String, Vec<CloudVariable>>,
 }
 
 impl FakeHost {
@@ -41,6 +43,11 @@ impl FakeHost {
     pub fn image_answers(&self, image: &str, status: u16, body: &str) {
         let answer = Answer { status, body: body.into() };
         self.state.0.cloud_run.borrow_mut().answers.insert(image.into(), answer);
+    }
+    /// A variable that the next revision of a service has otherwise.
+    pub fn cloud_variable(&self, service: &str, name: &str, difference: Difference) {
+        let mut region = self.state.0.cloud_run.borrow_mut();
+        region.variables.entry(service.into()).or_default().push(CloudVariable { name: name.into(), difference });
     }
     /// Somebody else changes a service.
     pub fn edit_cloud_service(&self, name: &str) {
@@ -88,6 +95,11 @@ pub fn pin(state: &State, image: &str) -> Result<String> {
 pub fn would_take(state: &State, service: &str, image: &str) -> Result<()> {
     state.reading("cloud-run.would-take", &[service, image])?;
     state.0.cloud_run.borrow_mut().find(service).map(drop)
+}
+
+pub fn variables(state: &State, service: &str) -> Result<Vec<CloudVariable>> {
+    state.reading("cloud-run.variables", &[service])?;
+    Ok(state.0.cloud_run.borrow().variables.get(service).cloned().unwrap_or_default())
 }
 
 pub fn deploy(state: &State, service: &str, image: &str) -> Result<String> {

@@ -79,6 +79,52 @@ fn the_published_way_up() {
     assert_eq!(cloud.backups().len(), 1, "the second run's stays: {:?}", cloud.backups());
 }
 
+/// Over the last minor version to the major one, which starts nowhere without a variable that it brings: an edit of the same
+/// file as on Compose. Back with the data, without the variable; and the next release does not have it either.
+#[test]
+fn a_major_version_brings_its_variable() {
+    let cloud = Cloud::new("1.4.0", "approve = \"never\"\n");
+    for version in ["1.4.1", "1.10.0", "2.0.0"] {
+        cloud.publish(version);
+    }
+    let (secret, data) = (("SESSION_SECRET", "hunter2"), cloud.data());
+    let file = format!("# Of all services\n{}={}\n", secret.0, secret.1);
+    std::fs::write(cloud.home().join(".env"), &file).expect("the operator's file of variables");
+    let mut daemon = Daemon::start(&cloud).settled();
+    for (line, right) in [
+        ("public-url = ", "2.0.0 needs `public-url` under `[settings]`: the address that users open"),
+        ("directory = ", "`directory` in `[platform]`"),
+    ] {
+        cloud.edit(|text| text.replacen(line, &format!("# {line}"), 1));
+        let (answer, code) = daemon.upgradectl(&["plan", &cloud.name, "--to", "2.0.0"]);
+        assert_ne!(code, Some(0), "{answer:#}");
+        assert!(answer.to_string().contains(right), "`{right}`: {answer:#}");
+        cloud.edit(|text| text.replacen(&format!("# {line}"), line, 1));
+    }
+    let plan = daemon.told(&["plan", &cloud.name, "--to", "2.0.0"]).to_string();
+    for part in ["+TESSALLITE_PUBLIC_URL=https://models.example.com", "`TESSALLITE_PUBLIC_URL` is new"] {
+        assert!(plan.contains(part), "`{part}`: {plan}");
+    }
+    assert!(plan.contains("`SESSION_SECRET` is new") && !plan.contains(secret.1), "{plan}");
+
+    let before: Vec<_> = CLOUD_SERVICES.map(|name| cloud.traffic(name)).into();
+    run_to(&mut daemon, "2.0.0", "committed");
+    cloud.is_whole("2.0.0", None);
+    let told = |name: &str| cloud.variables(name).get(secret.0).cloned();
+    assert_eq!(CLOUD_SERVICES.map(told), [const { Some("hunter2") }; 6].map(|value| value.map(str::to_owned)));
+    daemon.told(&["rollback", &cloud.name, "--yes"]);
+    let now = daemon.end_of_run_after(1);
+    assert_eq!(outcome(&now), "rolled-back", "{now:#}");
+    cloud.is_whole("1.4.0", Some(&data));
+    assert_eq!(cloud.env_file(), Some(file), "as the operator had it");
+    let after: Vec<_> = CLOUD_SERVICES.map(|name| cloud.traffic(name)).into();
+    assert_eq!((after, CLOUD_SERVICES.map(told)), (before, Default::default()), "the revisions that served before");
+
+    run_to(&mut daemon, "1.4.1", "committed");
+    cloud.is_whole("1.4.1", None);
+    assert!(CLOUD_SERVICES.iter().all(|name| told(name).is_some()), "what the file still names");
+}
+
 /// The services that got a new revision, in order.
 fn deployed(cloud: &Cloud) -> Vec<String> {
     let mut order: Vec<String> = Vec::new();

@@ -16,6 +16,7 @@ use upgraded_sdk::{Change, Response, Role, serde_json};
 const SERVICES: [&str; 5] = ["model-service", "query-router", "optimizer", "scheduler", "frontend"];
 const GATEWAY: &str = "gateway";
 const COMPOSE: &str = "compose.yaml";
+const ENV: &str = ".env";
 const PUBLIC_URL: &str = "TESSALLITE_PUBLIC_URL";
 
 #[derive(Deserialize, JsonSchema)]
@@ -66,38 +67,14 @@ impl Product for Tessallite {
         legs.into_iter().map(|leg| hop::of(call, &index, leg)).collect()
     }
 
-    fn preflight(call: &Call<Settings>, _: &ProductHost, hop: &Hop) -> Result<Vec<Finding>> {
-        let needs_url = Version::parse(&hop.target).is_some_and(|target| target.major() >= 2);
-        if !needs_url || !on_cloud_run(call) {
-            return Ok(Vec::new());
-        }
-        let message = format!("{} needs the variable `{PUBLIC_URL}` on each service", hop.target);
-        let hint = format!(
-            "`gcloud run services update SERVICE --update-env-vars {PUBLIC_URL}=https://…`, before the upgrade"
-        );
-        Ok(vec![Finding::warning("public-url", message).hint(hint)])
-    }
-
-    /// "Pin the image tag"; registry and repository stay the operator's.
+    /// "Pin the image tag", where a file has it; and the new setting, which `.env` has on either platform.
     fn edits(call: &Call<Settings>, host: &ProductHost, hop: &Hop) -> Result<Vec<Edit>> {
-        if on_cloud_run(call) {
-            return Ok(Vec::new());
+        let mut edits = Vec::new();
+        if !on_cloud_run(call) {
+            edits.push(images(&host.files().read_text(COMPOSE)?, &hop.target)?);
         }
-        let file = host.files().read_text(COMPOSE)?;
-        let mut images = Vec::new();
-        for service in SERVICES.into_iter().chain([GATEWAY]) {
-            let image = compose::image(&file, service).ok_or_else(|| {
-                Error::invalid(format!("`{COMPOSE}` has no line `image:` for the service `{service}`"))
-            })?;
-            let image = compose::retagged(image, &hop.target).ok_or_else(|| {
-                Error::invalid(format!("the image of `{service}` is `{image}`, and `repository:tag` would be right"))
-            })?;
-            images.push((format!("services.{service}.image"), image));
-        }
-        let why = format!("the images of {}", hop.target);
-        let mut edits = vec![Edit { path: COMPOSE.into(), change: Change::Set(images), why }];
         let needs_url = Version::parse(&hop.target).is_some_and(|target| target.major() >= 2);
-        if needs_url && !is_set(&host.files().read_text(".env")?, PUBLIC_URL) {
+        if needs_url && !is_set(&settings_file(host)?, PUBLIC_URL) {
             let url = call.settings.public_url.as_ref();
             let url = url.ok_or_else(|| {
                 Error::invalid(format!(
@@ -105,7 +82,7 @@ impl Product for Tessallite {
                     hop.target
                 ))
             })?;
-            edits.push(Edit::set(".env", PUBLIC_URL, url, "models have links since 2.0.0"));
+            edits.push(Edit::set(ENV, PUBLIC_URL, url, "models have links since 2.0.0"));
         }
         Ok(edits)
     }
@@ -136,6 +113,28 @@ impl Product for Tessallite {
             findings.push(Finding::blocker("models", message));
         }
         Ok(findings)
+    }
+}
+
+/// Registry and repository stay the operator's.
+fn images(file: &str, release: &str) -> Result<Edit> {
+    let mut images = Vec::new();
+    for service in SERVICES.into_iter().chain([GATEWAY]) {
+        let image = compose::image(file, service)
+            .ok_or_else(|| Error::invalid(format!("`{COMPOSE}` has no line `image:` for the service `{service}`")))?;
+        let image = compose::retagged(image, release).ok_or_else(|| {
+            Error::invalid(format!("the image of `{service}` is `{image}`, and `repository:tag` would be right"))
+        })?;
+        images.push((format!("services.{service}.image"), image));
+    }
+    Ok(Edit { path: COMPOSE.into(), change: Change::Set(images), why: format!("the images of {release}") })
+}
+
+/// There may be none yet.
+fn settings_file(host: &ProductHost) -> Result<String> {
+    match host.files().read_text(ENV) {
+        Err(Error::NotFound(_)) => Ok(String::new()),
+        other => other,
     }
 }
 

@@ -123,6 +123,9 @@ fn on_cloud_run_the_gateway_comes_last_and_code_alone_shuts_nobody_out() {
     assert!(code.expand_only && code.gate.is_empty() && code.quiesce.is_empty());
     assert!(matches!(code.undo[..], [Undo::CodeOnly]));
     assert!(Tessallite::edits(&call, &fake.product(), &migrates).expect("none").is_empty());
+    let major = hop("1.10.0", "2.0.0");
+    let edits = Tessallite::edits(&call, &fake.product(), &major).expect("edits");
+    assert_eq!(edits.iter().map(|edit| edit.path.as_str()).collect::<Vec<_>>(), [".env"], "the same as on Compose");
 }
 
 #[test]

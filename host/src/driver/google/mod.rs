@@ -3,6 +3,7 @@
 //!
 //! A login is resolved when something is asked for the first time; a token never leaves that crate.
 
+mod environment;
 pub mod named;
 mod orchestrator;
 mod region;

@@ -4,8 +4,10 @@ use super::{heard, missing, named, place};
 use crate::config::GoogleConfig;
 use crate::context::{Site, StepContext};
 use crate::driver::Machine;
+use crate::driver::project::Project;
 use crate::model::VerbError;
 use crate::plan::event::{Effect, Verdict};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 use upgraded_google::{Answer, CloudRun, Service, Share};
@@ -18,13 +20,14 @@ pub struct Region {
     pub(super) platform: String,
     pub(super) config: GoogleConfig,
     pub(super) idle: Duration,
+    pub(super) project: Arc<Project>,
     machine: Machine,
     client: OnceCell<CloudRun>,
 }
 
 impl Region {
-    pub fn new(platform: &str, config: GoogleConfig, machine: Machine, idle: Duration) -> Self {
-        Self { platform: platform.to_owned(), config, idle, machine, client: OnceCell::new() }
+    pub fn new(platform: &str, config: GoogleConfig, project: Arc<Project>, machine: Machine, idle: Duration) -> Self {
+        Self { platform: platform.to_owned(), config, idle, project, machine, client: OnceCell::new() }
     }
 
     pub(super) async fn client(&self) -> Result<&CloudRun, VerbError> {
@@ -63,7 +66,8 @@ impl Region {
 
     pub async fn would_take(&self, cx: &StepContext, service: &str, image: &str) -> Result<(), VerbError> {
         let (own, client) = (self.own(service)?, self.client().await?);
-        cx.activity.watch(self.idle, async { Ok(client.would_take(own, image).await?) }).await
+        let variables = self.variables(cx, service, true).await?;
+        cx.activity.watch(self.idle, async { Ok(client.would_take(own, image, &variables).await?) }).await
     }
 
     /// The revision's name.
@@ -75,9 +79,9 @@ impl Region {
             let message = format!("`{own}` has a name too long for a revision named after it: `{name}`");
             return Err(VerbError::Invalid(message));
         }
-        let heard = heard(cx);
+        let (variables, heard) = (self.variables(cx, service, false).await?, heard(cx));
         let work = async {
-            client.deploy(own, &name, image, &heard).await?;
+            client.deploy(own, &name, image, &variables, &heard).await?;
             Ok(name.clone())
         };
         let watched = cx.activity.watch(self.idle, work);
@@ -113,7 +117,8 @@ impl Region {
         let none = || VerbError::NotFound(missing("job", job, "among `jobs` under `google`", &known));
         let own = own.ok_or_else(none)?;
         let (client, heard, mark) = (self.client().await?, heard(cx), named::of_step(cx, &self.machine.state)?);
-        let work = async { Ok(client.run_job(own, image, args, &mark, &heard).await?) };
+        let variables = self.variables(cx, job, false).await?;
+        let work = async { Ok(client.run_job(own, image, &variables, args, &mark, &heard).await?) };
         let watched = cx.activity.watch(self.idle, work);
         cx.effects.perform("cloud-run.run-job", &(job, image, args), own, true, watched).await
     }

@@ -1,6 +1,6 @@
 //! What a run does beside putting edits: proposals laid over each other while it is planned, and files put back.
 
-use super::{Project, Rights, blocking, read, relative};
+use super::{Project, Rights, blocking, fill, read, relative};
 use crate::context::StepContext;
 use crate::model::{ModeAndOwner, VerbError};
 use std::collections::BTreeMap;
@@ -20,10 +20,21 @@ impl Project {
         self.overlay.lock().expect("no panic holds this lock").clear();
     }
 
-    /// The bytes themselves, secrets and all: for the vault alone. None where there is no file.
+    /// The bytes themselves, secrets and all: for the vault, and for a platform that hands them on. None where there is no
+    /// file.
     pub async fn raw(&self, _cx: &StepContext, path: &str) -> Result<Option<Vec<u8>>, VerbError> {
         let (dir, relative, path) = (self.open()?, relative(path)?, path.to_owned());
         blocking(move || read(&dir, &relative, &path)).await
+    }
+
+    /// The same, as the edits of the plan will leave it.
+    pub async fn planned(&self, cx: &StepContext, path: &str) -> Result<Option<Vec<u8>>, VerbError> {
+        let now = self.raw(cx, path).await?;
+        match self.overlaid().remove(path) {
+            None => Ok(now),
+            Some(None) => Ok(None),
+            Some(Some(text)) => fill(path, &text, now.as_deref(), &self.known()?).map(Some),
+        }
     }
 
     /// Puts the old bytes back, with their mode and owner (none: removes the file). What is there and is neither of the run's `afters` nor the old

@@ -1,8 +1,11 @@
 //! `.env` files: finds each key's value, and puts another in its place. Comments, order and quotes stay.
 
 use crate::model::VerbError;
+use regex::Regex;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::LazyLock;
 
 /// `KEY=value` of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +45,21 @@ pub fn parse(text: &str) -> Vec<Entry> {
 pub fn value(text: &str, key: &str) -> Option<String> {
     let entry = parse(text).into_iter().rfind(|entry| entry.key == key)?;
     Some(unquoted(&text[entry.inner.clone()], entry.quote))
+}
+
+/// All of them, for a reader that fills nothing in: one that refers to another is an error.
+pub fn variables(path: &str, text: &str) -> Result<BTreeMap<String, String>, VerbError> {
+    static REFERENCE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?:^|[^\\])\$[A-Za-z_{]").expect("a constant"));
+    let variable = |entry: Entry| {
+        let (key, inner) = (entry.key, &text[entry.inner]);
+        if entry.quote != Some('\'') && REFERENCE.is_match(inner) {
+            return Err(VerbError::Invalid(format!(
+                "`{key}` of `{path}` refers to another variable, which is not filled in here; in single quotes `$` stands for itself"
+            )));
+        }
+        Ok((key, unquoted(inner, entry.quote)))
+    };
+    parse(text).into_iter().map(variable).collect()
 }
 
 /// `text` with `values` in place; a key that is missing is appended.
@@ -204,6 +222,19 @@ mod tests {
         let error = set(".env", "A=1\nA=2\n", &[("A".into(), "3".into())]).unwrap_err();
         assert!(error.to_string().starts_with("`A` stands in `.env` twice"), "{error}");
         assert!(set(".env", "", &[("A B".into(), "3".into())]).is_err());
+    }
+
+    #[test]
+    fn all_variables_of_a_file() {
+        let all = variables("web.env", FILE).unwrap();
+        let pairs: Vec<(&str, &str)> = all.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let pem = ("PEM", "-----\nx=y\n-----");
+        assert_eq!(pairs, [("EMPTY", ""), ("NAME", "The Shop"), pem, ("VERSION", "1.3.0")]);
+        assert_eq!(variables(".env", "A='$B'\nC=\"\\$B\"\nD=1$\n").unwrap().len(), 3);
+        for text in ["A=$B\n", "A=\"x${B}\"\n", "A=x$$B\n"] {
+            let error = variables("web.env", text).unwrap_err().to_string();
+            assert!(error.starts_with("`A` of `web.env` refers to another variable"), "{error}");
+        }
     }
 
     proptest! {

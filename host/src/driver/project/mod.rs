@@ -10,7 +10,7 @@ mod mask;
 mod render;
 mod yaml;
 
-pub use dotenv::{is_dotenv, value as dotenv_value};
+pub use dotenv::{is_dotenv, value as dotenv_value, variables as dotenv_variables};
 pub use known::{known, remember};
 pub use mask::{fill, mask, secret_parts};
 

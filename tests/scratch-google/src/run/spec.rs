@@ -25,6 +25,9 @@ pub(super) const SERVICE: &[&str] = &[
 pub(super) const JOB: &[&str] =
     &["annotations", "binaryAuthorization", "client", "clientVersion", "labels", "launchStage", "template"];
 
+/// What every container is told.
+const RESERVED: [&str; 4] = ["PORT", "K_SERVICE", "K_REVISION", "K_CONFIGURATION"];
+
 pub(super) const LATEST: &str = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST";
 pub(super) const REVISION: &str = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION";
 
@@ -57,6 +60,17 @@ pub(super) fn check_containers(template: &Value) -> Result<(), Refusal> {
     let containers = template["containers"].as_array().map_or(0, Vec::len);
     if containers == 0 {
         return Err(Refusal::invalid("template.containers: Revision template should contain at least one container."));
+    }
+    for (index, container) in template["containers"].as_array().into_iter().flatten().enumerate() {
+        let names = container["env"].as_array().into_iter().flatten().filter_map(|variable| variable["name"].as_str());
+        let reserved: Vec<&str> = names.filter(|name| RESERVED.contains(name)).collect();
+        if !reserved.is_empty() {
+            return Err(Refusal::invalid(format!(
+                "template.containers[{index}].env: The following reserved env names were provided: {}. These values are \
+                 automatically set by the system.",
+                reserved.join(", ")
+            )));
+        }
     }
     Ok(())
 }

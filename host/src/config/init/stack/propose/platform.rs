@@ -210,6 +210,7 @@ fn cloud_run(out: &mut String, stack: &Stack, region: &Region) {
             out.push_str("# health = { path = \"/health\" }   # asked of each revision before users are sent to it\n")
         }
     }
+    out.push_str("# directory = \"/opt/shop\"   # a folder whose `.env` names variables of all services; releases add theirs there\n");
     out.push_str("\n[platform.google]\n");
     push_project(out, region);
     match &region.region {
