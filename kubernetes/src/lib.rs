@@ -18,6 +18,7 @@ mod reconcilers;
 mod rehearsal;
 mod release;
 mod rights;
+mod server;
 mod stands;
 mod volumes;
 mod workload;
@@ -34,7 +35,7 @@ pub use release::{Hook, Revision};
 pub use rights::{Right, needed, needed_for_double};
 pub use stands::Standing;
 pub use volumes::Writable;
-pub use workload::{Kind, Workload};
+pub use workload::{Kind, Workload, workloads_of};
 
 /// On a workload that is held at zero: the number of replicas that it had.
 pub const REPLICAS: &str = "upgraded.dev/replicas";

@@ -72,10 +72,7 @@ impl Kubernetes {
         if hold.is_empty() {
             return self.job(cx, "helm.back", self.helm()?.rollback(revision, force), 0).await;
         }
-        let all = self.cluster().await?.revisions().await.map_err(verb_error)?;
-        let target = all.into_iter().find(|known| known.number == revision).ok_or_else(|| {
-            VerbError::NotFound(format!("the release `{}` has no revision {revision} any more", self.config.release))
-        })?;
+        let target = self.revision(revision).await?;
         let documents = manifest::read(&target.manifest).map_err(verb_error)?;
         let mark = Mark { step: label(&cx.step), held: Some(format!("back.{revision}")) };
         self.held(cx, "helm.back", documents, hold, &mark, (false, force), 0).await
@@ -166,7 +163,7 @@ impl Kubernetes {
     }
 
     /// The newest revision, once none that this run began and no `helm` works on any more is pending.
-    async fn unlocked(&self, cx: &StepContext) -> Result<Revision, VerbError> {
+    pub(super) async fn unlocked(&self, cx: &StepContext) -> Result<Revision, VerbError> {
         let cluster = self.cluster().await?;
         let newest = cluster.newest().await.map_err(verb_error)?;
         if !newest.is_pending() {
@@ -288,7 +285,7 @@ fn goal(all: &[Revision]) -> Option<&str> {
     None
 }
 
-fn is_made_by(newest: &Revision, cx: &StepContext) -> bool {
+pub(super) fn is_made_by(newest: &Revision, cx: &StepContext) -> bool {
     newest.status == DEPLOYED && newest.step.as_deref() == Some(label(&cx.step).as_str())
 }
 

@@ -18,6 +18,7 @@ mod look;
 mod orchestrator;
 mod place;
 mod rehearsal;
+mod renew;
 mod standing;
 
 pub use rehearsal::Behind;
@@ -57,6 +58,8 @@ pub struct Kubernetes {
     processes: Arc<Processes>,
     machine: Machine,
     idle: Duration,
+    /// Of the chart that brings a release; `{version}` stands for the release's.
+    chart_version: String,
     /// Of its namespace, those that are a datastore's.
     claims: Vec<String>,
     /// It is a rehearsal's.
@@ -80,6 +83,8 @@ pub struct Parts {
     pub processes: Arc<Processes>,
     pub machine: Machine,
     pub idle: Duration,
+    /// Of the chart that brings a release; `{version}` stands for the release's.
+    pub chart_version: String,
     /// Of its namespace, those that are a datastore's.
     pub claims: Vec<String>,
     /// It is a rehearsal's.
@@ -107,8 +112,8 @@ pub struct Outlook {
 
 impl Kubernetes {
     pub fn new(parts: Parts) -> Self {
-        let Parts { platform, deployment, config, directory, project, processes, machine, idle, claims, double } =
-            parts;
+        let Parts { platform, deployment, config, directory, project, processes, machine, idle, .. } = parts;
+        let Parts { chart_version, claims, double, .. } = parts;
         Self {
             platform,
             deployment,
@@ -118,6 +123,7 @@ impl Kubernetes {
             processes,
             machine,
             idle,
+            chart_version,
             claims,
             double,
             cluster: OnceCell::new(),
