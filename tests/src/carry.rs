@@ -10,8 +10,9 @@ use std::time::Duration;
 /// What of old servers stands beside a server's data.
 pub fn beside(data: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(data.parent().expect("a volume has a folder")).expect("the volume's folder");
+    let begins = format!("{}.upgraded-r", data.display());
     let paths = entries.map(|entry| entry.expect("an entry").path());
-    paths.filter(|path| path.to_string_lossy().contains(".upgraded-r")).collect()
+    paths.filter(|path| path.to_string_lossy().starts_with(&begins)).collect()
 }
 
 impl<'a> Daemon<'a> {

@@ -1,4 +1,4 @@
-//! [`Released`] with an API on it and PostgreSQL beside, in a claim: releases bring another major version of the server.
+//! [`Released`] with an API on it, and PostgreSQL and MariaDB beside, in claims: releases bring other major versions of them.
 
 use crate::composed::done;
 use crate::machine::write;
@@ -7,48 +7,57 @@ use crate::{Cluster, Released};
 use std::ops::Deref;
 use std::path::PathBuf;
 
-const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/notes/chart");
-const PASSWORD: &str = "of-the-notes-nobody-knows";
-/// The first, one that never comes up, and a good one. The chart has PostgreSQL 15 for the first, and 17 for the others.
-const IMAGES: [Image; 3] =
-    [("1.4.0", "1.4.0", None), ("1.5.0", "1.5.0", Some("sleep 1; exit 3")), ("1.6.0", "1.6.0", None)];
+const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/ledger/chart");
+const PASSWORD: &str = "of-the-ledger-nobody-knows";
+/// The first, and one that never comes up, for which the chart has other servers; two good ones, of which the first has
+/// another PostgreSQL and the last another MariaDB too.
+const IMAGES: [Image; 4] = [
+    ("1.4.0", "1.4.0", None),
+    ("1.5.0", "1.5.0", Some("sleep 1; exit 3")),
+    ("1.6.0", "1.6.0", None),
+    ("1.7.0", "1.7.0", None),
+];
+const MARIADB: &str = "exec mariadb --user=root --password=$MARIADB_ROOT_PASSWORD --skip-column-names ledger";
 
-/// `notes`, whose release is called so.
-pub struct NotesRelease {
+/// `ledger`, whose release is called so.
+pub struct LedgerRelease {
     released: Released,
 }
 
-impl Deref for NotesRelease {
+impl Deref for LedgerRelease {
     type Target = Released;
     fn deref(&self) -> &Released {
         &self.released
     }
 }
 
-impl NotesRelease {
+impl LedgerRelease {
     /// The first release runs, and somebody has made a note and an account that reads it.
     pub fn new(cluster: Cluster) -> Self {
         let released =
-            Released::of_chart(cluster, "notes", CHART.into(), |machine| machine.programs.tessallite.clone());
+            Released::of_chart(cluster, "ledger", CHART.into(), |machine| machine.programs.tessallite.clone());
         let release = Self { released };
         for image in &IMAGES {
-            done(release.shelf.publish(&format!("notes/api:{}", image.0), &config_of(image)));
+            done(release.shelf.publish(&format!("ledger/api:{}", image.0), &config_of(image)));
             release.publish_chart(image.0);
         }
-        for image in ["base/postgres:15", "base/postgres:17"] {
+        for image in ["base/postgres:15", "base/postgres:17", "base/mariadb:10.11", "base/mariadb:11.8"] {
             done(release.shelf.mirror(image));
         }
-        release.secret("notes-database", PASSWORD);
+        release.secret("ledger-database", PASSWORD);
         let rbac = format!("{}---\n{}", include_str!("../../examples/evose/rbac.yaml"), release.right_to_claims());
         let [(first, ..), ..] = IMAGES;
         release.install(first, &release.values_for("api", first), &rbac, &[("password", PASSWORD)]);
         release.stands();
-        let wait = ["rollout", "status", "statefulset/notes-db", "--timeout", "5m"];
-        release.cluster.kubectl(&[&["--namespace", &release.namespace][..], &wait].concat());
+        for server in ["statefulset/ledger-db", "statefulset/ledger-mariadb"] {
+            release.kubectl(&["rollout", "status", server, "--timeout", "5m"]);
+        }
         release.sql(
             "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('the first'); CREATE ROLE reader LOGIN PASSWORD \
              'of-the-reader'; GRANT SELECT ON notes TO reader; ALTER ROLE reader SET work_mem = '9MB'",
         );
+        let sums = "echo 'CREATE TABLE sums (sum INT); INSERT INTO sums VALUES (77)' | ";
+        release.inside("ledger-mariadb-0", &format!("{sums}({MARIADB})"));
         write(&release.deployment_file(), &release.deployment(first));
         release.take_compiled_plugins();
         release
@@ -70,6 +79,10 @@ impl NotesRelease {
         self.cluster.kubectl(&["delete", &format!("clusterrolebinding/{}-claims", self.namespace)]);
     }
 
+    fn kubectl(&self, arguments: &[&str]) -> String {
+        self.cluster.kubectl(&[&["--namespace", &self.namespace][..], arguments].concat())
+    }
+
     fn deployment(&self, version: &str) -> String {
         let url = format!("{}/healthz", self.gateway);
         let releases: Vec<String> = IMAGES.iter().map(|(tag, ..)| format!("{{ version = \"{tag}\" }}")).collect();
@@ -79,34 +92,49 @@ impl NotesRelease {
              version-url = \"{url}\"\nversion-field = \"version\"\nhttp = [\"{gateway}\"]\nreleases = [{releases}]\n\n\
              [platform]\nplugin = \"helm\"\ndirectory = \"{home}\"\nversion-key = \"image.tag\"\n\n[platform.kubernetes]\n\
              {binding}\n[datastores.main]\nplugin = \"postgres\"\nserver = {{ service = \"db\", user = \"postgres\", \
-             database = \"notes\", password = {{ secret = \"file:{secret}\" }} }}\n\n[policy]\ndrill = \"off\"\n\
+             database = \"ledger\", password = {{ secret = \"file:{secret}\" }} }}\n\n[datastores.sums]\n\
+             plugin = \"mysql\"\nserver = {{ service = \"mariadb\", user = \"root\", database = \"ledger\", \
+             password = {{ secret = \"file:{secret}\" }} }}\n\n[policy]\ndrill = \"off\"\n\
              idle = \"60s\"\n",
             gateway = self.gateway,
             releases = releases.join(", "),
             home = self.home().display(),
             binding = self.binding(),
-            secret = self.path("etc/notes-database").display(),
+            secret = self.path("etc/ledger-database").display(),
         )
     }
 
     pub fn sql(&self, sql: &str) -> String {
-        let ask = format!("psql -XqAt -v ON_ERROR_STOP=1 -U postgres notes <<'SQL'\n{sql}\nSQL\n");
-        self.inside("notes-db-0", &ask).trim().to_owned()
+        let ask = format!("psql -XqAt -v ON_ERROR_STOP=1 -U postgres ledger <<'SQL'\n{sql}\nSQL\n");
+        self.inside("ledger-db-0", &ask).trim().to_owned()
     }
 
-    /// The server's major version, what the reader's account is set to, and the notes, as the reader sees them.
+    /// PostgreSQL's major version, what the reader's account is set to, and the notes, as the reader sees them; MariaDB's
+    /// version, and its sums.
     pub fn read(&self) -> String {
         let sql = "SELECT current_setting('server_version_num')::int / 10000, current_setting('work_mem'), \
                    string_agg(text, ',' ORDER BY text) FROM notes";
-        let ask = format!("PGPASSWORD=of-the-reader psql -XqAt -h 127.0.0.1 -U reader -c \"{sql}\" notes");
-        self.inside("notes-db-0", &ask).trim().to_owned()
+        let ask = format!("PGPASSWORD=of-the-reader psql -XqAt -h 127.0.0.1 -U reader -c \"{sql}\" ledger");
+        let notes = self.inside("ledger-db-0", &ask);
+        let sums = "echo \"SELECT SUBSTRING_INDEX(VERSION(), '.', 2), SUM(sum) FROM sums\" | ";
+        let sums = self.inside("ledger-mariadb-0", &format!("{sums}({MARIADB})"));
+        format!("{} {}", notes.trim(), sums.trim().replace('\t', "|"))
     }
 
-    /// Where the node keeps the server's files.
-    pub fn database_folder(&self) -> PathBuf {
+    /// Where the node keeps PostgreSQL's files, and MariaDB's: a folder in a claim, and a whole claim.
+    pub fn database_folders(&self) -> [PathBuf; 2] {
         let claims = self.folders_of_claims();
-        let (_, folder) = claims.iter().find(|(claim, _)| claim == "data-notes-db-0").expect("the server's claim");
-        folder.join("data")
+        let folder = |wanted: &str| {
+            let (_, folder) = claims.iter().find(|(claim, _)| claim == wanted).expect("the server's claim");
+            folder.clone()
+        };
+        [folder("data-ledger-db-0").join("data"), folder("data-ledger-mariadb-0")]
+    }
+
+    /// How often the cluster was told another way to make each server's pods.
+    pub fn makes(&self) -> [usize; 2] {
+        let all = self.kubectl(&["get", "controllerrevisions", "--output", "name"]);
+        ["ledger-db-", "ledger-mariadb-"].map(|server| all.matches(server).count())
     }
 
     pub fn is_whole(&self, version: &str) {
