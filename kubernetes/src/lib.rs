@@ -3,7 +3,7 @@
 //!
 //! What a release is, Helm's own records say (secrets in its namespace); what runs of it, the API says. Nothing is changed
 //! here but the number of replicas, a CronJob's suspension, and a record that a gone `helm` left pending; a drill's double
-//! is a pod of its own, and a rehearsal's a release in a namespace of its own.
+//! is a pod of its own, as is one in which an image is asked what it is, and a rehearsal's a release in a namespace of its own.
 
 mod claims;
 mod cluster;

@@ -116,7 +116,7 @@ impl Host {
             Ok((edits, servers)) => {
                 plan.edits = edits;
                 findings.extend(self.carried(ready, &plan, &servers, activity).await);
-                plan.carries = servers.carried().map(str::to_owned).collect();
+                plan.carries = servers.carried(&plan);
             }
             Err(failure) => findings.push(Finding::blocker("host", "edits", failure.message)),
         }

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::PathBuf;
 use upgraded_tests::{Cluster, Daemon, LedgerRelease, beside, last_run, outcome};
 
-/// Where the data lies can't be told: refused. Then a release that never comes up, by a daemon that is killed while the new
-/// PostgreSQL is made; a good one; back by hand, after users were let in; and a good one with another MariaDB too.
+/// Where the data lies can't be told: refused. Then a bad release with another PostgreSQL and another MariaDB, by a daemon that
+/// is killed while the first is made; a good one; and back by hand, after users were let in.
 #[test]
 fn other_servers_get_the_data_and_give_it_back() {
     let ledger = LedgerRelease::new(Cluster::shared(false));
@@ -28,13 +28,14 @@ fn other_servers_get_the_data_and_give_it_back() {
     let now = daemon.end_of_run_to("1.5.0");
     assert_eq!(outcome(&now), "rolled-back", "{now:#}\n{}", ledger.log());
     let run = daemon.told(&["show", &last_run(&now).to_string()]);
-    assert_eq!(run["failure"]["step"], "h0-apply-main-0", "the data was carried before: {run:#}");
+    assert_eq!(run["failure"]["step"], "h0-verify", "the data was carried before: {run:#}");
     ledger.is_whole("1.4.0");
     assert_eq!((ledger.read(), is_beside()), (read.clone(), Vec::new()));
 
     run_to(&mut daemon, "1.6.0", "committed");
     ledger.is_whole("1.6.0");
     assert_eq!((ledger.read(), is_beside()), (read.replacen("15", "17", 1), Vec::new()));
+    assert_eq!(ledger.makes(), [2, 2], "the upgrades found the servers as they would have them");
 
     ledger.sql("INSERT INTO notes VALUES ('written since')");
     let before = last_run(&daemon.now());
@@ -46,10 +47,4 @@ fn other_servers_get_the_data_and_give_it_back() {
     let kept = is_beside();
     let [kept] = &kept[..] else { panic!("what was written since is kept: {kept:?}") };
     assert_eq!(fs::read_to_string(kept.join("PG_VERSION")).expect("a server's data").trim(), "17");
-    fs::remove_dir_all(kept).expect("what was kept");
-
-    run_to(&mut daemon, "1.7.0", "committed");
-    ledger.is_whole("1.7.0");
-    assert_eq!((ledger.read(), is_beside()), ("17|9MB|the first 11.8|77".into(), Vec::new()));
-    assert_eq!(ledger.makes(), [2, 2], "the upgrade found its servers as it would have them");
 }

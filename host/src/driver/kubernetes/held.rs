@@ -48,7 +48,7 @@ impl Kubernetes {
     ) -> Result<(), VerbError> {
         self.changeable(cx, "helm.upgrade")?;
         let newest = self.unlocked(cx).await?;
-        if is_made_by(&newest, cx) {
+        if self.is_made_by(&newest, cx) {
             return Ok(());
         }
         let (chart, values) = (self.chart_of(digest)?, self.values(None)?);
@@ -65,7 +65,7 @@ impl Kubernetes {
         self.changeable(cx, "helm.back")?;
         let newest = self.unlocked(cx).await?;
         let untouched = newest.number == revision && newest.status == DEPLOYED;
-        if untouched || is_made_by(&newest, cx) {
+        if untouched || self.is_made_by(&newest, cx) {
             return Ok(());
         }
         let force = self.must_force(&newest).await?;
@@ -160,6 +160,15 @@ impl Kubernetes {
         let outcome = self.job(cx, verb, argv(&folder), idle_ms).await;
         let _ = fs::remove_dir_all(&folder);
         outcome
+    }
+
+    /// By the step, before a cut: nothing is left of its chart.
+    pub(super) fn is_made_by(&self, newest: &Revision, cx: &StepContext) -> bool {
+        let made = newest.status == DEPLOYED && newest.step.as_deref() == Some(label(&cx.step).as_str());
+        if made {
+            let _ = fs::remove_dir_all(self.scratch(cx, "helm"));
+        }
+        made
     }
 
     /// The newest revision, once none that this run began and no `helm` works on any more is pending.
@@ -283,10 +292,6 @@ fn goal(all: &[Revision]) -> Option<&str> {
         }
     }
     None
-}
-
-pub(super) fn is_made_by(newest: &Revision, cx: &StepContext) -> bool {
-    newest.status == DEPLOYED && newest.step.as_deref() == Some(label(&cx.step).as_str())
 }
 
 pub(super) fn label(step: &str) -> String {

@@ -35,6 +35,7 @@ use crate::plan::event::{Effect, Verdict};
 use errors::verb_error;
 use place::Place;
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -163,9 +164,10 @@ impl Kubernetes {
         self.cluster().await?.reconcilers().await.map_err(verb_error)
     }
 
-    /// Every verb converges: what still runs is waited for, and the step is taken again from its top.
+    /// Every verb converges: what still runs is waited for, and the step is taken again from its top, or not at all.
     pub async fn fence_and_probe(&self, effect: &Effect) -> Verdict {
         self.processes.fence_and_probe(effect).await;
+        let _ = fs::remove_dir_all(self.scratch_of(&self.deployment, &effect.step, "helm"));
         Verdict::Unknown
     }
 
@@ -225,7 +227,11 @@ impl Kubernetes {
 
     /// Of a step alone; whoever makes it removes it.
     fn scratch(&self, cx: &StepContext, what: &str) -> PathBuf {
-        self.machine.state.join("scratch").join(&cx.deployment).join(format!("{}-{what}", cx.step))
+        self.scratch_of(&cx.deployment, &cx.step, what)
+    }
+
+    fn scratch_of(&self, deployment: &str, step: &str, what: &str) -> PathBuf {
+        self.machine.state.join("scratch").join(deployment).join(format!("{step}-{what}"))
     }
 
     fn changeable(&self, cx: &StepContext, verb: &str) -> Result<(), VerbError> {

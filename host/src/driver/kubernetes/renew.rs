@@ -4,16 +4,17 @@
 //! The upgrade finds the server as its own chart has it, and leaves it alone. What is held stays held, and no hook runs.
 
 use super::errors::verb_error;
-use super::held::{is_made_by, label};
+use super::held::label;
 use super::rehearsal::beside;
 use super::{Kubernetes, POLL};
 use crate::context::StepContext;
 use crate::driver::Toward;
 use crate::driver::services::Orchestrator;
-use crate::model::{ServiceRef, VerbError, whole};
+use crate::model::{ServiceRef, VerbError};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::slice::from_ref;
 use upgraded_kubernetes::manifest::{self, head};
 use upgraded_kubernetes::{Cluster, Mark, Revision, Workload, workloads_of};
 
@@ -27,17 +28,17 @@ pub struct Renewal {
 }
 
 impl Kubernetes {
-    /// By which the workloads at these ports name their images, as far as there are such: now, or as the chart of a version
-    /// has them with the edits that are planned. What can't be had the platform's preflight names.
+    /// By which the workloads at these ports name their images: now, or as the chart of a version has them with the edits
+    /// that are planned. None: that can't be had, and the platform's preflight says why.
     pub async fn server_images(
         &self, cx: &StepContext, servers: &[(&str, u16)], version: Option<&str>,
-    ) -> Result<BTreeMap<String, String>, VerbError> {
+    ) -> Result<Option<BTreeMap<String, String>>, VerbError> {
         let documents = match version {
             None => self.newest_documents().await,
             Some(version) => self.planned_documents(cx, version).await,
         };
         let documents = match documents {
-            Err(VerbError::NotFound(_) | VerbError::Invalid(_) | VerbError::Denied(_)) => Vec::new(),
+            Err(VerbError::NotFound(_) | VerbError::Invalid(_) | VerbError::Denied(_)) => return Ok(None),
             other => other?,
         };
         let (cluster, all) = (self.cluster().await?, workloads_of(&documents));
@@ -45,7 +46,7 @@ impl Kubernetes {
             let workload = cluster.named(&all, name).ok()?;
             Some(((*name).to_owned(), workload.image_at(*port)?.to_owned()))
         };
-        Ok(servers.iter().filter_map(image).collect())
+        Ok(Some(servers.iter().filter_map(image).collect()))
     }
 
     /// What the release is to be made of, as far as one server of it goes.
@@ -79,7 +80,7 @@ impl Kubernetes {
     ) -> Result<(), VerbError> {
         self.changeable(cx, "helm.carry")?;
         let newest = self.unlocked(cx).await?;
-        if !is_made_by(&newest, cx) {
+        if !self.is_made_by(&newest, cx) {
             let cluster = self.cluster().await?;
             let base = self.revision(revision).await?;
             let mut documents = documents_of(&base)?;
@@ -93,7 +94,7 @@ impl Kubernetes {
             let how = (false, self.must_force(&newest).await?);
             self.held(cx, "helm.carry", documents, &held_but(cluster, service).await?, &mark, how, 0).await?;
         }
-        self.start(cx, &[whole(service)]).await
+        self.start(cx, from_ref(service)).await
     }
 
     /// The pod of a server that stands and listens.
@@ -230,7 +231,7 @@ fn documents_of(revision: &Revision) -> Result<Vec<Value>, VerbError> {
 
 /// One workload and what its pods name become what they are in `then`.
 fn take_over(documents: &mut Vec<Value>, then: &[Value], workload: &Value) {
-    let named = beside(std::slice::from_ref(workload));
+    let named = beside(from_ref(workload));
     let is_named = |document: &Value| named.iter().any(|(kind, name)| head(document) == (kind.kind(), name.as_str()));
     let of_it = |document: &&Value| head(document) == head(workload) || is_named(document);
     for document in then.iter().filter(of_it) {

@@ -244,5 +244,10 @@ impl Postgres {
     }
 }
 
+/// Whether this machine has what saves the data of a server of this version.
+pub async fn tools_for(server: &Server, major: u32) -> Result<(), VerbError> {
+    tools::find(server.config.tools.as_deref(), major, For::Dumping).await.map(drop)
+}
+
 #[cfg(test)]
 mod tests;

@@ -145,6 +145,12 @@ impl Drivers {
         }
     }
 
+    /// Whether this machine has what saves the data of a PostgreSQL of this major version; none: its own image has.
+    pub async fn tools_for(&self, major: Option<u32>) -> Option<Result<(), VerbError>> {
+        let server = self.postgres.bound_server().filter(|server| server.release().is_some())?;
+        Some(super::postgres::tools_for(server, major?).await)
+    }
+
     /// None: the files name what runs, or what reads its data.
     async fn former(
         &self, cx: &StepContext, seat: &Seat<'_>, known: &[String], then: &[Value],

@@ -10,9 +10,10 @@ use crate::driver::process::io_error;
 use crate::driver::server::{Around, Server, TOOL_LABEL, mount_at, on_the_machine};
 use crate::driver::services::Orchestrator;
 use crate::driver::{Drivers, durable};
-use crate::model::{ServiceRef, VerbError, whole};
+use crate::model::{ServiceRef, VerbError};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use std::slice::from_ref;
 use std::time::Duration;
 
 pub struct Seat<'a> {
@@ -113,7 +114,7 @@ impl<'a> Seat<'a> {
     pub async fn stop(&self, cx: &StepContext) -> Result<(), VerbError> {
         match &self.within {
             Within::Containers(around) => around.stop(cx, self.service).await,
-            Within::Release(release) => release.stop(cx, &[whole(self.service)]).await,
+            Within::Release(release) => release.stop(cx, from_ref(self.service)).await,
         }
     }
 
