@@ -5,6 +5,7 @@
 use crate::DOUBLE;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
+use crate::server::container;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::AttachParams;
@@ -12,13 +13,13 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-const POLICIES: &str = "apis/networking.k8s.io/v1";
+pub(crate) const POLICIES: &str = "apis/networking.k8s.io/v1";
 const POLL: Duration = Duration::from_millis(300);
 /// A way to a port that nobody listens at is closed sooner.
 const LISTENS_AFTER: Duration = Duration::from_secs(1);
-/// Of what a command says.
-const SAID_BYTES: u64 = 64 << 10;
-const TAIL_LINES: i64 = 5;
+/// Of what a command says: more is an error.
+const SAID_BYTES: u64 = 16 << 20;
+pub(crate) const TAIL_LINES: i64 = 5;
 
 /// Of the server's own container, what makes it the server that it is.
 const KEPT: [&str; 8] = ["name", "command", "args", "env", "envFrom", "workingDir", "resources", "securityContext"];
@@ -58,9 +59,7 @@ pub struct Said {
 impl Cluster {
     /// Of the pod that serves `port` for the workload. There may be one already.
     pub async fn start_double(&self, workload: &str, port: u16, name: &str) -> Result<()> {
-        let live = self.ready_pod(workload).await?;
-        let live = self.get(&self.path("api/v1", "pods"), &live).await?;
-        let live = live.ok_or_else(|| Error::Unavailable(format!("the pod of `{workload}` is gone")))?;
+        let live = self.pod(&self.ready_pod(workload).await?).await?;
         let double = alone(&live, port, name)?;
         self.make(POLICIES, "networkpolicies", &policy(name)).await?;
         self.make("api/v1", "pods", &double).await
@@ -70,19 +69,14 @@ impl Cluster {
         let Some(pod) = self.get(&self.path("api/v1", "pods"), name).await? else {
             return Ok(Come::Never("its pod is gone".into()));
         };
-        let state = &pod["status"]["containerStatuses"][0]["state"];
+        if let Some(why) = why_none_starts(&pod) {
+            return Ok(Come::Never(format!("{why}:\n{}", self.why(name, TAIL_LINES).await)));
+        }
         let phase = pod["status"]["phase"].as_str().unwrap_or("Pending");
-        if matches!(phase, "Failed" | "Succeeded") {
-            let code = &state["terminated"]["exitCode"];
-            return Ok(Come::Never(format!("ended with {code}:\n{}", self.why(name, TAIL_LINES).await)));
-        }
-        let waits = state["waiting"]["reason"].as_str().unwrap_or_default();
-        if waits.starts_with("Err") || waits.contains("BackOff") || waits.starts_with("Invalid") {
-            return Ok(Come::Never(format!("does not start ({waits}): {}", self.why(name, TAIL_LINES).await)));
-        }
         if phase == "Running" && self.listens(name, port).await? {
             return Ok(Come::Listens);
         }
+        let waits = state(&pod)["waiting"]["reason"].as_str().unwrap_or_default();
         Ok(Come::NotYet(format!("{phase} {waits} {}", self.why(name, 1).await)))
     }
 
@@ -100,10 +94,16 @@ impl Cluster {
         }
     }
 
-    /// In the shell of a pod.
-    pub async fn tell(&self, pod: &str, script: &str, input: &[u8]) -> Result<Said> {
+    /// In the shell of the server that serves `port` in a pod.
+    pub async fn tell(&self, pod: &str, port: u16, script: &str, input: &[u8]) -> Result<Said> {
+        let found = self.pod(pod).await?;
+        let server = container(&found["spec"], port).and_then(|container| container["name"].as_str());
         let api: Api<Pod> = Api::namespaced(self.streams.clone(), self.namespace());
         let ways = AttachParams::default().stdin(true).stdout(true).stderr(true);
+        let ways = match server {
+            Some(server) => ways.container(server),
+            None => ways,
+        };
         let mut process = api.exec(pod, ["sh", "-c", script], &ways).await?;
         let (stdin, stdout, stderr) = (process.stdin(), process.stdout(), process.stderr());
         let status = process.take_status();
@@ -120,10 +120,10 @@ impl Cluster {
             None => None,
         };
         let status = status.ok_or_else(|| Error::Unavailable(format!("the command in `{pod}` was cut off")))?;
-        Ok(Said { succeeded: status.status.as_deref() == Some("Success"), out, err })
+        Ok(Said { succeeded: status.status.as_deref() == Some("Success"), out: out?, err: err? })
     }
 
-    async fn listens(&self, pod: &str, port: u16) -> Result<bool> {
+    pub async fn listens(&self, pod: &str, port: u16) -> Result<bool> {
         let api: Api<Pod> = Api::namespaced(self.streams.clone(), self.namespace());
         let mut forwarder = api.portforward(pod, &[port]).await?;
         let (Some(_stream), Some(error)) = (forwarder.take_stream(port), forwarder.take_error(port)) else {
@@ -143,20 +143,38 @@ impl Cluster {
     }
 }
 
-async fn heard(from: Option<impl AsyncReadExt + Unpin>) -> String {
+async fn heard(from: Option<impl AsyncReadExt + Unpin>) -> Result<String> {
     let mut bytes = Vec::new();
     if let Some(mut from) = from {
         let _ = (&mut from).take(SAID_BYTES).read_to_end(&mut bytes).await;
-        let _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
+        let more = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
+        if more.is_ok_and(|more| more > 0) {
+            return Err(Error::other("said", format!("a command says more than {} MiB", SAID_BYTES >> 20)));
+        }
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Of its one container.
+fn state(pod: &Value) -> &Value {
+    &pod["status"]["containerStatuses"][0]["state"]
+}
+
+/// A pod of one container that has ended, or can't start.
+pub(crate) fn why_none_starts(pod: &Value) -> Option<String> {
+    if matches!(pod["status"]["phase"].as_str(), Some("Failed" | "Succeeded")) {
+        return Some(format!("ended with {}", state(pod)["terminated"]["exitCode"]));
+    }
+    let waits = state(pod)["waiting"]["reason"].as_str().unwrap_or_default();
+    let never = waits.starts_with("Err") || waits.contains("BackOff") || waits.starts_with("Invalid");
+    never.then(|| format!("does not start ({waits})"))
 }
 
 fn head(name: &str) -> Value {
     json!({ "name": name, "labels": { "app.kubernetes.io/managed-by": "upgraded", DOUBLE: name } })
 }
 
-fn policy(name: &str) -> Value {
+pub(crate) fn policy(name: &str) -> Value {
     json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": head(name),
         "spec": { "podSelector": { "matchLabels": { DOUBLE: name } }, "policyTypes": ["Ingress", "Egress"] },
@@ -164,29 +182,23 @@ fn policy(name: &str) -> Value {
 }
 
 /// The pod with nothing in it but the server, none of its data, and nothing that leads to it.
-fn alone(live: &Value, port: u16, name: &str) -> Result<Value> {
+pub(crate) fn alone(live: &Value, port: u16, name: &str) -> Result<Value> {
     let spec = &live["spec"];
     let shares = ["hostNetwork", "hostPID", "hostIPC"].into_iter().find(|key| spec[*key] == true);
     if let Some(shares) = shares {
         return Err(Error::Invalid(format!("its pod has `{shares}`, and a double would share that of its node too")));
     }
-    let containers = spec["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let serves = |container: &&Value| {
-        let mut ports = container["ports"].as_array().into_iter().flatten();
-        ports.any(|own| own["containerPort"] == port)
-    };
-    let server = containers.iter().find(serves).or(containers.first());
-    let server = server.ok_or_else(|| Error::Invalid("its pod has no container".into()))?;
+    let server = container(spec, port).ok_or_else(|| Error::Invalid("its pod has no container".into()))?;
     if server["securityContext"]["privileged"] == true || !server["volumeDevices"].is_null() {
         return Err(Error::Invalid("its container has the devices of its node".into()));
     }
-    let mut container = some_of(server, &KEPT);
-    container.insert("image".into(), image(live, server));
-    container.insert("imagePullPolicy".into(), "IfNotPresent".into());
+    let mut made = some_of(server, &KEPT);
+    made.insert("image".into(), image(live, server));
+    made.insert("imagePullPolicy".into(), "IfNotPresent".into());
     let (volumes, mounts) = volumes(spec, server);
-    container.insert("volumeMounts".into(), mounts.into());
+    made.insert("volumeMounts".into(), mounts.into());
     let mut pod = some_of(spec, &KEPT_OF_POD);
-    pod.insert("containers".into(), json!([container]));
+    pod.insert("containers".into(), json!([made]));
     pod.insert("volumes".into(), volumes.into());
     pod.insert("restartPolicy".into(), "Never".into());
     pod.insert("automountServiceAccountToken".into(), false.into());

@@ -75,7 +75,7 @@ impl Cluster {
         Ok(())
     }
 
-    pub(crate) async fn ready_pod(&self, workload: &str) -> Result<String> {
+    pub async fn ready_pod(&self, workload: &str) -> Result<String> {
         let workloads = self.workloads().await?;
         let workload = self.named(&workloads, workload)?;
         let pods = self.pods(workload).await?;

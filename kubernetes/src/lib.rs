@@ -3,7 +3,7 @@
 //!
 //! What a release is, Helm's own records say (secrets in its namespace); what runs of it, the API says. Nothing is changed
 //! here but the number of replicas, a CronJob's suspension, and a record that a gone `helm` left pending; a drill's double
-//! is a pod of its own, and a rehearsal's a release in a namespace of its own.
+//! is a pod of its own, as is one in which an image is asked what it is, and a rehearsal's a release in a namespace of its own.
 
 mod claims;
 mod cluster;
@@ -18,6 +18,7 @@ mod reconcilers;
 mod rehearsal;
 mod release;
 mod rights;
+mod server;
 mod stands;
 mod volumes;
 mod workload;
@@ -34,7 +35,7 @@ pub use release::{Hook, Revision};
 pub use rights::{Right, needed, needed_for_double};
 pub use stands::Standing;
 pub use volumes::Writable;
-pub use workload::{Kind, Workload};
+pub use workload::{Kind, Workload, workloads_of};
 
 /// On a workload that is held at zero: the number of replicas that it had.
 pub const REPLICAS: &str = "upgraded.dev/replicas";

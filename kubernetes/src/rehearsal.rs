@@ -40,6 +40,14 @@ pub enum Beside {
 }
 
 impl Beside {
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Secret => "Secret",
+            Self::ConfigMap => "ConfigMap",
+            Self::ServiceAccount => "ServiceAccount",
+            Self::Claim => "PersistentVolumeClaim",
+        }
+    }
     fn place(self) -> (&'static str, &'static str) {
         match self {
             Self::Secret => SECRETS,

@@ -2,7 +2,8 @@
 
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
-use crate::manifest::object_resource;
+use crate::manifest::{self, object_resource};
+use crate::server::container;
 use crate::{REPLICAS, SUSPENDED};
 use serde_json::{Value, json};
 use std::fmt;
@@ -99,10 +100,15 @@ impl Workload {
     pub fn image(&self) -> Option<&str> {
         self.template()["spec"]["containers"][0]["image"].as_str()
     }
+    /// Of the server that serves the port.
+    pub fn image_at(&self, port: u16) -> Option<&str> {
+        container(&self.template()["spec"], port)?["image"].as_str()
+    }
     pub fn generation(&self) -> u64 {
         self.object["metadata"]["generation"].as_u64().unwrap_or(0)
     }
-    pub(crate) fn template(&self) -> &Value {
+    /// Of its pods.
+    pub fn template(&self) -> &Value {
         match self.kind {
             Kind::CronJob => &self.object["spec"]["jobTemplate"]["spec"]["template"],
             _ => &self.object["spec"]["template"],
@@ -121,6 +127,16 @@ impl Workload {
     fn annotation(&self, name: &str) -> Option<&str> {
         self.object["metadata"]["annotations"][name].as_str()
     }
+}
+
+/// What documents of a chart make, but for hooks.
+pub fn workloads_of(documents: &[Value]) -> Vec<Workload> {
+    let is_hook = |document: &&Value| !document["metadata"]["annotations"]["helm.sh/hook"].is_null();
+    let workload = |document: &Value| {
+        let (kind, name) = manifest::head(document);
+        Some(Workload { kind: Kind::named(kind)?, name: name.to_owned(), hook: false, object: document.clone() })
+    };
+    documents.iter().filter(|document| !is_hook(document)).filter_map(workload).collect()
 }
 
 impl Cluster {

@@ -10,14 +10,14 @@ use std::time::Duration;
 /// What of old servers stands beside a server's data.
 pub fn beside(data: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(data.parent().expect("a volume has a folder")).expect("the volume's folder");
+    let begins = format!("{}.upgraded-r", data.display());
     let paths = entries.map(|entry| entry.expect("an entry").path());
-    paths.filter(|path| path.to_string_lossy().contains(".upgraded-r")).collect()
+    paths.filter(|path| path.to_string_lossy().starts_with(&begins)).collect()
 }
 
 impl<'a> Daemon<'a> {
-    /// It is killed while the new server of this data is made on the way to `version`, and the next one is told to cancel
-    /// the run.
-    pub fn cancelled_while_carrying(self, data: &Path, version: &str) -> (Self, Value) {
+    /// It is killed while the new server of this data is made on the way to `version`; the next one.
+    pub fn killed_while_carrying(self, data: &Path, version: &str) -> Self {
         let site = self.site;
         site.edit_version(version);
         while beside(data).is_empty() {
@@ -26,9 +26,14 @@ impl<'a> Daemon<'a> {
             thread::sleep(Duration::from_millis(20));
         }
         self.kill();
-        let mut daemon = Daemon::start(site);
+        Daemon::start(site)
+    }
+
+    /// The same, and the next one is told to cancel the run.
+    pub fn cancelled_while_carrying(self, data: &Path, version: &str) -> (Self, Value) {
+        let mut daemon = self.killed_while_carrying(data, version);
         daemon.wait("the run goes on", |now| kind(now) == "running");
-        daemon.told(&["cancel", &site.name]);
+        daemon.told(&["cancel", &daemon.site.name]);
         let now = daemon.end_of_run_to(version);
         (daemon, now)
     }

@@ -1,5 +1,5 @@
 //! What the end-to-end tests are told with: a machine in a folder ([`Machine`]) with one of the example products on it
-//! ([`Site`], [`Graph`], [`Stack`], [`Evose`], [`EvoseRelease`], [`Infrahub`], [`InfrahubRelease`], [`Aegis`], [`Replicas`], [`Shop`]), the real daemon
+//! ([`Site`], [`Graph`], [`Stack`], [`Evose`], [`EvoseRelease`], [`Infrahub`], [`InfrahubRelease`], [`LedgerRelease`], [`Aegis`], [`Replicas`], [`Shop`]), the real daemon
 //! ([`Daemon`]), and what a user ([`visits`]) and an operator see of both. Nothing here knows the daemon's code: it edits
 //! files, asks the socket, calls `upgradectl`, and reads what lies on the disk. Everything that goes wrong is a panic that
 //! names it.
@@ -18,6 +18,7 @@ mod hold;
 mod infrahub;
 mod infrahub_release;
 mod layout;
+mod ledger_release;
 mod machine;
 mod power;
 mod programs;
@@ -46,6 +47,7 @@ pub use hold::Hold;
 pub use infrahub::Infrahub;
 pub use infrahub_release::InfrahubRelease;
 pub use layout::{Layout, Layouts, Plan};
+pub use ledger_release::LedgerRelease;
 pub use machine::{Machine, succeed};
 pub use programs::Programs;
 pub use release::Release;

@@ -8,7 +8,7 @@ use crate::activity::{Activity, Level};
 use crate::config::{DrillIn, HookConfig};
 use crate::context::{Site, StepContext};
 use crate::driver::project::Rights;
-use crate::driver::{Doubled, Drivers};
+use crate::driver::{Doubled, Drivers, Toward};
 use crate::effect::Effects;
 use crate::journal::KeptCopy;
 use crate::model::{BackupRef, Binding, Failure, Finding, Role, whole};
@@ -140,18 +140,14 @@ impl Hands for RealHands {
         Ok(drivers.drill_double(cx).await?)
     }
 
-    async fn renew_server(&self, cx: &StepContext) -> Result<bool, Failure> {
-        Ok(self
-            .drivers(cx.binding.role, &cx.binding.name)?
-            .renew_server(cx, &self.known_databases(&cx.binding))
-            .await?)
+    async fn renew_server(&self, cx: &StepContext, version: &str) -> Result<bool, Failure> {
+        let (drivers, known) = (self.drivers(cx.binding.role, &cx.binding.name)?, self.known_databases(&cx.binding));
+        Ok(drivers.renew_server(cx, &known, Toward::Version(version)).await?)
     }
 
-    async fn put_server_back(&self, cx: &StepContext) -> Result<(), Failure> {
-        Ok(self
-            .drivers(cx.binding.role, &cx.binding.name)?
-            .put_server_back(cx, &self.known_databases(&cx.binding))
-            .await?)
+    async fn put_server_back(&self, cx: &StepContext, of: Option<u64>) -> Result<(), Failure> {
+        let (drivers, known) = (self.drivers(cx.binding.role, &cx.binding.name)?, self.known_databases(&cx.binding));
+        Ok(drivers.put_server_back(cx, &known, of).await?)
     }
 
     async fn let_go_of_server(&self, cx: &StepContext, datastore: &str, kept: bool) -> Result<(), Failure> {

@@ -116,7 +116,7 @@ impl Host {
             Ok((edits, servers)) => {
                 plan.edits = edits;
                 findings.extend(self.carried(ready, &plan, &servers, activity).await);
-                plan.carries = servers.carried().map(str::to_owned).collect();
+                plan.carries = servers.carried(&plan);
             }
             Err(failure) => findings.push(Finding::blocker("host", "edits", failure.message)),
         }
@@ -204,9 +204,7 @@ impl Host {
                     planned.extend(plan_edit(ready, &binding.name, edit, activity).await?);
                 }
             }
-            if !planned.is_empty() {
-                servers.look_again(ready, hop, activity).await?;
-            }
+            servers.look_again(ready, hop, activity).await?;
             all.push(planned);
         }
         Ok((all, servers))
@@ -322,7 +320,7 @@ pub fn blockers(findings: &[Finding]) -> Option<String> {
 
 /// Whether what the way back of a committed run needs is there.
 pub async fn can_go_back(ready: &Ready, of: &Plan, way: &WayBack) -> Result<(), Failure> {
-    super::servers::can_go_back(of)?;
+    super::servers::can_go_back(ready, of, way.of).await?;
     if of.rolls() {
         return Ok(());
     }

@@ -114,6 +114,7 @@ pub struct Drivers {
 
 pub use drill::Doubled;
 pub use rehearsable::Rehearsable;
+pub use renew::{Toward, version};
 pub use server::names::scratch_name;
 
 impl Drivers {
@@ -304,6 +305,7 @@ fn releases(
             processes: processes.clone(),
             machine: environment.machine.clone(),
             idle: deployment.policy.idle,
+            chart_version: platform.settings["chart-version"].as_str().unwrap_or("{version}").to_owned(),
             claims: claims.clone(),
             double: environment.double.clone(),
         });

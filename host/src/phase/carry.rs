@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 
 pub async fn carry(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
     let name = &cx.binding.name;
-    if !run.hands.renew_server(cx).await? {
+    // Of a path, the first hop alone brings another server.
+    let version = run.progress.plan.hops.first().map(|hop| hop.target.as_str()).unwrap_or_default();
+    if !run.hands.renew_server(cx, version).await? {
         return output(&json!({ "carried": false }));
     }
     let saved = run.progress.output(Phase::BackupFinal, name);
@@ -29,7 +31,11 @@ pub async fn carry(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Fail
 
 /// The data of a rollback by hand is restored by the steps that follow.
 pub async fn back(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
-    run.hands.put_server_back(cx).await?;
+    let of = match &run.progress.plan.kind {
+        Kind::Rollback(way) => Some(way.of),
+        Kind::Upgrade | Kind::Rehearsal => None,
+    };
+    run.hands.put_server_back(cx, of).await?;
     Ok(Value::Null)
 }
 

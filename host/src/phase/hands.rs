@@ -50,13 +50,14 @@ pub trait Hands: Send + Sync {
     /// Starts what [`Hands::stop_hooked`] stopped for these datastores, of the platform `cx` is of.
     async fn start_hooked(&self, cx: &StepContext, datastores: &[&str]) -> Result<(), Failure>;
 
-    /// Where the files name another server than the one that holds the datastore, and that doesn't read the old one's
-    /// data: puts it in the old one's place, empty but for the accounts, and says so. The old data stays beside.
-    async fn renew_server(&self, cx: &StepContext) -> Result<bool, Failure>;
+    /// Where the files, or a release of this version, name another server than the one that holds the datastore, and that
+    /// doesn't read the old one's data: puts it in the old one's place, empty but for the accounts, and says so. The old
+    /// data stays beside.
+    async fn renew_server(&self, cx: &StepContext, version: &str) -> Result<bool, Failure>;
 
-    /// The server that the files name takes its place again: with the data that stayed beside, where this run's
-    /// [`Hands::renew_server`] left it; else empty, as there. Converges.
-    async fn put_server_back(&self, cx: &StepContext) -> Result<(), Failure>;
+    /// The old server takes its place again: with the data that stayed beside, where this run's [`Hands::renew_server`]
+    /// left it; else the one that stood before the run `of`, empty as there. Converges.
+    async fn put_server_back(&self, cx: &StepContext, of: Option<u64>) -> Result<(), Failure>;
 
     /// What stayed beside of the datastore's server goes, or is `kept` and named.
     async fn let_go_of_server(&self, cx: &StepContext, datastore: &str, kept: bool) -> Result<(), Failure>;

@@ -267,6 +267,10 @@ impl Plan {
         self.carries.iter().any(|carried| carried == datastore)
     }
 
+    pub fn begins_with(&self, hop: &Hop) -> bool {
+        self.hops.first().is_some_and(|first| first.target == hop.target)
+    }
+
     /// Users write all the time: there is no instant of which the data could be kept, and every way back leaves it as it
     /// is.
     pub fn rolls(&self) -> bool {

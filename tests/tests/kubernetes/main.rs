@@ -1,6 +1,7 @@
 //! The published procedures of Evose and Infrahub for Kubernetes, and a release that rolls, on a real cluster with the real
 //! `helm`, from one edited line: up, and back with the data, and across a cut of the power in the middle of `helm upgrade`.
 
+mod carry;
 mod cut;
 mod infrahub;
 mod refused;

@@ -111,6 +111,16 @@ impl Kubernetes {
         found.ok_or_else(|| VerbError::NotFound(format!("the chart `{digest}` was not brought here, or is gone")))
     }
 
+    /// Of this version, and of several that are kept the one that was brought here last.
+    pub(super) async fn staged_chart(&self, version: &str) -> Result<PathBuf, VerbError> {
+        for file in self.newest_first() {
+            if said_by(&self.ask(&self.helm()?.show(&file), "helm show chart").await?, "version")? == version {
+                return Ok(file);
+            }
+        }
+        Err(VerbError::NotFound(format!("no chart of version {version} was brought here, or it is gone")))
+    }
+
     /// The operator's values; with the edits of the plan laid over them where a folder is given for that.
     pub(super) fn values(&self, planned: Option<&Path>) -> Result<Vec<PathBuf>, VerbError> {
         let mut files = Vec::new();
@@ -140,7 +150,7 @@ impl Kubernetes {
         Ok(files)
     }
 
-    async fn fetch(&self, version: &str, folder: &Path) -> Result<Chart, VerbError> {
+    pub(super) async fn fetch(&self, version: &str, folder: &Path) -> Result<Chart, VerbError> {
         let _ = fs::remove_dir_all(folder);
         let into = folder.join("chart");
         durable::make_folder(&into).map_err(io_error("make a folder for a chart"))?;
@@ -171,9 +181,7 @@ impl Kubernetes {
         let file = archive.ok_or_else(|| missing("`helm` brought nothing"))?;
         let bytes = fs::read(&file).map_err(io_error("read the chart"))?;
         let said = self.ask(&self.helm()?.show(&file), "helm show chart").await?;
-        let said = manifest::read(&said).map_err(verb_error)?;
-        let text = |key: &str| said.first().and_then(|chart| chart[key].as_str()).unwrap_or_default().to_owned();
-        let (name, of) = (text("name"), text("version"));
+        let (name, of) = (said_by(&said, "name")?, said_by(&said, "version")?);
         if of != version {
             return Err(missing(&format!("what is there is of version {of}")));
         }
@@ -217,13 +225,24 @@ impl Kubernetes {
     }
 
     fn forget_old(&self, newest: &Path) {
-        let entries = fs::read_dir(self.charts()).into_iter().flatten().flatten().map(|entry| entry.path());
-        let mut others: Vec<_> = entries.filter(|path| path != newest).collect();
-        others.sort_by_key(|path| std::cmp::Reverse(fs::metadata(path).and_then(|m| m.modified()).ok()));
-        for old in others.into_iter().skip(KEPT - 1) {
+        for old in self.newest_first().into_iter().filter(|path| path != newest).skip(KEPT - 1) {
             let _ = fs::remove_file(old);
         }
     }
+
+    fn newest_first(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.charts()).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut charts: Vec<_> =
+            entries.filter(|path| path.extension().is_some_and(|ending| ending == "tgz")).collect();
+        charts.sort_by_key(|path| std::cmp::Reverse(fs::metadata(path).and_then(|m| m.modified()).ok()));
+        charts
+    }
+}
+
+/// Of what `helm show chart` says.
+fn said_by(chart: &str, key: &str) -> Result<String, VerbError> {
+    let said = manifest::read(chart).map_err(verb_error)?;
+    Ok(said.first().and_then(|chart| chart[key].as_str()).unwrap_or_default().to_owned())
 }
 
 /// What fits a label.

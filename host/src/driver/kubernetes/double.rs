@@ -18,11 +18,7 @@ impl Kubernetes {
     /// The pod, when it listens.
     pub async fn start_double(&self, cx: &StepContext, workload: &str, port: u16) -> Result<String, VerbError> {
         let (cluster, name) = (self.cluster().await?, self.double_name(&cx.step));
-        let missing = cluster.missing(&needed_for_double()).await.map_err(verb_error)?;
-        if !missing.is_empty() {
-            let rules: Vec<String> = missing.iter().map(ToString::to_string).collect();
-            return Err(VerbError::Denied(format!("a Role with the rules {} would be right", rules.join(", "))));
-        }
+        self.may_have_double().await?;
         cluster.start_double(workload, port, &name).await.map_err(verb_error)?;
         let mut heard = String::new();
         loop {
@@ -39,6 +35,16 @@ impl Kubernetes {
         }
     }
 
+    /// By asking.
+    pub(super) async fn may_have_double(&self) -> Result<(), VerbError> {
+        let missing = self.cluster().await?.missing(&needed_for_double()).await.map_err(verb_error)?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let rules: Vec<String> = missing.iter().map(ToString::to_string).collect();
+        Err(VerbError::Denied(format!("a Role with the rules {} would be right", rules.join(", "))))
+    }
+
     pub async fn forward_to_double(&self, pod: &str, port: u16) -> Result<SocketAddr, VerbError> {
         if !pod.starts_with(BEGINNING) {
             return Err(VerbError::Denied(format!("the pod `{pod}` is no double of a drill")));
@@ -52,8 +58,9 @@ impl Kubernetes {
         Ok(forwards.entry(key).or_insert(forward).address)
     }
 
-    pub async fn tell_double(&self, pod: &str, script: &str, input: &str) -> Result<Said, VerbError> {
-        self.cluster().await?.tell(pod, script, input.as_bytes()).await.map_err(verb_error)
+    /// In the shell of the server that serves `port` in a pod.
+    pub async fn tell(&self, pod: &str, port: u16, script: &str, input: &str) -> Result<Said, VerbError> {
+        self.cluster().await?.tell(pod, port, script, input.as_bytes()).await.map_err(verb_error)
     }
 
     /// Nothing is left of the step's double. Converges.
@@ -63,7 +70,7 @@ impl Kubernetes {
         self.cluster().await?.discard_double(&name).await.map_err(verb_error)
     }
 
-    fn double_name(&self, step: &str) -> String {
+    pub(super) fn double_name(&self, step: &str) -> String {
         let of = format!("{}/{}/{}/{step}", self.machine.state.display(), self.deployment, self.platform);
         format!("{BEGINNING}{}", &hex(&Sha256::digest(of))[..LETTERS])
     }

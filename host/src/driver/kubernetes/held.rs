@@ -48,7 +48,7 @@ impl Kubernetes {
     ) -> Result<(), VerbError> {
         self.changeable(cx, "helm.upgrade")?;
         let newest = self.unlocked(cx).await?;
-        if is_made_by(&newest, cx) {
+        if self.is_made_by(&newest, cx) {
             return Ok(());
         }
         let (chart, values) = (self.chart_of(digest)?, self.values(None)?);
@@ -65,17 +65,14 @@ impl Kubernetes {
         self.changeable(cx, "helm.back")?;
         let newest = self.unlocked(cx).await?;
         let untouched = newest.number == revision && newest.status == DEPLOYED;
-        if untouched || is_made_by(&newest, cx) {
+        if untouched || self.is_made_by(&newest, cx) {
             return Ok(());
         }
         let force = self.must_force(&newest).await?;
         if hold.is_empty() {
             return self.job(cx, "helm.back", self.helm()?.rollback(revision, force), 0).await;
         }
-        let all = self.cluster().await?.revisions().await.map_err(verb_error)?;
-        let target = all.into_iter().find(|known| known.number == revision).ok_or_else(|| {
-            VerbError::NotFound(format!("the release `{}` has no revision {revision} any more", self.config.release))
-        })?;
+        let target = self.revision(revision).await?;
         let documents = manifest::read(&target.manifest).map_err(verb_error)?;
         let mark = Mark { step: label(&cx.step), held: Some(format!("back.{revision}")) };
         self.held(cx, "helm.back", documents, hold, &mark, (false, force), 0).await
@@ -165,8 +162,17 @@ impl Kubernetes {
         outcome
     }
 
+    /// By the step, before a cut: nothing is left of its chart.
+    pub(super) fn is_made_by(&self, newest: &Revision, cx: &StepContext) -> bool {
+        let made = newest.status == DEPLOYED && newest.step.as_deref() == Some(label(&cx.step).as_str());
+        if made {
+            let _ = fs::remove_dir_all(self.scratch(cx, "helm"));
+        }
+        made
+    }
+
     /// The newest revision, once none that this run began and no `helm` works on any more is pending.
-    async fn unlocked(&self, cx: &StepContext) -> Result<Revision, VerbError> {
+    pub(super) async fn unlocked(&self, cx: &StepContext) -> Result<Revision, VerbError> {
         let cluster = self.cluster().await?;
         let newest = cluster.newest().await.map_err(verb_error)?;
         if !newest.is_pending() {
@@ -286,10 +292,6 @@ fn goal(all: &[Revision]) -> Option<&str> {
         }
     }
     None
-}
-
-fn is_made_by(newest: &Revision, cx: &StepContext) -> bool {
-    newest.status == DEPLOYED && newest.step.as_deref() == Some(label(&cx.step).as_str())
 }
 
 pub(super) fn label(step: &str) -> String {

@@ -18,6 +18,7 @@ mod look;
 mod orchestrator;
 mod place;
 mod rehearsal;
+mod renew;
 mod standing;
 
 pub use rehearsal::Behind;
@@ -34,6 +35,7 @@ use crate::plan::event::{Effect, Verdict};
 use errors::verb_error;
 use place::Place;
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,6 +59,8 @@ pub struct Kubernetes {
     processes: Arc<Processes>,
     machine: Machine,
     idle: Duration,
+    /// Of the chart that brings a release; `{version}` stands for the release's.
+    chart_version: String,
     /// Of its namespace, those that are a datastore's.
     claims: Vec<String>,
     /// It is a rehearsal's.
@@ -80,6 +84,8 @@ pub struct Parts {
     pub processes: Arc<Processes>,
     pub machine: Machine,
     pub idle: Duration,
+    /// Of the chart that brings a release; `{version}` stands for the release's.
+    pub chart_version: String,
     /// Of its namespace, those that are a datastore's.
     pub claims: Vec<String>,
     /// It is a rehearsal's.
@@ -107,8 +113,8 @@ pub struct Outlook {
 
 impl Kubernetes {
     pub fn new(parts: Parts) -> Self {
-        let Parts { platform, deployment, config, directory, project, processes, machine, idle, claims, double } =
-            parts;
+        let Parts { platform, deployment, config, directory, project, processes, machine, idle, .. } = parts;
+        let Parts { chart_version, claims, double, .. } = parts;
         Self {
             platform,
             deployment,
@@ -118,6 +124,7 @@ impl Kubernetes {
             processes,
             machine,
             idle,
+            chart_version,
             claims,
             double,
             cluster: OnceCell::new(),
@@ -157,9 +164,10 @@ impl Kubernetes {
         self.cluster().await?.reconcilers().await.map_err(verb_error)
     }
 
-    /// Every verb converges: what still runs is waited for, and the step is taken again from its top.
+    /// Every verb converges: what still runs is waited for, and the step is taken again from its top, or not at all.
     pub async fn fence_and_probe(&self, effect: &Effect) -> Verdict {
         self.processes.fence_and_probe(effect).await;
+        let _ = fs::remove_dir_all(self.scratch_of(&self.deployment, &effect.step, "helm"));
         Verdict::Unknown
     }
 
@@ -219,7 +227,11 @@ impl Kubernetes {
 
     /// Of a step alone; whoever makes it removes it.
     fn scratch(&self, cx: &StepContext, what: &str) -> PathBuf {
-        self.machine.state.join("scratch").join(&cx.deployment).join(format!("{}-{what}", cx.step))
+        self.scratch_of(&cx.deployment, &cx.step, what)
+    }
+
+    fn scratch_of(&self, deployment: &str, step: &str, what: &str) -> PathBuf {
+        self.machine.state.join("scratch").join(deployment).join(format!("{step}-{what}"))
     }
 
     fn changeable(&self, cx: &StepContext, verb: &str) -> Result<(), VerbError> {

@@ -173,7 +173,7 @@ impl Mysql {
             let folder = PathBuf::from(session.text("SELECT @@datadir").await?);
             let folder = match &work.located.container {
                 Some(container) => on_the_machine(container, &folder),
-                None => Some(folder),
+                None => Some(folder).filter(|_| !self.server.as_ref().is_some_and(Server::is_elsewhere)),
             };
             Ok(Some(Place { folder, bytes: bytes.parse().unwrap_or_default() }))
         })

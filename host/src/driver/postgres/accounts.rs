@@ -3,7 +3,7 @@
 
 use super::double::{ADMINISTRATOR, PSQL};
 use super::{Postgres, derived_prefix};
-use crate::context::{Site, StepContext};
+use crate::context::StepContext;
 use crate::driver::server::Server;
 use crate::driver::server::double::SHELL;
 use crate::model::VerbError;
@@ -21,13 +21,11 @@ impl Postgres {
 
 /// `psql`'s input.
 pub async fn of(server: &Server) -> Result<String, VerbError> {
-    let live = server.located(&Site::Live).await?.container;
-    let live = live.ok_or_else(|| VerbError::Invalid("the server runs in no container".into()))?;
     let port = server.config.port;
     let script = format!(
         "PORT={port}\n{SHELL}\n{ADMINISTRATOR}\npg_dumpall -h 127.0.0.1 -p \"$PORT\" -U \"$user\" -w --roles-only"
     );
-    Ok(that_may_be_there(&server.ask(&live.id, &script).await?))
+    Ok(that_may_be_there(&server.ask(&script).await?))
 }
 
 /// A script that takes it.

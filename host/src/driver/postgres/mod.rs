@@ -38,7 +38,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
-use tools::Tools;
+use tools::{For, Tools};
 
 /// One binding's server. Its tasks end with the sessions that they serve; [`Postgres::close`] waits for them.
 pub struct Postgres {
@@ -65,7 +65,7 @@ impl Postgres {
     }
 
     pub async fn versions(&self, cx: &StepContext) -> Result<Versions, VerbError> {
-        let (server, tools) = self.tools(cx, &self.located(cx).await?).await?;
+        let (server, tools) = self.tools(cx, &self.located(cx).await?, For::Dumping).await?;
         Ok(Versions { server, pg_dump: tools.dump_version, pg_restore: tools.restore_version })
     }
 
@@ -88,7 +88,7 @@ impl Postgres {
             return Err(VerbError::Invalid(format!("`{snapshot}` is no snapshot's name")));
         }
         let located = self.located(cx).await?;
-        let (_, tools) = self.tools(cx, &located).await?;
+        let (_, tools) = self.tools(cx, &located, For::Dumping).await?;
         let scratch = self.folder_of_archives().await?;
         let archives = self.archives(cx, &located.inside, &tools, &scratch);
         let pulse = Pulse::new(&located.config, &self.mark(&cx.step), &self.tasks);
@@ -103,7 +103,7 @@ impl Postgres {
         cx.effects.may_change("postgres.restore")?;
         self.owned(cx, database)?;
         let located = self.located(cx).await?;
-        let (_, tools) = self.tools(cx, &located).await?;
+        let (_, tools) = self.tools(cx, &located, For::Restoring).await?;
         let scratch = self.folder_of_archives().await?;
         let archives = self.archives(cx, &located.inside, &tools, &scratch);
         let pulse = Pulse::new(&located.config, &self.mark(&cx.step), &self.tasks);
@@ -227,7 +227,7 @@ impl Postgres {
     }
 
     /// The server's major version, and the tools for it: held before anything is promised.
-    async fn tools(&self, cx: &StepContext, located: &Located) -> Result<(u32, Tools), VerbError> {
+    async fn tools(&self, cx: &StepContext, located: &Located, purpose: For) -> Result<(u32, Tools), VerbError> {
         let session = self.connect(cx, None).await?;
         let rows = session.raw("SHOW server_version_num").await?;
         let number: Option<u32> = rows.first().and_then(|row| row.first()?.as_ref()?.parse().ok());
@@ -238,10 +238,15 @@ impl Postgres {
                 let archives = self.folder_of_archives().await?;
                 tools::in_container(project, container, &archives, major).await?
             }
-            _ => tools::find(server.config.tools.as_deref(), major).await?,
+            _ => tools::find(server.config.tools.as_deref(), major, purpose).await?,
         };
         Ok((major, tools))
     }
+}
+
+/// Whether this machine has what saves the data of a server of this version.
+pub async fn tools_for(server: &Server, major: u32) -> Result<(), VerbError> {
+    tools::find(server.config.tools.as_deref(), major, For::Dumping).await.map(drop)
 }
 
 #[cfg(test)]

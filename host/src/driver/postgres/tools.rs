@@ -46,9 +46,18 @@ pub async fn in_container(
     })
 }
 
-/// The configured folder's, or of what is installed the server's own version, or else the next newer one: an older
-/// `pg_dump` refuses the server, a newer one may write what the server can't read.
-pub async fn find(configured: Option<&Path>, server: u32) -> Result<Tools, VerbError> {
+/// What the tools are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum For {
+    /// An older `pg_dump` refuses the server, a newer one may write what the server can't read.
+    Dumping,
+    /// A newer server reads what an older `pg_dump` wrote, and what `pg_restore` of that version makes of it.
+    Restoring,
+}
+
+/// The configured folder's, or of what is installed the server's own version, or else the next newer one. For restoring the
+/// newest will do.
+pub async fn find(configured: Option<&Path>, server: u32, purpose: For) -> Result<Tools, VerbError> {
     let mut found = Vec::new();
     for folder in candidates(configured) {
         if let (Some(dump), Some(restore)) = (version(&folder, "pg_dump").await, version(&folder, "pg_restore").await) {
@@ -61,14 +70,19 @@ pub async fn find(configured: Option<&Path>, server: u32) -> Result<Tools, VerbE
             });
         }
     }
-    choose(found, server).map_err(|seen| missing(configured, server, &seen))
+    choose(found, server, purpose).map_err(|seen| missing(configured, server, &seen))
 }
 
 /// Or the versions that there are.
-fn choose(mut found: Vec<Tools>, server: u32) -> Result<Tools, Vec<u32>> {
+fn choose(mut found: Vec<Tools>, server: u32, purpose: For) -> Result<Tools, Vec<u32>> {
     found.sort_by_key(|tools| tools.dump_version);
     let seen = found.iter().map(|tools| tools.dump_version).collect();
-    found.into_iter().find(|tools| tools.dump_version >= server && tools.restore_version >= server).ok_or(seen)
+    let fits = found.iter().position(|tools| tools.dump_version >= server && tools.restore_version >= server);
+    match fits {
+        Some(fits) => Ok(found.swap_remove(fits)),
+        None if purpose == For::Restoring => found.pop().ok_or(seen),
+        None => Err(seen),
+    }
 }
 
 fn missing(configured: Option<&Path>, server: u32, seen: &[u32]) -> VerbError {
@@ -202,9 +216,13 @@ mod tests {
     #[test]
     fn the_servers_own_version_comes_first_and_none_is_older() {
         let all = || vec![tools(17), tools(14), tools(15), tools(16)];
-        assert_eq!(choose(all(), 15).map(|t| t.dump_version), Ok(15));
-        assert_eq!(choose(all(), 13).map(|t| t.dump_version), Ok(14));
-        assert_eq!(choose(all(), 18), Err(vec![14, 15, 16, 17]));
+        for purpose in [For::Dumping, For::Restoring] {
+            assert_eq!(choose(all(), 15, purpose).map(|t| t.dump_version), Ok(15));
+            assert_eq!(choose(all(), 13, purpose).map(|t| t.dump_version), Ok(14));
+        }
+        assert_eq!(choose(all(), 18, For::Dumping), Err(vec![14, 15, 16, 17]));
+        assert_eq!(choose(all(), 18, For::Restoring).map(|t| t.dump_version), Ok(17));
+        assert_eq!(choose(Vec::new(), 18, For::Restoring), Err(Vec::new()));
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl Server {
             VerbError::other("double", message)
         };
         if let Some(release) = &self.release {
-            let said = release.tell_double(container, script, input).await?;
+            let said = release.tell(container, self.config.port, script, input).await?;
             return if said.succeeded { Ok(()) } else { Err(refused(&said.err)) };
         }
         let failed = |error: std::io::Error| VerbError::other("io", format!("`docker exec` can't be run: {error}"));
@@ -79,15 +79,22 @@ impl Server {
         }
     }
 
-    /// What a script says in the shell of the server's container.
-    pub async fn ask(&self, container: &str, script: &str) -> Result<String, VerbError> {
-        let output = self.around()?.client(&["exec", container, "sh", "-c", script]).output().await;
-        let output = output.map_err(|error| VerbError::other("io", format!("`docker exec` can't be run: {error}")))?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    /// What a script says in the shell of the server that runs.
+    pub async fn ask(&self, script: &str) -> Result<String, VerbError> {
+        let refused =
+            |said: &str| VerbError::other("accounts", format!("the server's accounts can't be read: {}", said.trim()));
+        if let (Some(service), Some(release)) = (&self.config.service, &self.release) {
+            let said = release.tell(&release.server_pod(service).await?, self.config.port, script, "").await?;
+            return if said.succeeded { Ok(said.out) } else { Err(refused(&said.err)) };
         }
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(VerbError::other("accounts", format!("the server's accounts can't be read: {said}")))
+        let live = self.located(&Site::Live).await?.container;
+        let live = live.ok_or_else(|| VerbError::Invalid("the server runs in no container".into()))?;
+        let output = self.around()?.client(&["exec", &live.id, "sh", "-c", script]).output().await;
+        let output = output.map_err(|error| VerbError::other("io", format!("`docker exec` can't be run: {error}")))?;
+        match output.status.success() {
+            true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+            false => Err(refused(&String::from_utf8_lossy(&output.stderr))),
+        }
     }
 
     /// What its container is part of, and its service there.

@@ -119,6 +119,11 @@ impl Server {
         self.client().ok_or_else(|| VerbError::Invalid("the server runs in no container".into()))
     }
 
+    /// Of whose workload its pod is.
+    pub fn release(&self) -> Option<&Kubernetes> {
+        self.release.as_deref()
+    }
+
     /// It keeps its data where this machine has no path to.
     pub fn is_elsewhere(&self) -> bool {
         self.release.is_some()

@@ -291,7 +291,7 @@ impl Hands for Sim {
         world.copies.retain(|(name, _), _| name != "drill");
         Ok(())
     }
-    async fn renew_server(&self, cx: &StepContext) -> Result<bool, Failure> {
+    async fn renew_server(&self, cx: &StepContext, _: &str) -> Result<bool, Failure> {
         let name = &cx.binding.name;
         let renew = |world: &mut World| {
             assert_eq!(world.running, None, "nothing runs on data that is carried");
@@ -304,7 +304,7 @@ impl Hands for Sim {
         self.change(cx, "sim.renew", true, renew).await?;
         Ok(true)
     }
-    async fn put_server_back(&self, cx: &StepContext) -> Result<(), Failure> {
+    async fn put_server_back(&self, cx: &StepContext, _: Option<u64>) -> Result<(), Failure> {
         let name = &cx.binding.name;
         let back = |world: &mut World| {
             assert_eq!(world.running, None, "nothing runs on data that is carried");

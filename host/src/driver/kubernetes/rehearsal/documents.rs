@@ -184,13 +184,7 @@ impl Double {
 pub fn beside(documents: &[Value]) -> BTreeSet<(Beside, String)> {
     let mut named = BTreeSet::new();
     documents.iter().for_each(|document| collect(document, &mut named));
-    let own = |kind: Beside| match kind {
-        Beside::Secret => "Secret",
-        Beside::ConfigMap => "ConfigMap",
-        Beside::ServiceAccount => "ServiceAccount",
-        Beside::Claim => "PersistentVolumeClaim",
-    };
-    named.retain(|(kind, name)| !documents.iter().any(|document| head(document) == (own(*kind), name.as_str())));
+    named.retain(|(kind, name)| !documents.iter().any(|document| head(document) == (kind.kind(), name.as_str())));
     named
 }
 
