@@ -48,10 +48,10 @@ impl Machine {
 
 impl Cut {
     /// Some instants; every record, or every so many, where `variable` says so.
-    pub fn some(usual: &[Self], variable: &str) -> Box<dyn Iterator<Item = Self>> {
+    pub fn some<'a>(usual: &'a [Self], variable: &str) -> Box<dyn Iterator<Item = Self> + 'a> {
         match std::env::var_os(variable) {
             Some(_) => Box::new(Self::records(3, variable, 1)),
-            None => Box::new(usual.to_vec().into_iter()),
+            None => Box::new(usual.iter().copied()),
         }
     }
 

@@ -165,6 +165,9 @@ impl Product for Evose {
     }
     fn went_as_told(&self, run: &Value) {
         was_in_a_double(run);
+        let taken = |step: &Value| step["id"] == "backup-late-main" && step["attempts"] != 0;
+        let steps = run["steps"].as_array().expect("steps");
+        assert!(steps.iter().any(taken), "MySQL was copied beside, and saved from there: {run:#}");
     }
 }
 
