@@ -36,7 +36,7 @@ fn evose_goes_up_and_comes_back_with_its_data() {
     fs::write(&kept, known).expect("the cluster");
 
     drop(daemon);
-    let cuts = [Cut::Started("h0-apply-main-1"), Cut::Started("b0-revert-main")];
+    let cuts = [Cut::Started("h0-apply-main-0"), Cut::Started("b0-revert-main")];
     let died = turns_round_at(&evose, "1.5.0", Cut::some(&cuts, "UPGRADED_HELM_STRIDE"), |cut| {
         evose.is_whole("1.4.0", Some(&data));
         assert_eq!(evose.neighbour(), neighbour, "a release that isn't ours, cut at `{cut}`");
