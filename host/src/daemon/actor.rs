@@ -318,8 +318,13 @@ fn finish(host: &Host, entry: &Entry, run: u64, plan: &Plan, outcome: &Outcome) 
         Outcome::Abandoned(_) => None,
     };
     let quarantine = host.journal.quarantined(&entry.name).ok().flatten();
+    let is_by_hand = plan.kind != Kind::Upgrade && matches!(outcome, Outcome::RolledBack(_));
     host.update(entry, |seen| {
         seen.installed = installed;
+        // The run wrote it into the file, which is read anew in a moment.
+        if is_by_hand {
+            seen.wanted = Some(plan.to.clone());
+        }
         seen.detected_at = Some(clock::now());
         seen.state = match (quarantine, outcome) {
             (Some(Quarantine { version, run, why, .. }), _) => State::Quarantined { version, run, why },
