@@ -50,7 +50,7 @@ pub fn of(samples: &Samples, megabytes: u64) -> Vec<Figure> {
         let (_, dump_by_hand) = parts("save");
         let (freeze, swap) = (format!("{kind}/freeze/ours"), format!("{kind}/swap/ours"));
         let what = format!("{name} copied beside, held against what is live");
-        add(against(servers, &what, &freeze, &format!("`{dump} >`"), &dump_by_hand, Target::Faster(2.0)));
+        add(against(servers, &what, &freeze, &format!("`{dump} >`"), &dump_by_hand, Target::Shown));
         let what = format!("{name} back from the copy beside");
         add(against(servers, &what, &swap, &format!("`{kind} <`"), &tool, Target::Faster(2.0)));
     }
