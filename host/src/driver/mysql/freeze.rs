@@ -46,7 +46,7 @@ pub async fn freeze(work: &Work<'_>) -> Result<bool, VerbError> {
             restore::done(&mut session, &aside).await?;
             Ok(true)
         }
-        Err(error) if is_told_by_the_server(&error) => {
+        Err(error) if leaves_no_copy(&error) => {
             work.cx.activity.line(Level::Info, format!("there is no copy of `{}` beside: {error}", work.names.live));
             restore::drop_database(work, &mut session, &aside).await?;
             Ok(false)
@@ -192,7 +192,7 @@ fn has_room(files: &Files, bytes: u64) -> Result<(), VerbError> {
 }
 
 /// What another try would meet again: without a copy the final backup keeps users waiting instead.
-fn is_told_by_the_server(error: &VerbError) -> bool {
+fn leaves_no_copy(error: &VerbError) -> bool {
     match error {
         VerbError::Cancelled | VerbError::Timeout | VerbError::Unavailable(_) => false,
         VerbError::Other(failure) => failure.code.starts_with("sql-") || failure.code == "io",
