@@ -171,6 +171,9 @@ impl Engine {
             Err(error) if status(&error) != Some(NO_SUCH) => return Err(self.failed(&error)),
             _ => {}
         }
+        if !self.is_podman().await? {
+            return Ok(true);
+        }
         let now = self.container(id).await?;
         Ok(now.is_none_or(|container| container.restart_policy.name == policy.name))
     }

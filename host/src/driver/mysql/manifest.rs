@@ -42,10 +42,6 @@ pub fn without_grants(manifest: &str) -> String {
     manifest.split_inclusive('\n').filter(|line| !line.starts_with("grants ")).collect()
 }
 
-pub fn mark(manifest: &str) -> String {
-    digest(manifest)
-}
-
 trait ByAccount {
     fn chunk(&self) -> Vec<Vec<&Grant>>;
 }
@@ -77,7 +73,7 @@ fn of(object: &Object) -> String {
     format!("{sql_mode:?} {collation:?} {time_zone:?} {enabled} {statement}")
 }
 
-fn digest(text: &str) -> String {
+pub fn digest(text: &str) -> String {
     hex(&Sha256::digest(text))
 }
 

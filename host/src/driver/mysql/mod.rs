@@ -14,6 +14,7 @@ mod grants;
 mod lanes;
 mod load;
 mod manifest;
+mod mark;
 mod names;
 mod pulse;
 mod restore;
@@ -75,16 +76,16 @@ impl Mysql {
         .await
     }
 
-    /// Changes with every write: a digest of the manifest.
+    /// Changes with every write.
     pub async fn mark(&self, cx: &StepContext) -> Result<String, VerbError> {
-        self.reading(cx, async |work| Ok(manifest::mark(&work.live_manifest().await?))).await
+        self.reading(cx, |work| async move { mark::mark(&work).await }).await
     }
 
     /// Repeated, it locks who came since; returns the mark.
     pub async fn fence(&self, cx: &StepContext) -> Result<String, VerbError> {
         self.changing(cx, "mysql.fence", &(), |work| async move {
             fence::fence(&work).await?;
-            Ok(manifest::mark(&work.live_manifest().await?))
+            mark::mark(&work).await
         })
         .await
     }

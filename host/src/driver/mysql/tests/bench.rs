@@ -119,6 +119,8 @@ impl Machine {
             let found = async {
                 let located = driver.granted()?.located(&Site::Live).await?;
                 let mut session = Session::connect(&driver.way(&located, "wait")).await?;
+                // All tests' tables.
+                session.set("SET GLOBAL table_definition_cache = 10000").await?;
                 session.set(&format!("CREATE USER '{ADMIN}'@'%' IDENTIFIED BY 'root'")).await?;
                 session.set(&format!("GRANT ALL ON *.* TO '{ADMIN}'@'%' WITH GRANT OPTION")).await
             };

@@ -3,7 +3,7 @@
 use super::super::session::Flavour;
 use super::super::wire::Tapped;
 use super::super::*;
-use super::bench::{Bench, PASSWORD, is_cut};
+use super::bench::{ADMIN, Bench, PASSWORD, is_cut};
 use crate::plan::event::Effect;
 
 async fn is_locked(bench: &Bench, user: &str, password: &str) -> bool {
@@ -142,4 +142,59 @@ async fn an_interrupted_step_is_ended() {
         assert_eq!(other.text("SELECT 1").await.as_deref(), Ok("1"), "another step's goes on");
     }
     assert!(wire.query("SELECT 1").and_then(|()| wire.row().map(drop)).is_err(), "one that was taken over, too");
+}
+
+async fn shows_every_write(flavour: Flavour, database: &str, by_rows: bool) {
+    let bench = Bench::new(flavour, database).await;
+    bench
+        .root(&[
+            "CREATE TABLE customers (id INT PRIMARY KEY, name VARCHAR(40))",
+            "INSERT INTO customers VALUES (1, 'Ann'), (2, 'Bob')",
+            "CREATE TABLE log (what VARCHAR(90)) ENGINE=MyISAM",
+        ])
+        .await;
+    let fence = bench.changing("r1-fence");
+    let first = bench.driver.fence(&fence).await.expect("fenced");
+    let said = fence.activity.tail().join("\n");
+    assert_eq!(said.contains("every row is read for the mark"), by_rows, "{said}");
+    assert_eq!(first.contains("last write 20"), !by_rows, "{first}");
+    let mark = async || bench.driver.mark(&bench.reading()).await.expect("a mark");
+    assert_eq!(mark().await, first);
+
+    let mut session = bench.session(ADMIN, "root").await;
+    for statement in ["START TRANSACTION", "UPDATE customers SET name = 'Nobody'", "ROLLBACK", "ANALYZE TABLE customers"] {
+        session.rows(statement).await.expect(statement);
+    }
+    assert_eq!(bench.driver.freeze(&bench.changing("r1-freeze")).await, Ok(true));
+    assert_eq!(mark().await, first, "nothing was written");
+
+    let mut before = first;
+    for statement in [
+        "UPDATE customers SET name = CONCAT(name, '!') ORDER BY id LIMIT 1",
+        "INSERT INTO log VALUES ('late')",
+        "CREATE TABLE more (id INT PRIMARY KEY) ENGINE=InnoDB",
+        "INSERT INTO more VALUES (1)",
+        "TRUNCATE TABLE more",
+    ] {
+        session.set(statement).await.expect(statement);
+        let after = mark().await;
+        assert_ne!(after, before, "{statement}");
+        before = after;
+    }
+    bench.driver.unfence(&bench.changing("r1-unfence")).await.expect("unfenced");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mark_shows_every_write() {
+    shows_every_write(Flavour::MariaDb, "mark-ed", false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mark_shows_every_write_on_mysql() {
+    shows_every_write(Flavour::MySql, "mark-ed", false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mark_is_of_all_rows_where_the_server_does_not_tell_more() {
+    shows_every_write(Flavour::MariaDb, "märkte", true).await;
 }
