@@ -32,12 +32,18 @@ pub fn stages_of(stages: &mut Stages, workspace: &Workspace) {
     });
 }
 
-/// What tests and lints are built with: the crash tests need the cuts.
+/// What tests and lints are built with: the crash tests need the cuts, and the double of Google's is driven by a real client
+/// where that is on this machine.
 pub fn features(workspace: &Workspace) -> &'static [&'static str] {
     match workspace.packages.iter().any(|package| package.name == "upgraded") {
+        true if has_gcloud() => &["--features", "upgraded/failpoints,scratch-google/gcloud"],
         true => &["--features", "upgraded/failpoints"],
         false => &[],
     }
+}
+
+pub fn has_gcloud() -> bool {
+    setup::find("gcloud").is_some()
 }
 
 fn licences(workspace: &Workspace) -> Result<()> {

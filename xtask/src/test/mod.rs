@@ -54,6 +54,9 @@ pub fn run(filter: Option<&str>) -> Result<()> {
 
 /// Programs and tests alike, with the selection that the tests use, so that nothing is compiled twice.
 fn build(workspace: &Workspace) -> Result<()> {
+    if !check::has_gcloud() {
+        eprintln!("`gcloud` is not on this machine: the tests in which it drives the double of Google's are left out");
+    }
     let mut build = cargo();
     build.current_dir(&workspace.root).args(["build", "--bins", "--tests"]);
     build.args(workspace.native_selection()).args(check::features(workspace));
