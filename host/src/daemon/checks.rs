@@ -35,6 +35,7 @@ pub async fn host(host: &Host, ready: &Ready, activity: &Activity) -> Vec<Findin
     findings.extend(unbound_stores(ready, &bound).await);
     findings.extend(hooks(ready).await);
     findings.extend(units(ready).await);
+    findings.extend(misnamed(ready));
     findings
 }
 
@@ -51,6 +52,25 @@ async fn hooks(ready: &Ready) -> Vec<Finding> {
         let name = &config.binding.name;
         let finding = |why| Finding::blocker("host", &format!("hook-{name}"), format!("the hook of `{name}`: {why}"));
         findings.extend(why.map(finding));
+    }
+    findings
+}
+
+/// What a file of variables says reaches somebody.
+fn misnamed(ready: &Ready) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for platform in &ready.deployment.platforms {
+        let region = ready.drivers.get(&super::looks::key(platform)).and_then(|drivers| drivers.cloud_run.as_ref());
+        for (file, meant) in region.into_iter().flat_map(|region| region.misnamed()) {
+            let message = format!("`{file}` is of no service or job that the deployment names, and goes nowhere");
+            let hint = match meant {
+                Some(name) => format!("`{name}.env` would be for `{name}`"),
+                None => {
+                    "`NAME.env` is for the service or the job that `google` calls `NAME`, and `.env` for all".into()
+                }
+            };
+            findings.push(Finding::warning("host", &format!("variables-{file}"), message).hint(hint));
+        }
     }
     findings
 }

@@ -32,7 +32,13 @@ fn what_would_go_wrong_is_said_before_anything_is_touched() {
     refused(&["run.services.update"]);
     cloud.google.grant("run.services.update");
     let planned = || daemon.told(&["plan", &cloud.name, "--to", "1.5.0"]).to_string();
+    let misnamed = cloud.home().join("gatway.env");
+    std::fs::write(&misnamed, "PUBLIC_URL=https://models.example.com\n").expect("a file");
     let plan = planned();
+    assert!(plan.contains("`gatway.env` is of no service") && plan.contains("`gateway.env` would be"), "{plan}");
+    std::fs::remove_file(misnamed).expect("removed");
+    let plan = planned();
+    assert!(!plan.contains("is of no service"), "{plan}");
     assert!(plan.contains("on-demand backup of `tessallite`") && plan.contains("is not drilled"), "{plan}");
     assert!(plan.contains("whoever deletes `tessallite` deletes them with it"), "{plan}");
 

@@ -2,6 +2,7 @@
 //! go from the file to Google; no plugin sees one that is a secret.
 
 use super::Region;
+use crate::config::nearest;
 use crate::context::StepContext;
 use crate::driver::project::dotenv_variables;
 use crate::model::VerbError;
@@ -15,6 +16,24 @@ impl Region {
         let (own, client) = (self.own(service)?, self.client().await?);
         let variables = self.variables(cx, service, true).await?;
         cx.activity.watch(self.idle, async { Ok(client.differences(own, &variables).await?) }).await
+    }
+
+    /// Files that name variables of nothing that the operator named, each with the name that it may be meant for.
+    pub fn misnamed(&self) -> Vec<(String, Option<String>)> {
+        let Some(folder) = &self.project.folder else { return Vec::new() };
+        let known: Vec<&str> = self.config.services.keys().chain(self.config.jobs.keys()).map(String::as_str).collect();
+        // Where it can't be read, whoever needs a file of it says so.
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let files = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let mut found: Vec<_> = files
+            .filter_map(|file| {
+                let name = file.strip_suffix(OF_ALL).filter(|name| !name.is_empty() && !known.contains(name))?;
+                let meant = nearest(name, known.iter().copied()).map(str::to_owned);
+                Some((file, meant))
+            })
+            .collect();
+        found.sort();
+        found
     }
 
     /// `name`: of a service or a job, as the product calls it. `planned`: with the edits of the plan.
