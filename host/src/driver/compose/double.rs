@@ -5,6 +5,7 @@
 //! still reaches out of the double's folder, names or networks is an error, whatever let it through.
 
 use crate::driver::durable;
+use crate::driver::engine::{CPU_SHARES, OOM_SCORE_ADJ};
 use crate::driver::trees::copy::{properties_of, settle};
 use crate::effect::hex;
 use crate::model::VerbError;
@@ -37,9 +38,6 @@ const DROPPED: [&str; 13] = [
 const HOST_WIDE: [&str; 4] = ["pid", "ipc", "uts", "userns_mode"];
 /// Folders of the machine in which sockets lie that are as good as the machine itself.
 const SOCKETS: [&str; 2] = ["/run", "/var/run"];
-/// Beside production: the kernel gives it what is left, and takes from it first.
-const CPU_SHARES: u64 = 128;
-const OOM_SCORE_ADJ: i64 = 800;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Double {

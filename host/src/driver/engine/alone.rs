@@ -10,12 +10,11 @@ use std::path::PathBuf;
 /// Of what the other was made from.
 const KEPT: [&str; 5] = ["Entrypoint", "Cmd", "Env", "User", "WorkingDir"];
 /// Of what the engine was told to do with it.
-const LIMITS: [&str; 11] = [
+const LIMITS: [&str; 10] = [
     "CapAdd",
     "CapDrop",
     "CpuPeriod",
     "CpuQuota",
-    "CpuShares",
     "Memory",
     "NanoCpus",
     "PidsLimit",
@@ -23,6 +22,10 @@ const LIMITS: [&str; 11] = [
     "ShmSize",
     "Tmpfs",
 ];
+
+/// Beside production: the kernel gives it what is left, and takes from it first.
+pub const CPU_SHARES: u64 = 128;
+pub const OOM_SCORE_ADJ: i64 = 800;
 
 /// What a container by itself is called and sees.
 pub struct Alone {
@@ -77,6 +80,8 @@ fn made_from(like: &Value, alone: &Alone) -> Result<Value, VerbError> {
     let mut made = said(config, &KEPT);
     let mut limits = said(host, &LIMITS);
     limits.insert("NetworkMode".into(), "none".into());
+    limits.insert("CpuShares".into(), CPU_SHARES.into());
+    limits.insert("OomScoreAdj".into(), OOM_SCORE_ADJ.into());
     let mount = |seen: &Seen| {
         let (kind, source) = match &seen.volume {
             Some(volume) => ("volume", volume.clone()),
@@ -142,7 +147,7 @@ mod tests {
                 "Env": ["POSTGRES_PASSWORD=pw"], "Labels": { "upgraded.drill": "shop" },
                 "Volumes": { "/var/lib/postgresql/data": {} },
                 "HostConfig": {
-                    "NetworkMode": "none", "Memory": 268_435_456, "PidsLimit": 2048,
+                    "NetworkMode": "none", "Memory": 268_435_456, "PidsLimit": 2048, "CpuShares": 128, "OomScoreAdj": 800,
                     "Mounts": [
                         { "Type": "bind", "Source": "/etc/ssl", "Target": "/etc/ssl", "ReadOnly": true },
                         { "Type": "volume", "Source": "pg-conf", "Target": "/conf", "ReadOnly": true },

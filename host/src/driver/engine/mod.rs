@@ -14,7 +14,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
-pub use alone::{Alone, Seen};
+pub use alone::{Alone, CPU_SHARES, OOM_SCORE_ADJ, Seen};
 pub use container::{Container, Health, Mount, State};
 pub use podman::Kind;
 pub use pods::PodSeen;
