@@ -6,9 +6,9 @@ use super::shape::Table;
 use crate::driver::beside;
 use crate::driver::beside::work::{self, At, Pulse};
 use crate::driver::server::on_the_machine;
-use crate::driver::trees::copy::{CopyError, copy_data, make_private_file, properties_of, settle, share};
+use crate::driver::trees::copy::{copy_file, properties_of, settle};
 use crate::model::VerbError;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -138,19 +138,9 @@ fn file(folder: &Path, table: &str, kind: &str) -> PathBuf {
 /// How many bytes it has.
 fn copy(from: &Path, to: &Path, done_bytes: u64, pulse: &Pulse) -> Result<u64, VerbError> {
     let properties = properties_of(from)?;
-    let mut source = File::open(from).at("reading", from)?;
-    let bytes = source.metadata().at("reading", from)?.len();
-    let mut target = make_private_file(to)?;
-    if !share(&target, &source) {
-        let mut going = |copied| {
-            pulse.progress(done_bytes + copied, None, "bytes", "copied");
-            pulse.alive()
-        };
-        copy_data(&mut source, &mut target, bytes, &mut going).map_err(|error| match error {
-            CopyError::Io(error) => Err::<(), _>(error).at("copying", from).unwrap_err(),
-            CopyError::Ended(error) => error,
-        })?;
-    }
+    let Some(bytes) = copy_file(from, to, done_bytes, pulse)? else {
+        return Err(VerbError::Conflict(format!("`{}` went while it was copied", from.display())));
+    };
     settle(to, &properties, false)?;
     Ok(bytes)
 }

@@ -51,9 +51,8 @@ pub fn copy_tree(from: &Path, to: &Path, means: Means, pulse: &Pulse) -> Result<
         } else if let Some(first) = linked.get(&entry.metadata.ino()) {
             fs::hard_link(first, &target).at("making", &target)?;
         } else {
-            if !copy_file(&entry, &target, &mut done_bytes, pulse)? {
-                return Ok(());
-            }
+            let Some(bytes) = copy_file(&entry.path, &target, done_bytes, pulse)? else { return Ok(()) };
+            done_bytes += bytes;
             settle(&target, &properties, false)?;
             if entry.metadata.nlink() > 1 {
                 linked.insert(entry.metadata.ino(), target);
@@ -67,30 +66,29 @@ pub fn copy_tree(from: &Path, to: &Path, means: Means, pulse: &Pulse) -> Result<
     Ok(true)
 }
 
-/// False where the file vanished before it was opened.
-fn copy_file(entry: &Entry, target: &Path, done_bytes: &mut u64, pulse: &Pulse) -> Result<bool, VerbError> {
-    let mut from = match File::open(&entry.path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        opened => opened.at("reading", &entry.path)?,
+/// Shares its blocks where the file system can. How many bytes it has; none where it vanished before it was opened.
+pub fn copy_file(from: &Path, to: &Path, done_bytes: u64, pulse: &Pulse) -> Result<Option<u64>, VerbError> {
+    let mut source = match File::open(from) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.at("reading", from)?,
     };
-    let mut to = make_private_file(target)?;
-    let size_bytes = from.metadata().at("reading", &entry.path)?.len();
-    if !share(&to, &from) {
-        copy_data(&mut from, &mut to, size_bytes, &mut |copied| {
+    let mut target = make_private_file(to)?;
+    let size_bytes = source.metadata().at("reading", from)?.len();
+    if !share(&target, &source) {
+        copy_data(&mut source, &mut target, size_bytes, &mut |copied| {
             pulse.alive()?;
-            pulse.progress(*done_bytes + copied, None, "bytes", "copying");
+            pulse.progress(done_bytes + copied, None, "bytes", "copying");
             Ok(())
         })
         .map_err(|error| match error {
-            CopyError::Io(error) => Err::<(), _>(error).at("copying", &entry.path).unwrap_err(),
+            CopyError::Io(error) => Err::<(), _>(error).at("copying", from).unwrap_err(),
             CopyError::Ended(error) => error,
         })?;
     }
-    *done_bytes += size_bytes;
-    Ok(true)
+    Ok(Some(size_bytes))
 }
 
-pub enum CopyError {
+enum CopyError {
     Io(io::Error),
     Ended(VerbError),
 }
@@ -105,7 +103,7 @@ impl From<io::Error> for CopyError {
 const PIECE: u64 = 8 << 20;
 
 /// Copies what a file holds and leaves its holes out.
-pub fn copy_data(
+fn copy_data(
     from: &mut File, to: &mut File, size_bytes: u64, going: &mut dyn FnMut(u64) -> Result<(), VerbError>,
 ) -> Result<(), CopyError> {
     to.set_len(size_bytes)?;
