@@ -55,6 +55,8 @@ pub fn run(runtime: &Runtime, place: &Place) -> Result<()> {
         let driver = bench.driver(folder.path())?;
         let artifacts = bench.timed("save/ours", || bench.save(&driver))?;
         bench.timed("save/tool", || bench.dump())?;
+        bench.timed("mark/ours", || bench.mark(&driver))?;
+        bench.timed("mark/rows", || bench.count(&driver))?;
         let (freeze, swap) = (format!("r{round}-freeze"), format!("r{round}-swap"));
         bench.timed("freeze/ours", || bench.freeze(&driver, &freeze))?;
         bench.timed("swap/ours", || bench.swap(&driver, &swap, &freeze))?;
@@ -82,6 +84,14 @@ impl Bench<'_> {
     fn save(&self, driver: &Mysql) -> Result<Vec<String>> {
         let saved = self.runtime.block_on(driver.save(&self.context("r1-backup"), None));
         Ok(saved.context("saving into the vault")?.0)
+    }
+
+    fn mark(&self, driver: &Mysql) -> Result<()> {
+        self.runtime.block_on(driver.mark(&self.context("r1-fence"))).context("the mark").map(drop)
+    }
+
+    fn count(&self, driver: &Mysql) -> Result<()> {
+        self.runtime.block_on(driver.manifest(&self.context("r1-fence"), None)).context("reading every row").map(drop)
     }
 
     /// The copy is held against what is live in it.

@@ -47,6 +47,9 @@ pub fn of(samples: &Samples, megabytes: u64) -> Vec<Figure> {
         let (ours, tool) = parts("restore");
         let what = format!("{name} out of the vault, every row counted");
         add(against(servers, &what, &ours, &format!("`{kind} <`"), &tool, Target::Faster(2.0)));
+        let (mark, rows) = (format!("{kind}/mark/ours"), format!("{kind}/mark/rows"));
+        let what = format!("{name} says when it was last written to");
+        add(against(servers, &what, &mark, "every row read and counted", &rows, Target::Shown));
         let (_, dump_by_hand) = parts("save");
         let (freeze, swap) = (format!("{kind}/freeze/ours"), format!("{kind}/swap/ours"));
         let what = format!("{name} copied beside, held against what is live");

@@ -162,7 +162,9 @@ async fn shows_every_write(flavour: Flavour, database: &str, by_rows: bool) {
     assert_eq!(mark().await, first);
 
     let mut session = bench.session(ADMIN, "root").await;
-    for statement in ["START TRANSACTION", "UPDATE customers SET name = 'Nobody'", "ROLLBACK", "ANALYZE TABLE customers"] {
+    for statement in
+        ["START TRANSACTION", "UPDATE customers SET name = 'Nobody'", "ROLLBACK", "ANALYZE TABLE customers"]
+    {
         session.rows(statement).await.expect(statement);
     }
     assert_eq!(bench.driver.freeze(&bench.changing("r1-freeze")).await, Ok(true));
