@@ -14,8 +14,8 @@ pub use differs::{Running, differs, familiar};
 pub use edit::{Place, image, set_image};
 pub use file::{File, pods_named, service_of};
 pub use pod::{Container, Mount, Pod, Source};
-pub use unit::Unit;
-pub use variables::{left, substituted, variables};
+pub use unit::{Play, Unit, fetched_again};
+pub use variables::{filled, left, substituted, variables};
 
 use std::fmt;
 

@@ -22,6 +22,8 @@ pub struct Pod {
 pub struct Container {
     pub name: String,
     pub image: String,
+    /// `Always`, say; empty where the file says nothing.
+    pub pull: String,
     /// It ends before the others begin.
     pub init: bool,
     /// What stands in the file itself.
@@ -154,6 +156,7 @@ impl Container {
         Ok(Self {
             name: name.to_owned(),
             image: reference.to_owned(),
+            pull: text("imagePullPolicy").unwrap_or_default().to_owned(),
             init,
             environment: environment.collect(),
             command: texts("command"),

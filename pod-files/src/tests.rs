@@ -72,6 +72,7 @@ fn variables_that_are_set_are_filled_in_and_others_stay() {
         assert_eq!(substituted(text, &set), filled, "{text}");
     }
     assert_eq!(left("r/${A}:$B-${C:-c}"), ["A", "B", "C"]);
+    assert_eq!(filled("r/${A}:$B-${C:-c}$A", &set), ["A", "C"]);
 }
 
 #[test]
@@ -104,6 +105,26 @@ fn what_is_played_is_the_document_with_labels_and_never_pulls() {
     assert_eq!(played["metadata"]["labels"], json!({ "app": "aegis", "upgraded.deployment": "aegis" }));
     for (key, number) in [("initContainers", 0), ("containers", 0)] {
         assert_eq!(played["spec"][key][number]["imagePullPolicy"], "Never");
+    }
+}
+
+#[test]
+fn an_image_is_fetched_again_where_its_policy_or_its_tag_says_so() {
+    let again = |from: &str, to: &str| {
+        let text = CORE.replacen(from, to, 1);
+        let file = File::read("pod-core.yaml", &text, &set()).unwrap();
+        fetched_again(&file.pods[0]).map(|container| container.name.clone())
+    };
+    let image = "image: ${REGISTRY}/aegis-runtime:${AEGIS_IMAGE_TAG}";
+    assert_eq!(again("# the core", "#"), None);
+    for (to, found) in [
+        ("image: runtime:latest", true),
+        ("image: runtime", true),
+        ("image: runtime\n      imagePullPolicy: IfNotPresent", false),
+        ("image: runtime:1\n      imagePullPolicy: Always", true),
+        ("image: runtime@sha256:00", false),
+    ] {
+        assert_eq!(again(image, to).is_some(), found, "{to}");
     }
 }
 

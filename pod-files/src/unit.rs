@@ -1,5 +1,7 @@
 //! Units of systemd that play files of pods: which, and what they say.
 
+use crate::differs::familiar;
+use crate::pod::{Container, Pod};
 use std::iter::once;
 
 /// A unit that starts pods.
@@ -13,6 +15,74 @@ pub struct Unit {
     pub quadlet: bool,
 }
 
+/// A call of `podman kube play`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Play {
+    pub files: Vec<String>,
+    pub networks: Vec<String>,
+    pub config_maps: Vec<String>,
+    /// An option that makes it something else than playing files, or that is not known.
+    pub strange: Option<String>,
+}
+
+/// Options with a value, which may be the next word.
+const VALUED: [&str; 14] = [
+    "annotation",
+    "authfile",
+    "cert-dir",
+    "configmap",
+    "context-dir",
+    "creds",
+    "ip",
+    "log-driver",
+    "log-opt",
+    "mac-address",
+    "network",
+    "publish",
+    "seccomp-profile-root",
+    "userns",
+];
+/// Options that may stand alone, and change nothing of what is played.
+const PLAIN: [&str; 8] =
+    ["no-hosts", "no-pod-prefix", "publish-all", "quiet", "replace", "service-container", "tls-verify", "wait"];
+
+impl Play {
+    /// None for a command that plays nothing.
+    pub fn read(command: &str) -> Option<Self> {
+        let words: Vec<String> = words(command).collect();
+        let plays =
+            |pair: &[String]| matches!([pair[0].as_str(), pair[1].as_str()], ["kube", "play"] | ["play", "kube"]);
+        let at = words.windows(2).position(plays)?;
+        let mut play = Self::default();
+        let mut rest = words[at + 2..].iter();
+        while let Some(word) = rest.next() {
+            let Some(option) = word.strip_prefix("--") else {
+                match word.as_str() {
+                    "-q" => {}
+                    short if short.starts_with('-') => play.strange = Some(word.clone()),
+                    file => play.files.push(file.to_owned()),
+                }
+                continue;
+            };
+            let (name, value) = match option.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None if VALUED.contains(&option) => (option, rest.next().cloned()),
+                None => (option, None),
+            };
+            let value = value.as_deref();
+            let several = || value.unwrap_or_default().split(',').map(str::to_owned);
+            match name {
+                "network" | "net" => play.networks.extend(value.map(str::to_owned)),
+                "configmap" => play.config_maps.extend(several()),
+                "start" if value != Some("false") => {}
+                known if VALUED.contains(&known) || PLAIN.contains(&known) => {}
+                _ => play.strange = Some(word.clone()),
+            }
+        }
+        Some(play)
+    }
+}
+
 impl Unit {
     /// `name`: the file's. None for one that starts no pods.
     pub fn read(name: &str, text: &str) -> Option<Self> {
@@ -23,7 +93,8 @@ impl Unit {
         let files = match stem.strip_prefix("podman-kube@") {
             Some(instance) => vec![path_of(instance)],
             None => {
-                lines(text).iter().filter(|line| line.starts_with("ExecStart")).flat_map(|line| played(line)).collect()
+                let commands = lines(text).into_iter().filter(|line| line.starts_with("ExecStart"));
+                commands.filter_map(|line| Play::read(&line)).flat_map(|play| play.files).collect()
             }
         };
         (!files.is_empty()).then(|| Self { name: name.to_owned(), files, quadlet: false })
@@ -43,18 +114,18 @@ impl Unit {
     }
 }
 
+/// A container whose image podman would fetch again where a unit plays the file, though there is one of its name.
+pub fn fetched_again(pod: &Pod) -> Option<&Container> {
+    pod.containers.iter().find(|container| match container.pull.to_ascii_lowercase().as_str() {
+        "" => familiar(&container.image).ends_with(":latest"),
+        policy => matches!(policy, "always" | "newer"),
+    })
+}
+
 /// Without comments; one that goes on in the next is one.
 fn lines(text: &str) -> Vec<String> {
     let whole = text.replace("\\\n", " ");
     whole.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';'])).map(str::to_owned).collect()
-}
-
-/// What `podman kube play` of a command is told beside its options.
-fn played(command: &str) -> Vec<String> {
-    let words: Vec<String> = words(command).collect();
-    let plays = |pair: &[String]| matches!([pair[0].as_str(), pair[1].as_str()], ["kube", "play"] | ["play", "kube"]);
-    let after = words.windows(2).position(plays).map_or(&[][..], |at| &words[at + 2..]);
-    after.iter().filter(|word| !word.starts_with('-')).cloned().collect()
 }
 
 fn words(text: &str) -> impl Iterator<Item = String> {
@@ -108,5 +179,22 @@ mod tests {
             assert_eq!(read("core.service", text), None, "{text}");
         }
         assert_eq!(read("core.container", "[Container]\nImage=a\n"), None);
+    }
+
+    #[test]
+    fn a_call_says_what_it_plays_and_how() {
+        let of = |options: &str| Play::read(&format!("/usr/bin/podman {options}")).unwrap();
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let as_a_quadlet = of("kube play --replace --service-container=true --network aegis --network=b \
+                               --configmap a.yaml,/srv/b.yaml --configmap=c.yaml --userns keep-id /opt/core.yaml");
+        assert_eq!(as_a_quadlet.files, ["/opt/core.yaml"]);
+        assert_eq!(as_a_quadlet.networks, list(&["aegis", "b"]));
+        assert_eq!(as_a_quadlet.config_maps, list(&["a.yaml", "/srv/b.yaml", "c.yaml"]));
+        assert_eq!(as_a_quadlet.strange, None);
+        assert_eq!(of("--log-level=info play kube -q --log-driver journald a.yaml b.yaml").files, ["a.yaml", "b.yaml"]);
+        for strange in ["--build", "--down", "--start=false", "-x", "--not-known=1"] {
+            assert_eq!(of(&format!("kube play {strange} a.yaml")).strange.as_deref(), Some(strange));
+        }
+        assert_eq!(Play::read("/usr/bin/podman kube down a.yaml"), None);
     }
 }

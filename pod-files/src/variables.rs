@@ -43,6 +43,18 @@ pub fn left(text: &str) -> Vec<&str> {
     found.map(|(_, name, _)| name).collect()
 }
 
+/// Those of them that [`substituted`] fills in.
+pub fn filled<'t>(text: &'t str, set: &BTreeMap<String, String>) -> Vec<&'t str> {
+    let found = text.match_indices('$').filter_map(|(at, _)| reference(&text[at..]));
+    let mut names = Vec::new();
+    for (_, name, usual) in found {
+        if (usual.is_some() || set.contains_key(name)) && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
 /// The whole, the name, and what is usual, of a text that begins with `$`.
 fn reference(text: &str) -> Option<(&str, &str, Option<&str>)> {
     let after = &text[1..];

@@ -2,6 +2,7 @@
 
 use crate::composed::{Composed, free_port};
 use crate::machine::{succeed, write};
+use crate::pod_network::{bridge, make_network};
 use scratch_docker::{ImageConfig, Podman, PodmanSocket};
 use std::fs;
 use std::ops::Deref;
@@ -12,8 +13,6 @@ use std::process::Command;
 const PASSWORD: &str = "a-password-that-nobody-may-read";
 /// Where the example has PostgreSQL's image from.
 const BASE: &str = "registry.example.com/base/";
-/// Of each network a file: the address at which its names are asked for, and a line for each container.
-const NAMES: &str = "/run/containers/networks/aardvark-dns";
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/aegis");
 /// In the order in which they are deployed.
 const SERVICES: [&str; 5] = ["database", "secrets", "core", "temporal", "seal-gateway"];
@@ -64,7 +63,7 @@ impl<'p> Aegis<'p> {
         write(&aegis.file(".env"), &env);
         aegis.secret("aegis-postgres", PASSWORD);
         aegis.podman.begin(|| {
-            aegis.make_network();
+            make_network(aegis.engine(), &aegis.network, aegis.number);
             SERVICES.iter().for_each(|service| aegis.redeploy(service));
         });
         aegis.forget_neighbours();
@@ -74,13 +73,9 @@ impl<'p> Aegis<'p> {
         aegis
     }
 
-    fn bridge(&self) -> String {
-        format!("pods{}", self.number)
-    }
-
     /// Else it has the lowest address of what is plugged into it, with the podman of the tests.
     pub fn bridge_was_told_its_address(&self) -> bool {
-        self.podman.interface(&self.bridge(), "addr_assign_type") == "3"
+        self.podman.interface(&bridge(self.number), "addr_assign_type") == "3"
     }
 
     /// Which the bridge was when the first pods came is another by now, and for a minute they would find no names.
@@ -90,33 +85,6 @@ impl<'p> Aegis<'p> {
             let _ =
                 Command::new("nsenter").args(["--target", process, "--net", "ip", "neigh", "flush", "all"]).output();
         }
-    }
-
-    /// With a bridge and addresses that no other podman of this machine has; its own command line can't say the bridge.
-    fn make_network(&self) {
-        let (name, number, bridge) = (&self.network, self.number, self.bridge());
-        let subnet = format!("10.199.{}", 160 + number);
-        // Whoever was killed left it, and nobody else has it.
-        let _ = Command::new("ip").args(["link", "delete", &bridge]).output();
-        forget_names(&format!("{subnet}.1"));
-        let network = format!(
-            r#"{{"name":"{name}","driver":"bridge","dns_enabled":true,"network_interface":"{bridge}",
-            "subnets":[{{"subnet":"{subnet}.0/24"}}]}}"#
-        );
-        let socket = self.engine().socket().display().to_string();
-        let url = "http://podman/v4.3.1/libpod/networks/create";
-        succeed(Command::new("curl").args([
-            "--silent",
-            "--show-error",
-            "--fail-with-body",
-            "--unix-socket",
-            &socket,
-            "--header",
-            "content-type: application/json",
-            "--data",
-            &network,
-            url,
-        ]));
     }
 
     fn deployment(&self, version: &str, runtime: u16, policy: &str) -> String {
@@ -310,16 +278,6 @@ impl<'p> Aegis<'p> {
     pub fn neighbours_state(&self) -> String {
         let format = "{{.ID}} {{.Names}} {{.StartedAt}}";
         self.podman(&["ps", "--all", "--filter", "pod=neighbour", "--format", format])
-    }
-}
-
-/// What the name server of podman's networks would still say at this address of pods that are gone.
-fn forget_names(address: &str) {
-    for entry in fs::read_dir(NAMES).into_iter().flatten().flatten() {
-        let text = fs::read_to_string(entry.path()).unwrap_or_default();
-        if text.lines().next() == Some(address) {
-            fs::remove_file(entry.path()).expect("the names of a network that is gone");
-        }
     }
 }
 

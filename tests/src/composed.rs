@@ -53,6 +53,11 @@ impl Composed {
         &self.engine
     }
 
+    /// From now on the daemon is started through this.
+    pub fn enter(&mut self, through: Vec<String>) {
+        self.machine.through = through;
+    }
+
     /// Of the project's folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.home().join(name)

@@ -1,5 +1,5 @@
 //! What the end-to-end tests are told with: a machine in a folder ([`Machine`]) with one of the example products on it
-//! ([`Site`], [`Graph`], [`Stack`], [`Evose`], [`EvoseRelease`], [`Infrahub`], [`InfrahubRelease`], [`LedgerRelease`], [`Aegis`], [`Replicas`], [`Shop`]), the real daemon
+//! ([`Site`], [`Graph`], [`Stack`], [`Evose`], [`EvoseRelease`], [`Infrahub`], [`InfrahubRelease`], [`LedgerRelease`], [`Aegis`], [`Wiki`], [`Replicas`], [`Shop`]), the real daemon
 //! ([`Daemon`]), and what a user ([`visits`]) and an operator see of both. Nothing here knows the daemon's code: it edits
 //! files, asks the socket, calls `upgradectl`, and reads what lies on the disk. Everything that goes wrong is a panic that
 //! names it.
@@ -20,6 +20,7 @@ mod infrahub_release;
 mod layout;
 mod ledger_release;
 mod machine;
+mod pod_network;
 mod power;
 mod programs;
 mod release;
@@ -32,6 +33,7 @@ mod socket;
 mod stack;
 mod tinker;
 mod visitor;
+mod wiki;
 
 pub use aegis::Aegis;
 pub use carry::beside;
@@ -60,6 +62,7 @@ pub use socket::ask;
 pub use stack::{SERVICES, Stack, StackInstall};
 pub use tinker::{SmallDisk, exchange};
 pub use visitor::{Visit, account_for, visits, visits_with};
+pub use wiki::{RELEASES as WIKI_RELEASES, UNITS as WIKI_UNITS, Wiki};
 
 use serde_json::Value;
 

@@ -26,6 +26,7 @@ const NEEDS: &[Need] = &[
         package: "python3-pip",
         is_there: || succeeds("python3", &["-m", "pip", "--version"]),
     },
+    Need { what: "systemd", package: "systemd", is_there: || Path::new("/lib/systemd/systemd").is_file() },
     Need { what: "iptables", package: "iptables", is_there: || engine::has_program("iptables") },
     Need { what: "iproute2", package: "iproute2", is_there: || engine::has_program("ip") },
 ];

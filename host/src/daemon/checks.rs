@@ -4,10 +4,10 @@ use super::host::Host;
 use super::looks::Ready;
 use crate::activity::Activity;
 use crate::config::Drill;
-use crate::driver::pods::Starter;
+use crate::driver::pods::{Obstacle, Starter};
 use crate::driver::server::Place;
 use crate::driver::services::OpenFile;
-use crate::model::{Finding, Hop, Role};
+use crate::model::{Finding, Hop, Role, Severity};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -82,16 +82,25 @@ async fn units(ready: &Ready) -> Vec<Finding> {
         let pods = ready.drivers.get(&super::looks::key(platform)).and_then(|drivers| drivers.pods.as_ref());
         let Some(pods) = pods else { continue };
         // Where it can't be told, the platform's own check says why.
-        findings.extend(pods.starters().await.unwrap_or_default().iter().map(started_elsewhere));
+        findings.extend(pods.starters().await.unwrap_or_default().iter().map(|starter| match &starter.obstacle {
+            Some(obstacle) => started_elsewhere(starter, obstacle),
+            None => started_through(starter),
+        }));
     }
     findings
 }
 
-fn started_elsewhere(starter: &Starter) -> Finding {
-    let Starter { service, unit, file, quadlet, of_a_user } = starter;
+fn started_through(Starter { service, unit, .. }: &Starter) -> Finding {
+    let message = format!("the pods of `{service}` are stopped and started through their unit `{unit}`");
+    Finding::new("host", &format!("unit-{service}"), Severity::Info, message)
+}
+
+fn started_elsewhere(starter: &Starter, obstacle: &Obstacle) -> Finding {
+    let Starter { service, unit, file, quadlet, of_a_user, .. } = starter;
     let by = file.as_ref().map(|file| format!(" (`{}`)", file.display())).unwrap_or_default();
     let message = format!(
-        "the unit `{unit}`{by} starts the pods of `{service}`: it would start them on data that is being worked on"
+        "the unit `{unit}`{by} starts the pods of `{service}`, and they can't be started and stopped through it: {}",
+        obstacle.why()
     );
     let systemctl = if *of_a_user { "systemctl --user" } else { "systemctl" };
     let end = match (quadlet, file) {
@@ -103,8 +112,8 @@ fn started_elsewhere(starter: &Starter) -> Finding {
         ),
     };
     let hint = format!(
-        "{end}, and play its file once by hand: from then on its pods are the daemon's, and `podman-restart.service` \
-         starts them at boot"
+        "mend that; or {end}, and play its file once by hand: from then on its pods are the daemon's, and \
+         `podman-restart.service` starts them at boot"
     );
     Finding::blocker("host", &format!("unit-{service}"), message).hint(hint)
 }

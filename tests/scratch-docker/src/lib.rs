@@ -11,17 +11,20 @@ mod program;
 mod project;
 mod second;
 mod shelf;
+mod systemd;
 
 pub use account::{Account, RootlessDocker};
 pub use image::{ImageConfig, NO_FILES};
 pub use place::{
-    GIVEN_ENGINE, GIVEN_REGISTRY, OLD_ENGINE, OWN_REGISTRY, Own, PODMAN, ROOTLESS, ping, ping_registry, registry_has,
+    GIVEN_ENGINE, GIVEN_REGISTRY, OLD_ENGINE, OWN_REGISTRY, Own, PODMAN, QUADLET, ROOTLESS, ping, ping_registry,
+    registry_has,
 };
 pub use podman::{Podman, PodmanSocket};
 pub use program::program_files;
 pub use project::Project;
 pub use second::Second;
 pub use shelf::Shelf;
+pub use systemd::Systemd;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

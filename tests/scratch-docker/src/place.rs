@@ -16,6 +16,8 @@ pub const OWN_REGISTRY: &str = "127.0.0.1:5050";
 /// Folders beneath the own engine's, of the programs of other engines.
 pub const OLD_ENGINE: &str = "docker-20.10";
 pub const PODMAN: &str = "podman-4.3";
+/// A later podman's, of which nothing is used but the generator of units.
+pub const QUADLET: &str = "quadlet-5.4";
 /// Of what engines need that an ordinary user starts.
 pub const ROOTLESS: &str = "rootless";
 

@@ -5,13 +5,15 @@ mod firewall;
 
 use crate::account::{Account, wait_for};
 use crate::shelf::one_at_a_time;
-use crate::{Engine, Own, PODMAN};
+use crate::{Engine, Own, PODMAN, Systemd, ping};
 use firewall::Firewall;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Of the addresses that the project's own engine forwards.
 const POOL: &str = "10.199.128.0";
 
@@ -23,12 +25,42 @@ pub struct Podman {
     _firewall: Firewall,
     /// Who runs it, where it is not root.
     account: Option<Account>,
+    /// In which it runs, where it is not this machine.
+    systemd: Option<Systemd>,
 }
 
 impl Podman {
     /// Lies in `folder`, whose path is short: it has sockets.
     pub fn new(folder: &Path) -> Self {
         Self::of(folder, None)
+    }
+
+    /// The same, in a systemd of its own, in which units find it as `/usr/bin/podman`.
+    fn with_systemd(folder: &Path) -> Self {
+        let mut podman = Self::of(folder, None);
+        let systemd = Systemd::new(&podman.own, folder.join("systemd"));
+        let command = podman.command();
+        let mut script = String::from("#!/bin/sh\n");
+        for (name, value) in command.get_envs() {
+            let name = name.to_string_lossy();
+            script += &match value {
+                Some(value) => format!("export {name}='{}'\n", value.to_string_lossy()),
+                None => format!("unset {name}\n"),
+            };
+        }
+        script += &format!("exec '{}' \"$@\"\n", podman.program("podman").display());
+        systemd.add_program("podman", &script);
+        let serve = format!(
+            "[Service]\nExecStart=podman system service --time 0 unix://{}\nKillMode=process\n",
+            folder.join("podman.sock").display()
+        );
+        systemd.write_unit("podman-api.service", &serve);
+        for unit in ["podman-api.service", "podman-restart.service"] {
+            systemd.enable(unit);
+        }
+        systemd.boot();
+        podman.systemd = Some(systemd);
+        podman
     }
 
     /// The same, as an ordinary user runs it.
@@ -41,7 +73,8 @@ impl Podman {
         let program = own.folder().join(PODMAN).join("usr/bin/podman");
         assert!(program.is_file(), "`{}` is missing: `cargo xtask engine up` makes it", program.display());
         let registry = Engine::shared().registry().to_owned();
-        let podman = Self { own, registry, folder: folder.to_owned(), account, _firewall: Firewall::enter() };
+        let podman =
+            Self { own, registry, folder: folder.to_owned(), account, systemd: None, _firewall: Firewall::enter() };
         for (name, text) in [
             ("containers.conf", podman.containers()),
             ("storage.conf", podman.storage()),
@@ -113,7 +146,11 @@ impl Podman {
     }
 
     fn of_root(&self) -> Command {
-        let mut command = Command::new(self.program("podman"));
+        let program = self.program("podman");
+        let mut command = match &self.systemd {
+            Some(systemd) => systemd.inside(program),
+            None => Command::new(program),
+        };
         let path = ["usr/bin", "usr/sbin"].map(|name| format!("{}:", self.place().join(name).display())).concat();
         command.env("PATH", format!("{path}{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
         command.env("HOME", self.folder.join("home"));
@@ -129,6 +166,32 @@ impl Podman {
     pub fn begin(&self, networks: impl FnOnce()) {
         let _guard = one_at_a_time("network").unwrap_or_else(|why| panic!("{why}"));
         networks();
+    }
+
+    /// That it runs in.
+    pub fn systemd(&self) -> &Systemd {
+        self.systemd.as_ref().expect("it was started in one")
+    }
+
+    /// The power fails for everything in its systemd, and comes back: what is kept in memory alone is gone.
+    pub fn reboot(&self) {
+        self.systemd().end();
+        for name in ["run", "tmp", "podman.sock"] {
+            let path = self.folder.join(name);
+            let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        }
+        fs::create_dir_all(self.folder.join("tmp")).expect("a folder of podman's");
+        self.systemd().boot();
+        self.answers();
+    }
+
+    /// Waits for what `podman-api.service` starts.
+    fn answers(&self) {
+        let (began, socket) = (Instant::now(), self.folder.join("podman.sock"));
+        while !ping(&socket) {
+            assert!(began.elapsed() < PATIENCE, "podman does not answer:\n{}", self.systemd().log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Its output without the last line break.
@@ -192,7 +255,8 @@ impl Drop for Podman {
 /// [`Podman`] behind a socket like Docker's.
 pub struct PodmanSocket {
     engine: Engine,
-    service: Child,
+    /// None: it is a unit's.
+    service: Option<Child>,
     podman: Podman,
 }
 
@@ -209,6 +273,15 @@ impl PodmanSocket {
         Self::of(podman, runtime.join("podman.sock"), folder)
     }
 
+    /// The same, in a systemd of its own.
+    pub fn with_systemd(folder: &Path) -> Self {
+        let podman = Podman::with_systemd(folder);
+        podman.answers();
+        let socket = folder.join("podman.sock");
+        let engine = Engine { socket, registry: podman.registry.clone(), own: Some(podman.own.clone()) };
+        Self { engine, service: None, podman }
+    }
+
     fn of(podman: Podman, socket: PathBuf, folder: &Path) -> Self {
         let log = File::create(folder.join("podman.log")).expect("podman's log");
         let mut service = podman.command();
@@ -217,7 +290,7 @@ impl PodmanSocket {
         let mut service = service.spawn().unwrap_or_else(|error| panic!("`podman`: {error}"));
         wait_for(&mut service, &socket, &folder.join("podman.log"));
         let engine = Engine { socket, registry: podman.registry.clone(), own: Some(podman.own.clone()) };
-        Self { engine, service, podman }
+        Self { engine, service: Some(service), podman }
     }
 
     pub fn engine(&self) -> &Engine {
@@ -230,8 +303,10 @@ impl PodmanSocket {
 
 impl Drop for PodmanSocket {
     fn drop(&mut self) {
-        let _ = self.service.kill();
-        let _ = self.service.wait();
+        if let Some(service) = &mut self.service {
+            let _ = service.kill();
+            let _ = service.wait();
+        }
     }
 }
 

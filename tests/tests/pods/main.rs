@@ -6,6 +6,7 @@ mod cuts;
 mod rehearsal;
 mod rootless;
 mod stories;
+mod units;
 
 use serde_json::Value;
 use tempfile::TempDir;

@@ -6,6 +6,7 @@ use crate::driver::engine::State;
 use crate::driver::process::io_error;
 use crate::driver::services::{Hold, handle};
 use crate::model::{ServiceRef, VerbError};
+use futures::future::try_join_all;
 use std::time::Duration;
 
 /// An engine that still does what a daemon which is gone asked it for may be in the way.
@@ -23,10 +24,16 @@ impl Pods {
             declaration.service(self, &name.name)?;
         }
         let work = async {
+            let units = self.units().await?;
             self.engine.keep_bridge_addresses(declaration.networks()).await?;
             for name in names {
-                self.make(cx, &declaration, &name.name).await?;
-                self.hold(name).release().map_err(io_error("release a service"))?;
+                match units.get(&name.name) {
+                    Some(unit) => self.start_by(cx, &declaration, name, unit).await?,
+                    None => {
+                        self.make(cx, &declaration, &name.name).await?;
+                        self.hold(name).release().map_err(io_error("release a service"))?;
+                    }
+                }
             }
             Ok(())
         };
@@ -71,24 +78,30 @@ impl Pods {
         Ok(())
     }
 
-    /// Stops the services' pods and removes them: nothing that boots starts what isn't there.
+    /// Stops the services' pods and removes them: nothing that boots starts what isn't there, and a unit that would make them
+    /// anew is held.
     pub(super) async fn stop_services(&self, cx: &StepContext, names: &[ServiceRef]) -> Result<(), VerbError> {
         self.changeable(cx, "control.stop")?;
         let why = format!("stopped by the step `{}`; `upgradectl status {}` says why", cx.step, cx.deployment);
         let work = async {
-            let declaration = self.declaration(false).await?;
+            let (declaration, units) = (self.declaration(false).await?, self.units().await?);
             self.engine.keep_bridge_addresses(declaration.networks()).await?;
             let mut ended = Vec::new();
             for name in names {
                 ended.extend(self.pods_of(&declaration, name).await?);
                 self.hold(name).set(&why).map_err(io_error("hold a service"))?;
             }
+            let of_units: Vec<(&ServiceRef, &String)> =
+                names.iter().filter_map(|name| Some((name, units.get(&name.name)?))).collect();
+            for (name, unit) in &of_units {
+                self.machine.systemd.respect(unit, &self.hold(name)).await?;
+            }
             // Each takes its grace period, all of them the longest.
-            let end = async |pod: &String| {
-                self.engine.stop_pod(pod).await?;
-                self.engine.remove_pod(pod).await
-            };
-            futures::future::try_join_all(ended.iter().map(end)).await.map(drop)
+            try_join_all(of_units.iter().map(|(_, unit)| self.stop_unit(unit))).await?;
+            for (_, unit) in &of_units {
+                ended.extend(self.pods_by(unit).await?);
+            }
+            self.end(&ended).await
         };
         let watched = cx.activity.watch(self.idle, work);
         cx.effects.perform("control.stop", &names, &handle(names), true, watched).await
@@ -108,11 +121,20 @@ impl Pods {
                 return false;
             }
         }
-        true
+        // Whether a unit heard of its hold, only asking it again says.
+        self.units().await.is_ok_and(|units| !names.iter().any(|name| units.contains_key(*name)))
+    }
+
+    pub(super) async fn end(&self, pods: &[String]) -> Result<(), VerbError> {
+        let end = async |pod: &String| {
+            self.engine.stop_pod(pod).await?;
+            self.engine.remove_pod(pod).await
+        };
+        try_join_all(pods.iter().map(end)).await.map(drop)
     }
 
     /// Those that are there: of its file, and those that we made for it and that its file no longer has.
-    async fn pods_of(&self, declaration: &Declaration, name: &ServiceRef) -> Result<Vec<String>, VerbError> {
+    pub(super) async fn pods_of(&self, declaration: &Declaration, name: &ServiceRef) -> Result<Vec<String>, VerbError> {
         let mut pods = Vec::new();
         for stray in self.strays(declaration).await? {
             if stray.labels.get(SERVICE_LABEL) == Some(&name.name) {
@@ -140,7 +162,7 @@ impl Pods {
     }
 }
 
-fn runs(standing: &Standing) -> bool {
+pub(super) fn runs(standing: &Standing) -> bool {
     standing.containers.iter().all(|container| container.state == State::Running || container.is_done())
 }
 

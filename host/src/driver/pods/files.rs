@@ -45,38 +45,18 @@ impl Pods {
 
     /// As the files have it, also in a double.
     pub(super) async fn said(&self, planned: bool) -> Result<Declaration, VerbError> {
-        let overlay = if planned { self.project.overlaid() } else { BTreeMap::new() };
-        let text = async |path: &Path| -> Result<Option<String>, VerbError> {
-            let name = path.display().to_string();
-            let bytes = match overlay.get(&name) {
-                Some(planned) => planned.clone(),
-                None => read(&self.directory.join(path)).await?,
-            };
-            let text = bytes.map(String::from_utf8).transpose();
-            text.map_err(|_| VerbError::Invalid(format!("`{name}` is not UTF-8 text")))
-        };
-        let required = async |path: &Path| {
-            let missing = || VerbError::NotFound(format!("there is no `{}`", self.directory.join(path).display()));
-            text(path).await?.ok_or_else(missing)
-        };
-        let mut set = BTreeMap::new();
-        match &self.config.env_files[..] {
-            [] => set.extend(variables(&text(Path::new(ENV_FILE)).await?.unwrap_or_default())),
-            named => {
-                for file in named {
-                    set.extend(variables(&required(file).await?));
-                }
-            }
-        }
+        let set = self.set(planned).await?;
         let mut settings = Vec::new();
         for path in &self.config.config_maps {
             let name = path.display().to_string();
-            settings.extend(File::settings(&name, &required(path).await?, &set).map_err(|error| wrong(&error))?);
+            settings.extend(
+                File::settings(&name, &self.required(path, planned).await?, &set).map_err(|error| wrong(&error))?,
+            );
         }
         let mut services: Vec<Service> = Vec::new();
         for path in &self.config.files {
             let name = path.display().to_string();
-            let file = File::read(&name, &required(path).await?, &set).map_err(|error| wrong(&error))?;
+            let file = File::read(&name, &self.required(path, planned).await?, &set).map_err(|error| wrong(&error))?;
             for pod in &file.pods {
                 let mut others =
                     services.iter().flat_map(|service| service.file.pods.iter().map(move |p| (service, p)));
@@ -94,6 +74,37 @@ impl Pods {
         let secrets = secrets.chain(inner).collect();
         let (networks, mark) = (self.config.networks.clone(), self.mark());
         Ok(Declaration { secrets, services, settings, networks, double: None, mark })
+    }
+
+    /// What the env files set.
+    pub(super) async fn set(&self, planned: bool) -> Result<BTreeMap<String, String>, VerbError> {
+        let mut set = BTreeMap::new();
+        match &self.config.env_files[..] {
+            [] => set.extend(variables(&self.text(Path::new(ENV_FILE), planned).await?.unwrap_or_default())),
+            named => {
+                for file in named {
+                    set.extend(variables(&self.required(file, planned).await?));
+                }
+            }
+        }
+        Ok(set)
+    }
+
+    pub(super) async fn required(&self, path: &Path, planned: bool) -> Result<String, VerbError> {
+        let missing = || VerbError::NotFound(format!("there is no `{}`", self.directory.join(path).display()));
+        self.text(path, planned).await?.ok_or_else(missing)
+    }
+
+    /// As it stands; none where there is none.
+    async fn text(&self, path: &Path, planned: bool) -> Result<Option<String>, VerbError> {
+        let name = path.display().to_string();
+        let laid_over = if planned { self.project.overlaid().remove(&name) } else { None };
+        let bytes = match laid_over {
+            Some(planned) => planned,
+            None => read(&self.directory.join(path)).await?,
+        };
+        let text = bytes.map(String::from_utf8).transpose();
+        text.map_err(|_| VerbError::Invalid(format!("`{name}` is not UTF-8 text")))
     }
 }
 

@@ -239,7 +239,7 @@ fn keeps_ending(container: &Container) -> String {
 }
 
 /// A pod or a container of the service that isn't there.
-fn missing(
+pub(super) fn missing(
     declaration: &Declaration, pods: &Pods, name: &ServiceRef, standing: &[Standing],
 ) -> Result<Option<String>, VerbError> {
     for pod in &declaration.service(pods, &name.name)?.file.pods {
@@ -275,6 +275,6 @@ pub(super) fn is_anonymous(volume: &str) -> bool {
     volume.len() == ANONYMOUS && volume.chars().all(|c| c.is_ascii_hexdigit())
 }
 
-fn redactor(declaration: &Declaration) -> Redactor {
+pub(super) fn redactor(declaration: &Declaration) -> Redactor {
     Redactor::new(declaration.secrets.iter().map(String::as_str))
 }

@@ -3,7 +3,8 @@
 //!
 //! A pod is told by its name, which the operator's file gives it; no other pod is touched. One that is stopped is removed,
 //! since its restart policy can't be taken away: neither the engine's restart nor the machine's brings it back. Its named
-//! volumes stay. What is played is the file with our labels, and with images that are here already.
+//! volumes stay. What is played is the file with our labels, and with images that are here already. Where a unit of systemd
+//! plays the file, it is the unit that is told ([`through`]).
 
 mod alone;
 mod control;
@@ -11,10 +12,11 @@ mod double;
 mod files;
 mod look;
 mod orchestrator;
+mod through;
 mod units;
 
 pub use files::{Declaration, Service};
-pub use units::Starter;
+pub use units::{Obstacle, Starter};
 
 use super::Machine;
 use super::compose::double::Double;
@@ -222,9 +224,9 @@ impl Pods {
             self.is_ours(&seen)?;
             let own = containers.iter().filter(|container| seen.containers.contains(&container.id));
             let containers: Vec<Container> = own.cloned().collect();
-            let made_from = seen.labels.get(PLAYED_LABEL);
-            let other = match made_from {
-                Some(digest) if *digest != declaration.digest(service, pod) => {
+            let made_from = seen.labels.get(PLAYED_LABEL).cloned();
+            let other = match made_from.or_else(|| self.noted(&service.name, &pod.name, &seen.id)) {
+                Some(digest) if digest != declaration.digest(service, pod) => {
                     Some(format!("the pod `{}` was made from another file than is there now", pod.name))
                 }
                 _ => differs(pod, &containers.iter().map(running).collect::<Vec<_>>()),

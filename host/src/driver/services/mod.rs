@@ -16,7 +16,7 @@ mod tests;
 pub use hold::{HELD, Hold, guard};
 pub use open::OpenFile;
 pub use orchestrator::Orchestrator;
-pub use service::SERVICE_VARIABLE;
+pub use service::{SERVICE_VARIABLE, Status};
 pub use systemd::{Systemd, drop_in};
 
 use super::compose::REPLACE;
@@ -29,7 +29,7 @@ use crate::context::{Site, StepContext};
 use crate::model::*;
 use crate::plan::event::{Effect, Verdict};
 use log::{Log, Position};
-use service::{Service, Status};
+use service::Service;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -157,12 +157,13 @@ impl Service<'_> {
     }
 
     async fn stop_unit(&self, activity: &Activity, unit: &str) -> Result<(), VerbError> {
-        if matches!(self.status().await?, Status::Stopped | Status::Failed) {
+        let systemd = &self.machine.systemd;
+        if systemd.show(unit).await?.is_at_rest() {
             return Ok(());
         }
         let mut log = Log::open(self, Position::end(self))?;
-        self.machine.systemd.stop(unit).await?;
-        while !matches!(self.status().await?, Status::Stopped | Status::Failed) {
+        systemd.stop(unit).await?;
+        while !systemd.show(unit).await?.is_at_rest() {
             for line in log.news().await? {
                 activity.line(Level::Debug, line);
             }

@@ -46,9 +46,21 @@ pub struct Unit {
     pub pending: bool,
     pub main_pid: Option<i32>,
     pub cgroup: Option<String>,
+    /// It ended, and systemd starts it again after a moment.
+    pub again: bool,
+    /// How often it did since somebody started it.
+    pub restarts: u32,
+    /// The commands that start it, each with its arguments.
+    pub commands: Vec<String>,
+    /// Its files are others than those that systemd has read.
+    pub stale: bool,
 }
 
 impl Unit {
+    pub fn is_at_rest(&self) -> bool {
+        matches!(self.status(), Status::Stopped | Status::Failed)
+    }
+
     pub fn status(&self) -> Status {
         match self.active.as_str() {
             "active" | "reloading" | "refreshing" => Status::Running,
@@ -62,12 +74,18 @@ impl Unit {
 
 impl Systemd {
     pub async fn show(&self, unit: &str) -> Result<Unit, VerbError> {
-        let properties = "--property=ActiveState,LoadState,Job,MainPID,ControlGroup";
-        let unit_state = parse(&self.ask(&self.systemctl, &["show", properties, "--", unit]).await?);
+        let unit_state = self.look(unit).await?;
         match unit_state.loaded {
             true => Ok(unit_state),
             false => Err(VerbError::NotFound(format!("systemd has no unit `{unit}`"))),
         }
+    }
+
+    /// The same, also of one that systemd does not have.
+    pub async fn look(&self, unit: &str) -> Result<Unit, VerbError> {
+        let properties = "--property=ActiveState,SubState,LoadState,Job,MainPID,ControlGroup,NRestarts,ExecStart,\
+                          NeedDaemonReload";
+        self.ask(&self.systemctl, &["show", properties, "--", unit]).await.map(|shown| parse(&shown))
     }
 
     pub async fn start(&self, unit: &str) -> Result<(), VerbError> {
@@ -144,7 +162,17 @@ fn parse(shown: &str) -> Unit {
         pending: !matches!(property("Job"), "" | "0"),
         main_pid: property("MainPID").parse().ok().filter(|pid| *pid > 0),
         cgroup: Some(property("ControlGroup").to_owned()).filter(|group| !group.is_empty()),
+        again: property("SubState") == "auto-restart",
+        restarts: property("NRestarts").parse().unwrap_or(0),
+        commands: shown.lines().filter_map(command).collect(),
+        stale: property("NeedDaemonReload") == "yes",
     }
+}
+
+/// `/usr/bin/podman kube play a.yaml` of `ExecStart={ path=/usr/bin/podman ; argv[]=/usr/bin/podman kube play a.yaml ; … }`.
+fn command(line: &str) -> Option<String> {
+    let (_, said) = line.strip_prefix("ExecStart=")?.split_once("argv[]=")?;
+    Some(said.split_once(" ; ").map_or(said, |(command, _)| command).trim().to_owned())
 }
 
 #[cfg(test)]
@@ -159,6 +187,17 @@ mod tests {
         assert_eq!(unit.status(), Status::Between);
         assert_eq!((unit.main_pid, unit.cgroup.as_deref()), (None, Some("/system.slice/shop.service")));
         assert!(!parse("LoadState=not-found\n").loaded);
+        assert!(unit.commands.is_empty() && !unit.again && !unit.stale);
+    }
+
+    #[test]
+    fn what_a_unit_starts_is_read() {
+        let text = "NRestarts=2\nExecStart={ path=/usr/bin/podman ; argv[]=/usr/bin/podman kube play --replace \
+                    /opt/pod-core.yaml ; ignore_errors=no ; start_time=[n/a] ; stop_time=[n/a] ; pid=0 }\nLoadState=loaded\n\
+                    ActiveState=activating\nSubState=auto-restart\nNeedDaemonReload=yes\n";
+        let unit = parse(text);
+        assert_eq!(unit.commands, ["/usr/bin/podman kube play --replace /opt/pod-core.yaml"]);
+        assert!(unit.again && unit.stale && unit.restarts == 2 && !unit.is_at_rest());
     }
 
     /// systemd's own judgement of the drop-in; `apt install systemd` brings the program.
