@@ -11,6 +11,7 @@ pub struct Unit {
     pub name: String,
     /// What it plays, as it stands there.
     pub files: Vec<String>,
+    pub networks: Vec<String>,
     /// podman makes it of a `.kube` file, which has to go before it does.
     pub quadlet: bool,
 }
@@ -90,14 +91,18 @@ impl Unit {
             return Some(Self::quadlet(stem, text));
         }
         let stem = name.strip_suffix(".service")?;
-        let files = match stem.strip_prefix("podman-kube@") {
-            Some(instance) => vec![path_of(instance)],
+        let (mut files, mut networks) = (Vec::new(), Vec::new());
+        match stem.strip_prefix("podman-kube@") {
+            Some(instance) => files.push(path_of(instance)),
             None => {
                 let commands = lines(text).into_iter().filter(|line| line.starts_with("ExecStart"));
-                commands.filter_map(|line| Play::read(&line)).flat_map(|play| play.files).collect()
+                for play in commands.filter_map(|line| Play::read(&line)) {
+                    files.extend(play.files);
+                    networks.extend(play.networks);
+                }
             }
-        };
-        (!files.is_empty()).then(|| Self { name: name.to_owned(), files, quadlet: false })
+        }
+        (!files.is_empty()).then(|| Self { name: name.to_owned(), files, networks, quadlet: false })
     }
 
     fn quadlet(stem: &str, text: &str) -> Self {
@@ -110,7 +115,13 @@ impl Unit {
         };
         let service = values("ServiceName").next_back().unwrap_or(stem);
         let files = values("Yaml").flat_map(words).collect();
-        Self { name: format!("{service}.service"), files, quadlet: true }
+        // `shop.network` is a quadlet, too.
+        let network = |value: &str| match value.strip_suffix(".network") {
+            Some(stem) => format!("systemd-{stem}"),
+            None => value.to_owned(),
+        };
+        let networks = values("Network").map(network).collect();
+        Self { name: format!("{service}.service"), files, networks, quadlet: true }
     }
 }
 
@@ -179,6 +190,12 @@ mod tests {
             assert_eq!(read("core.service", text), None, "{text}");
         }
         assert_eq!(read("core.container", "[Container]\nImage=a\n"), None);
+        let networks = |name: &str, text: &str| Unit::read(name, text).unwrap().networks;
+        assert_eq!(
+            networks("core.kube", "[Kube]\nYaml=a.yaml\nNetwork=aegis\nNetwork=b.network\n"),
+            ["aegis", "systemd-b"]
+        );
+        assert_eq!(networks("core.service", own), ["aegis"]);
     }
 
     #[test]

@@ -8,6 +8,9 @@ use std::process::Command;
 /// Of each network a file: the address at which its names are asked for, and a line for each container.
 const NAMES: &str = "/run/containers/networks/aardvark-dns";
 
+/// Of the addresses that podmen of the tests have, those of products in a systemd begin here.
+pub const IN_SYSTEMD: u32 = 16;
+
 /// The bridge of a machine's network.
 pub fn bridge(number: u32) -> String {
     format!("pods{number}")

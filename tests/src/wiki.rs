@@ -3,7 +3,7 @@
 
 use crate::composed::{Composed, free_port};
 use crate::machine::{succeed, write};
-use crate::pod_network::make_network;
+use crate::pod_network::{IN_SYSTEMD, make_network};
 use scratch_docker::{ImageConfig, Podman, PodmanSocket, Systemd};
 use std::fs;
 use std::ops::Deref;
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 const WEB: &str = r#"trap 'exit 0' TERM
 grep -qx "migrated to $RELEASE" /data/pages || {
-  test "$RELEASE" != 1.2.0 || { rm /data/pages; echo the pages are gone; exit 3; }
+  test "$RELEASE" != 1.2.0 || { rm /data/pages; echo the pages are gone; sleep 1; exit 3; }
   echo "migrated to $RELEASE" >> /data/pages
 }
 test "$RELEASE" != 1.3.0 || RELEASE=1.2.9
@@ -89,7 +89,7 @@ impl<'p> Wiki<'p> {
 
     /// What an operator has done once, by hand.
     fn install(&self) {
-        make_network(self.engine(), &self.network, self.number);
+        make_network(self.engine(), &self.network, IN_SYSTEMD + self.number);
         self.podman(&["volume", "create", "wiki-pages"]);
         let volume = self.podman(&["volume", "inspect", "--format", "{{.Mountpoint}}", "wiki-pages"]);
         write(&std::path::Path::new(&volume).join("pages"), "");
@@ -155,23 +155,28 @@ impl<'p> Wiki<'p> {
         self.podman(&["exec", "wiki-web-main", "cat", "/data/pages"])
     }
 
-    /// Of every container but the engine's own: its image, the unit that made it, and whether the daemon did.
-    pub fn containers(&self) -> Vec<String> {
-        let format = "{{.Names}} {{.Image}} {{.State}} {{index .Labels \"PODMAN_SYSTEMD_UNIT\"}}";
-        let lines = self.podman(&["ps", "--all", "--format", format]);
+    /// Of every container but the engine's own: its image, and the unit that made it. `which`: as `podman ps` takes it.
+    fn listed(&self, which: &[&str]) -> Vec<String> {
+        let format = "{{.Names}} {{.Image}} {{index .Labels \"PODMAN_SYSTEMD_UNIT\"}}";
+        let lines = self.podman(&[&["ps", "--format", format], which].concat());
         let own = |line: &&str| !line.contains("podman-pause");
         let mut lines: Vec<String> = lines.lines().filter(own).map(|line| line.trim_end().to_owned()).collect();
         lines.sort();
         lines
     }
 
+    /// Of those that don't run, too.
+    pub fn containers(&self) -> Vec<String> {
+        self.listed(&["--all"])
+    }
+
     /// Every unit made its own pod, of this version, and nothing is beside them or left of a run.
     pub fn is_whole(&self, version: &str, pages: &str) {
         assert_eq!(self.version_at(&format!("{}/version", self.url)), version, "{}", self.log());
         let image = |service: &str| format!("{}/wiki/{service}:{version}", self.registry());
-        let up = |line: &String| line.replace(" running", "");
+        assert_eq!(self.containers(), self.listed(&[]), "all of them run");
         assert_eq!(
-            self.containers().iter().map(up).collect::<Vec<_>>(),
+            self.containers(),
             [
                 format!("wiki-edge-main {}", image("edge")),
                 format!("wiki-web-main {} {}", image("web"), UNITS[0]),

@@ -40,24 +40,18 @@ impl Podman {
         let mut podman = Self::of(folder, None);
         let systemd = Systemd::new(&podman.own, folder.join("systemd"));
         let command = podman.command();
-        let mut script = String::from("#!/bin/sh\n");
-        for (name, value) in command.get_envs() {
-            let name = name.to_string_lossy();
-            script += &match value {
-                Some(value) => format!("export {name}='{}'\n", value.to_string_lossy()),
-                None => format!("unset {name}\n"),
-            };
-        }
-        script += &format!("exec '{}' \"$@\"\n", podman.program("podman").display());
-        systemd.add_program("podman", &script);
+        // As every service has them, the health checks too, for which podman makes timers.
+        let set = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        let set: Vec<_> =
+            set.map(|(name, value)| format!("\"{}={}\"", name.to_string_lossy(), value.to_string_lossy())).collect();
+        systemd.set_environment(&set.join(" "));
+        systemd.add_program("podman", &format!("exec '{}' \"$@\"\n", podman.program("podman").display()));
         let serve = format!(
             "[Service]\nExecStart=podman system service --time 0 unix://{}\nKillMode=process\n",
             folder.join("podman.sock").display()
         );
         systemd.write_unit("podman-api.service", &serve);
-        for unit in ["podman-api.service", "podman-restart.service"] {
-            systemd.enable(unit);
-        }
+        systemd.enable("podman-api.service");
         systemd.boot();
         podman.systemd = Some(systemd);
         podman

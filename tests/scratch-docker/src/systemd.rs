@@ -55,7 +55,9 @@ impl Systemd {
         assert!(generator.is_file(), "`{}` is missing: `cargo xtask engine up` makes it", generator.display());
         let cgroup = format!("upgraded-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let systemd = Self { folder, cgroup, running: Mutex::default() };
-        for name in ["units/default.target.wants", "etc/containers/systemd", "etc.work", "programs", "generators"] {
+        for name in
+            ["units/default.target.wants", "etc/containers/systemd", "etc.work", "programs", "outside", "generators"]
+        {
             fs::create_dir_all(systemd.folder.join(name)).expect("a folder of systemd's");
         }
         symlink(generator, systemd.folder.join("generators/podman-system-generator")).expect("a generator");
@@ -67,22 +69,39 @@ impl Systemd {
             let shipped = own.folder().join(PODMAN).join("lib/systemd/system").join(name);
             fs::copy(&shipped, systemd.unit(name)).unwrap_or_else(|error| panic!("`{}`: {error}", shipped.display()));
         }
-        let enter = format!(
-            "#!/bin/sh\nexec nsenter --mount=\"/proc/$(cat '{}')/ns/mnt\" unshare --mount --propagation slave sh -ec \
-             'mount -t proc proc /proc; exec \"$@\"' sh \"$@\"\n",
-            systemd.folder.join("process").display()
+        let process = systemd.folder.join("process").display().to_string();
+        let outside = systemd.folder.join("outside").display().to_string();
+        systemd.write_script(
+            "enter",
+            &format!(
+                "export PATH='{outside}':\"$PATH\"\nexec nsenter --mount=\"/proc/$(cat '{process}')/ns/mnt\" unshare --mount \
+                 --propagation slave sh -ec 'mount -t proc proc /proc; exec \"$@\"' sh \"$@\"\n"
+            ),
         );
-        let file = systemd.folder.join("enter");
-        fs::write(&file, enter).expect("a script");
-        fs::set_permissions(file, fs::Permissions::from_mode(0o755)).expect("a script");
+        // It answers nobody whose number it doesn't see.
+        systemd.write_script(
+            "outside/systemctl",
+            &format!("exec nsenter --target \"$(cat '{process}')\" --mount --pid /usr/bin/systemctl \"$@\"\n"),
+        );
         systemd
     }
 
     /// A program that its units find as `/usr/bin/NAME`.
     pub(crate) fn add_program(&self, name: &str, script: &str) {
-        let file = self.folder.join("programs").join(name);
-        fs::write(&file, script).expect("a program of systemd's");
-        fs::set_permissions(file, fs::Permissions::from_mode(0o755)).expect("a program of systemd's");
+        self.write_script(&format!("programs/{name}"), script);
+    }
+
+    /// Of every unit, as its settings take it.
+    pub(crate) fn set_environment(&self, variables: &str) {
+        let folder = self.folder.join("etc/systemd/system.conf.d");
+        fs::create_dir_all(&folder).expect("systemd's settings");
+        fs::write(folder.join("tests.conf"), format!("[Manager]\nDefaultEnvironment={variables}\n")).expect("settings");
+    }
+
+    fn write_script(&self, name: &str, script: &str) {
+        let file = self.folder.join(name);
+        fs::write(&file, format!("#!/bin/sh\n{script}")).expect("a script");
+        fs::set_permissions(file, fs::Permissions::from_mode(0o755)).expect("a script");
     }
 
     /// As an operator writes it into `/etc/systemd/system`.
@@ -113,9 +132,10 @@ impl Systemd {
     /// Returns when everything that is enabled is started, or failed to.
     pub(crate) fn boot(&self) {
         File::create(self.folder.join("log")).expect("systemd's log");
+        let before = File::create(self.folder.join("boot.log")).expect("a log of what comes before it");
         let mut boot = Command::new("sh");
         boot.args(["-c", BOOT, "systemd.sh"]).arg(&self.folder).arg(&self.cgroup);
-        boot.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
+        boot.stdin(Stdio::null()).stdout(Stdio::null()).stderr(before).process_group(0);
         let mut child = boot.spawn().unwrap_or_else(|error| panic!("`sh`: {error}"));
         let began = Instant::now();
         let process: u32 = loop {
@@ -158,7 +178,7 @@ impl Systemd {
         let process = running.as_ref().expect("it is booted").process.to_string();
         let mut command = Command::new("nsenter");
         command.args(["--target", &process, "--mount", "--pid", "--cgroup"]);
-        command.arg(format!("--wd={}", self.folder.display())).arg(program).stdin(Stdio::null());
+        command.arg(program).stdin(Stdio::null());
         command
     }
 
@@ -182,8 +202,11 @@ impl Systemd {
 
     /// The last lines of what it says.
     pub fn log(&self) -> String {
-        let log = fs::read(self.folder.join("log")).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log).into_owned();
+        let read = |name: &str| {
+            let log = fs::read(self.folder.join(name)).unwrap_or_default();
+            String::from_utf8_lossy(&log).into_owned()
+        };
+        let log = read("boot.log") + &read("log");
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
     }

@@ -73,8 +73,7 @@ fn refused(wiki: &Wiki, daemon: &Daemon) {
 
     // Its template knows no networks.
     let place = wiki.file("pod-edge.yaml").display().to_string();
-    let template =
-        format!("podman-kube@{}.service", place.trim_start_matches('/').replace('-', "\\x2d").replace('/', "-"));
+    let template = format!("podman-kube@{}.service", place.replace('-', "\\x2d").replace('/', "-"));
     wiki.systemd().systemctl(&["enable", &template]);
     says("the unit `podman-kube@");
     wiki.systemd().systemctl(&["disable", &template]);
@@ -89,6 +88,7 @@ fn what_a_run_holds_no_unit_starts_when_the_machine_boots() {
     let engine = PodmanSocket::with_systemd(folder.path());
     let wiki = Wiki::new(&engine);
     let pages = wiki.pages();
+    wiki.systemd().enable("podman-restart.service");
     wiki.cut_at(Cut::Started("h0-apply-main-0"));
     let daemon = Daemon::start(&wiki).settled();
     wiki.edit_version(SPOILS);

@@ -39,7 +39,7 @@ pub fn look(folder: &Path, unit_folders: &[&Path]) -> io::Result<Found> {
     let (mut stack, mut others) = match layout {
         Layout::Releases => Default::default(),
         Layout::Checkout | Layout::Neither if run_the_project_itself(&units, unit_folders) => Default::default(),
-        Layout::Checkout | Layout::Neither => stack::look(&directory)?,
+        Layout::Checkout | Layout::Neither => stack::look(&directory, unit_folders)?,
     };
     if layout == Layout::Checkout {
         let is_less = |stack: &mut Stack| !stack.is_sure() && !matches!(stack.platform, Platform::Compose { .. });

@@ -20,7 +20,8 @@ pub use stack::Stack;
 use std::path::{Path, PathBuf};
 
 /// Where the units of a machine lie; the first ones win.
-pub const UNIT_FOLDERS: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
+pub const UNIT_FOLDERS: [&str; 4] =
+    ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system", "/etc/containers/systemd"];
 
 /// What was found in a project's folder. Paths are relative to `directory` but where they say otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]

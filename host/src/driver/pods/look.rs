@@ -42,8 +42,9 @@ impl Pods {
     ) -> Result<ServiceState, VerbError> {
         let declaration = self.declaration(false).await?;
         declaration.service(self, &name.name)?;
+        let mut redactor = redactor(&declaration);
         let wait = async {
-            let (mut last, mut heard) = (Vec::new(), BTreeMap::new());
+            let (mut last, mut heard) = (Vec::new(), BTreeMap::<String, String>::new());
             let mut starts = BTreeMap::<String, BTreeSet<Option<Timestamp>>>::new();
             loop {
                 let standing = self.of_service(&declaration, &name.name, Checks::Run).await?;
@@ -62,10 +63,19 @@ impl Pods {
                     return Err(self.told(&declaration, name, broken, &broken_how(broken)).await);
                 }
                 if let Some(missing) = missing(&declaration, self, name, &standing)? {
-                    return Err(match self.hold(name).is_set() {
-                        true => VerbError::Conflict(format!("the service `{name}` is held, and was not started")),
-                        false => VerbError::other("service", format!("the service `{name}` has no `{missing}`")),
-                    });
+                    if self.hold(name).is_set() {
+                        return Err(VerbError::Conflict(format!("the service `{name}` is held, and was not started")));
+                    }
+                    if self.is_made_again(name).await? {
+                        tokio::time::sleep(POLL).await;
+                        continue;
+                    }
+                    let said = heard
+                        .values()
+                        .rfind(|said| !said.is_empty())
+                        .map(|said| format!(":\n{said}"))
+                        .unwrap_or_default();
+                    return Err(VerbError::other("service", format!("the service `{name}` has no `{missing}`{said}")));
                 }
                 if all().all(stands) {
                     return self.state(&declaration, &name.name, &standing);
@@ -77,8 +87,8 @@ impl Pods {
                 }
                 let waited = all().filter(|c| !stands(c) && c.health != Some(Health::Unhealthy));
                 for container in waited {
-                    let tail = self.engine.tail(&container.id, 1).await;
-                    if heard.insert(container.id.clone(), tail.clone()) != Some(tail) {
+                    let tail = redactor.text(&self.engine.tail(&container.id, 1).await);
+                    if heard.insert(container.name.clone(), tail.clone()) != Some(tail) {
                         cx.activity.touch();
                     }
                 }

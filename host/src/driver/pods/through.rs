@@ -19,6 +19,7 @@ use std::time::Duration;
 const POLL: Duration = Duration::from_millis(250);
 /// Of a unit that ends and is started again, while its pods are waited for.
 const STARTS: u32 = 3;
+const TAIL_LINES: u32 = 12;
 
 /// Of a service's pods by their names: the ID, and a digest of what it was made from.
 type Note = BTreeMap<String, (String, String)>;
@@ -63,16 +64,22 @@ impl Pods {
     async fn come(
         &self, cx: &StepContext, declaration: &Declaration, name: &ServiceRef, unit: &str,
     ) -> Result<Vec<Standing>, VerbError> {
-        let mut last = None;
+        let (mut last, mut said) = (None, String::new());
         loop {
             let seen = self.machine.systemd.show(unit).await?;
             let standing = self.of_service(declaration, &name.name, Checks::Leave).await?;
+            // What ends goes with its pod, and its log as well.
+            for container in standing.iter().flat_map(|standing| &standing.containers) {
+                let tail = self.engine.tail(&container.id, TAIL_LINES).await;
+                said = if tail.is_empty() { said } else { tail };
+            }
             let status = seen.status();
             match missing(declaration, self, name, &standing)? {
                 // One whose command ends with the pods there has done its work.
                 None if matches!(status, Status::Running | Status::Stopped) => return Ok(standing),
                 missing if (seen.again && seen.restarts >= STARTS) || seen.is_at_rest() => {
-                    let tail = redactor(declaration).text(&self.machine.systemd.last_lines(unit).await);
+                    let tail = [self.machine.systemd.last_lines(unit).await, said].join("\n");
+                    let tail = redactor(declaration).text(tail.trim());
                     let tail = if tail.is_empty() { tail } else { format!(":\n{tail}") };
                     let lacks = missing.map(|missing| format!(", and there is no `{missing}`")).unwrap_or_default();
                     let message = format!("the unit `{unit}` of the service `{name}` does not start{lacks}{tail}");
@@ -87,6 +94,13 @@ impl Pods {
             }
             tokio::time::sleep(POLL).await;
         }
+    }
+
+    /// Whether the service's unit goes on making its pods, within reason, once they are gone.
+    pub(super) async fn is_made_again(&self, name: &ServiceRef) -> Result<bool, VerbError> {
+        let Some(unit) = self.units().await?.remove(&name.name) else { return Ok(false) };
+        let seen = self.machine.systemd.show(&unit).await?;
+        Ok(!seen.is_at_rest() && seen.restarts < STARTS)
     }
 
     pub(super) async fn stop_unit(&self, unit: &str) -> Result<(), VerbError> {

@@ -54,6 +54,8 @@ pub enum Platform {
         pods: Vec<String>,
         config_maps: Vec<String>,
         networks: Vec<String>,
+        /// That play files of these: the file, and the unit.
+        units: Vec<(String, String)>,
     },
     Helm(Box<chart::Release>),
     CloudRun(cloud::Region),
@@ -119,11 +121,11 @@ pub struct Store {
 ///
 /// Of several the first whose files say a version, in this order: each says less of what an upgrade has to know than the
 /// one before.
-pub(super) fn look(directory: &Path) -> io::Result<(Option<Stack>, Vec<String>)> {
+pub(super) fn look(directory: &Path, unit_folders: &[&Path]) -> io::Result<(Option<Stack>, Vec<String>)> {
     let mut found = Vec::from_iter(compose::look(directory)?);
     let mut mistakes = Vec::new();
-    for look in [pods::look, chart::look, cloud::look] {
-        match look(directory) {
+    for looked in [pods::look(directory, unit_folders), chart::look(directory), cloud::look(directory)] {
+        match looked {
             Ok(stack) => found.extend(stack),
             Err(mistake) => mistakes.push(mistake),
         }

@@ -1,22 +1,24 @@
 //! Pods of podman by their files, and the `.env` that fills them in.
 
 use super::part::{Part, Role, address};
-use super::{Platform, Stack, Store, kinds, push_new, scripts, wrong, yaml_files};
+use super::{Platform, Stack, Store, files, kinds, push_new, scripts, wrong, yaml_files};
 use crate::config::init::{project, text_of};
-use pod_files::{Container, File, Pod, Source, image, service_of, variables};
+use pod_files::{Container, File, Pod, Source, Unit, image, service_of, variables};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Beneath the project's folder.
 const FOLDERS: [&str; 2] = ["", "pods"];
+/// What may be a unit that plays files.
+const UNITS: [&str; 2] = [".kube", ".service"];
 const BESIDE: [&str; 2] = ["ConfigMap", "PersistentVolumeClaim"];
 /// What a product's hops name.
 const COMMANDS: [&str; 2] = ["bootstrap-secrets", "validate"];
 
 /// None where no file declares a pod.
-pub(super) fn look(directory: &Path) -> io::Result<Option<Stack>> {
+pub(super) fn look(directory: &Path, unit_folders: &[&Path]) -> io::Result<Option<Stack>> {
     let set: BTreeMap<String, String> =
         variables(&text_of(&directory.join(".env")).unwrap_or_default()).into_iter().collect();
     let (mut found, mut config_maps) = (Vec::new(), Vec::new());
@@ -36,7 +38,16 @@ pub(super) fn look(directory: &Path) -> io::Result<Option<Stack>> {
             parts.extend(pod.containers.iter().filter_map(|container| part(directory, (file, text), pod, container)));
         }
     }
-    let platform = Platform::Podman { engine: None, pods: Vec::new(), config_maps, networks: networks(directory) };
+    let (mut networks, mut units) = (networks(directory), Vec::new());
+    for (file, unit) in played(directory, unit_folders) {
+        if found.iter().any(|(known, _)| known.name == file) {
+            unit.networks.iter().for_each(|network| push_new(&mut networks, network));
+            if !units.contains(&(file.clone(), unit.name.clone())) {
+                units.push((file, unit.name));
+            }
+        }
+    }
+    let platform = Platform::Podman { engine: None, pods: Vec::new(), config_maps, networks, units };
     let mut stack = Stack::of(platform, directory, &set, &parts);
     // Servers first, the product last.
     let of =
@@ -51,6 +62,24 @@ pub(super) fn look(directory: &Path) -> io::Result<Option<Stack>> {
     }
     stack.commands = COMMANDS.iter().filter_map(|name| Some((*name, project::named(directory, name)?))).collect();
     Ok(Some(stack))
+}
+
+/// By units of the machine, and by quadlets that lie with the files: paths from `directory`.
+fn played(directory: &Path, unit_folders: &[&Path]) -> Vec<(String, Unit)> {
+    let own = FOLDERS.map(|folder| directory.join(folder));
+    let mut found = Vec::new();
+    for folder in unit_folders.iter().copied().chain(own.iter().map(PathBuf::as_path)) {
+        for name in files(folder, &UNITS) {
+            let unit = text_of(&folder.join(&name)).and_then(|text| Unit::read(&name, &text));
+            let Some(unit) = unit else { continue };
+            for file in &unit.files {
+                let place = std::fs::canonicalize(folder.join(file)).ok();
+                let below = place.as_deref().and_then(|place| place.strip_prefix(directory).ok());
+                found.extend(below.map(|below| (below.display().to_string(), unit.clone())));
+            }
+        }
+    }
+    found
 }
 
 /// None for one that only waits for a server, before the others begin.

@@ -93,6 +93,25 @@ fn every_kind_of_data_and_what_is_no_pod() {
 }
 
 #[test]
+fn quadlets_with_their_files_are_a_platform() {
+    let quadlet = "[Kube]\nYaml=database.yml\nNetwork=shop\n[Install]\nWantedBy=default.target\n";
+    let project = Project::with(&[
+        ("database.yml", DATABASE),
+        ("shop-database.kube", quadlet),
+        ("pod-edge.yaml", EDGE),
+        ("other.kube", "[Kube]\nYaml=/srv/other.yaml\nNetwork=other\n"),
+    ]);
+    let played = project.root().join("pod-edge.yaml").display().to_string();
+    project.write("units/edge.service", &format!("[Service]\nExecStart=podman kube play --network shop {played}\n"));
+    let (text, deployment) = project.proposed();
+    for (file, unit) in [("database.yml", "shop-database.service"), ("pod-edge.yaml", "edge.service")] {
+        let line = format!("# The pods of `{file}` are stopped and started through their unit `{unit}`.\n");
+        assert!(text.contains(&line), "{text}");
+    }
+    assert_eq!(deployment.platforms[0].grants.pods.networks, ["shop"]);
+}
+
+#[test]
 fn a_pod_that_says_too_little_is_named_with_its_line() {
     let pod = |image: &str| {
         format!("kind: Pod\nmetadata: {{ name: web }}\nspec:\n  containers:\n    - {{ name: web{image} }}\n")

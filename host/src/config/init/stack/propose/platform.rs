@@ -30,7 +30,7 @@ pub(super) fn lines(found: &Found, stack: &Stack) -> String {
                 );
             }
         }
-        Platform::Podman { engine, pods, config_maps, networks } => {
+        Platform::Podman { engine, pods, config_maps, networks, units } => {
             let _ = writeln!(out, "plugin = \"podman\"\ndirectory = {directory}   # the files of pods and `.env`");
             push_engine(&mut out, engine.as_deref().unwrap_or(Path::new(PODMAN)));
             let _ = writeln!(out, "pods = {}   # in the order in which they are started", list(pods));
@@ -44,6 +44,10 @@ pub(super) fn lines(found: &Found, stack: &Stack) -> String {
                 networks => {
                     let _ = writeln!(out, "networks = {}   # as `podman kube play --network`", list(networks));
                 }
+            }
+            for (file, unit) in units {
+                let (file, unit) = (commented(file), commented(unit));
+                let _ = writeln!(out, "# The pods of `{file}` are stopped and started through their unit `{unit}`.");
             }
             out.push_str(&version(stack, "containers", "core/web"));
         }
