@@ -27,9 +27,10 @@ const TARGETS: [(&str, &str); 5] = [
     ("network-online", "DefaultDependencies=no\n"),
     ("shutdown", "DefaultDependencies=no\n"),
 ];
-/// systemd closes the folder of cgroups, in which podman looks for kinds that this machine lacks.
-const CGROUPS: &str = "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nRemainAfterExit=yes\n\
-                       ExecStart=mount -o remount,rw /sys/fs/cgroup\n";
+/// systemd closes the folder of cgroups, and makes folders for kinds that can't be mounted: podman would take them for some.
+const CGROUPS: &str = "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=sh -c 'mount \
+                       -o remount,rw /sys/fs/cgroup; cd /sys/fs/cgroup; [ -e cgroup.procs ] || for kind in *; do [ -e \
+                       $$kind/cgroup.procs ] || rm -r $$kind; done'\n";
 /// Of Debian's package, as they are.
 const SHIPPED: [&str; 2] = ["podman-kube@.service", "podman-restart.service"];
 

@@ -40,6 +40,7 @@ fn pods_of_units_go_up_and_come_back_through_their_units() {
         assert!(failed == step && said.contains(why), "{version}: {failed}: {said}");
         wiki.is_whole(GOOD, &pages);
     }
+    daemon.stop();
     wiki.reboot();
     wiki.until("the machine is up again", || UNITS.iter().all(|unit| wiki.systemd().state(unit) == "active"));
     assert_eq!(wiki.pages(), pages);
