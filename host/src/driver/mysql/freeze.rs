@@ -8,7 +8,6 @@
 use super::Work;
 use super::definitions::Definitions;
 use super::files::Files;
-use super::lanes::{Lanes, Rows};
 use super::manifest::{self, Content};
 use super::restore::{self, NOTES, Notes};
 use super::session::{Session, name};
@@ -166,10 +165,7 @@ async fn brief(
     };
     let (small, large): (Vec<&Table>, Vec<&Table>) = by_size.into_iter().partition(is_small);
     let small: Vec<Table> = small.into_iter().cloned().collect();
-    let rows = Rows::of(session, database, &small, &work.cx.activity).await?;
-    let mut lanes = Lanes::open(work).await?;
-    lanes.begin().await?;
-    let mut contents = lanes.contents(work, &rows).await?;
+    let mut contents = work.contents(session, database, &small).await?;
     for table in large {
         let sql = format!("SELECT COUNT(*) FROM {}.{}", name(database), name(&table.name));
         let rows = session.text(&sql).await?;

@@ -7,9 +7,8 @@
 use super::Work;
 use super::fence;
 use super::files::in_the_engine;
-use super::lanes::{Lanes, Rows};
 use super::manifest;
-use super::session::{Flavour, Session, quoted};
+use super::session::{self, Flavour, Session, quoted};
 use super::shape::Table;
 use crate::activity::Level;
 use crate::model::VerbError;
@@ -36,19 +35,13 @@ async fn evidence(work: &Work<'_>, session: &mut Session) -> Result<String, Verb
     let live = work.names.live.as_str();
     let enabled = fence::enabled(session, &work.names).await?;
     let shape = work.shape(session, live, &enabled).await?;
-    let (dated, others): (Vec<Table>, Vec<Table>) =
-        shape.tables.iter().cloned().partition(|table| table.engine == "InnoDB" && !table.is_sequence());
+    let is_dated = |table: &&Table| table.engine == "InnoDB" && !table.is_sequence();
+    let others: Vec<Table> = shape.tables.iter().filter(|table| !is_dated(table)).cloned().collect();
     let numbers = numbers(session, live).await?;
-    if numbers.len() < dated.len() {
+    if numbers.len() < shape.tables.len() - others.len() {
         return Err(VerbError::Invalid("the server does not tell all of its tables' numbers".into()));
     }
-    let mut contents = Vec::new();
-    if !others.is_empty() {
-        let rows = Rows::of(session, live, &others, &work.cx.activity).await?;
-        let mut lanes = Lanes::open(work).await?;
-        lanes.begin().await?;
-        contents = lanes.contents(work, &rows).await?;
-    }
+    let contents = if others.is_empty() { Vec::new() } else { work.contents(session, live, &others).await? };
     let written = written(session, live).await?;
     let since = session.text(started(session.flavour)).await?;
     let last = written.values().max().filter(|at| !at.is_empty()).map_or("none", String::as_str);
@@ -73,8 +66,7 @@ async fn numbers(session: &mut Session, database: &str) -> Result<BTreeMap<Strin
         "SELECT NAME, TABLE_ID FROM {tables} WHERE SUBSTRING_INDEX(NAME, '/', 1) = {own} \
          AND LOWER(NAME) NOT LIKE '%/fts\\_%'"
     );
-    let rows = session.rows(&sql).await?.into_iter();
-    Ok(rows.filter_map(|row| Some((row.first()?.clone()?, row.get(1)?.clone()?))).collect())
+    Ok(by_name(session.rows(&sql).await?))
 }
 
 /// When each table was; empty where it wasn't since the server's start. None of them in this second.
@@ -88,14 +80,18 @@ async fn written(session: &mut Session, database: &str) -> Result<BTreeMap<Strin
     loop {
         let rows = session.rows(&sql).await?;
         if rows.iter().all(|row| row[2].as_deref() == Some("0")) {
-            let rows = rows.into_iter();
-            return Ok(rows.filter_map(|row| Some((row.first()?.clone()?, row.get(1)?.clone()?))).collect());
+            return Ok(by_name(rows));
         }
         if began.elapsed() > PASSES_WITHIN {
             return Err(VerbError::Invalid("somebody writes, or the server's clock was set back".into()));
         }
         tokio::time::sleep(POLL).await;
     }
+}
+
+/// The second column by the first.
+fn by_name(rows: session::Rows) -> BTreeMap<String, String> {
+    rows.into_iter().filter_map(|row| Some((row.first()?.clone()?, row.get(1)?.clone()?))).collect()
 }
 
 fn started(flavour: Flavour) -> &'static str {

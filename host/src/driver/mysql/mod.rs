@@ -271,11 +271,18 @@ impl Work<'_> {
     ) -> Result<String, VerbError> {
         save::begin(session).await?;
         let shape = self.shape(session, database, enabled).await?;
-        let rows = Rows::of(session, database, &shape.tables, &self.cx.activity).await?;
-        let mut lanes = Lanes::open(self).await?;
-        lanes.begin().await?;
-        let contents = lanes.contents(self, &rows).await?;
+        let contents = self.contents(session, database, &shape.tables).await?;
         session.set("COMMIT").await?;
         Ok(manifest::text(&shape, &contents))
+    }
+
+    /// Every row of these tables is read, in snapshots of its own.
+    async fn contents(
+        &self, session: &mut Session, database: &str, tables: &[shape::Table],
+    ) -> Result<Vec<manifest::Content>, VerbError> {
+        let rows = Rows::of(session, database, tables, &self.cx.activity).await?;
+        let mut lanes = Lanes::open(self).await?;
+        lanes.begin().await?;
+        lanes.contents(self, &rows).await
     }
 }
