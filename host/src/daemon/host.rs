@@ -8,11 +8,11 @@ use super::rehearsal;
 use crate::activity::{Level, Sign, Sink};
 use crate::api::Hub;
 use crate::api::types::{Deployment as View, LogLine, News, Progress as ProgressView, State};
-use crate::config::{BindingConfig, Deployment, SecretCheck, Settings};
+use crate::config::{Deployment, SecretCheck, Settings};
 use crate::context::Site;
 use crate::driver::durable;
 use crate::driver::services::Systemd;
-use crate::driver::{Drivers, Environment, Machine, scratch_name};
+use crate::driver::{Engines, Environment, Machine, scratch_name};
 use crate::journal::{Journal, RunRow};
 use crate::model::Failure;
 use crate::pipeline::Pipeline;
@@ -231,10 +231,10 @@ impl Host {
         }
     }
 
-    pub fn drivers(&self, deployment: &Deployment, binding: &BindingConfig, vault: &Vault) -> Arc<Drivers> {
+    /// What drivers are built with.
+    pub fn environment(&self, vault: &Vault) -> Environment {
         let double = self.double.as_ref().map(|place| place.double.clone());
-        let environment = Environment { machine: self.machine(), vault: vault.clone(), double };
-        Arc::new(Drivers::build(deployment, binding, &environment))
+        Environment { machine: self.machine(), vault: vault.clone(), double, engines: Engines::default() }
     }
 
     /// For this step's drill, on the server as it is.

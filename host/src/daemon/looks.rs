@@ -27,7 +27,8 @@ pub struct Ready {
 impl Host {
     /// The drivers of every binding.
     pub fn all_drivers(&self, deployment: &Deployment, vault: &Vault) -> AllDrivers {
-        let one = |config: &BindingConfig| (key(config), self.drivers(deployment, config, vault));
+        let environment = self.environment(vault);
+        let one = |config: &BindingConfig| (key(config), Arc::new(Drivers::build(deployment, config, &environment)));
         deployment.bindings().map(one).collect()
     }
 

@@ -27,7 +27,7 @@ pub mod trees;
 #[cfg(test)]
 mod testing;
 
-use crate::config::{BindingConfig, Deployment, Grants, MYSQL_PLUGIN};
+use crate::config::{BindingConfig, Deployment, EngineConfig, Grants, MYSQL_PLUGIN};
 use crate::model::Role;
 use crate::plan::event::{Effect, Verdict};
 use crate::vault::Vault;
@@ -49,7 +49,7 @@ use services::{Orchestrator, Services};
 use sqlite::Sqlite;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use trees::{Store, Trees};
@@ -83,6 +83,23 @@ pub struct Environment {
     pub vault: Vault,
     /// They are a rehearsal's.
     pub double: Option<Arc<Double>>,
+    pub engines: Engines,
+}
+
+/// One for all bindings that have the same: what it is, is asked once.
+#[derive(Clone, Default)]
+pub struct Engines(Arc<Mutex<Vec<Arc<Engine>>>>);
+
+impl Engines {
+    fn of(&self, config: &EngineConfig) -> Arc<Engine> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = all.iter().find(|engine| engine.config() == config) {
+            return engine.clone();
+        }
+        let engine = Arc::new(Engine::new(config.clone()));
+        all.push(engine.clone());
+        engine
+    }
 }
 
 /// The drivers of one binding, built from its grants.
@@ -339,7 +356,7 @@ fn projects(
         let compose = Compose::new(compose::Parts {
             platform: name.clone(),
             deployment: deployment.name.clone(),
-            engine: Arc::new(Engine::new(grants.engine.clone()?)),
+            engine: environment.engines.of(grants.engine.as_ref()?),
             directory: grants.directory.clone()?,
             config: grants.compose.clone(),
             project: files_of(grants, project),
@@ -363,7 +380,7 @@ fn all_pods(deployment: &Deployment, project: &Arc<Project>, environment: &Envir
         let pods = Pods::new(pods::Parts {
             platform: name.clone(),
             deployment: deployment.name.clone(),
-            engine: Arc::new(Engine::new(grants.engine.clone()?)),
+            engine: environment.engines.of(grants.engine.as_ref()?),
             directory: grants.directory.clone()?,
             config: grants.pods.clone(),
             project: files_of(grants, project),

@@ -45,9 +45,7 @@ pub fn run(filter: Option<&str>) -> Result<()> {
     }
     tally.print_failures();
     stages.print_summary();
-    for name in &tally.failures {
-        println!("failed: {name}");
-    }
+    tally.print_names();
     println!("{} passed, {} failed", tally.passed, tally.failed);
     if stages.failed() { bail!("not everything passed") } else { Ok(()) }
 }

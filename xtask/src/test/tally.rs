@@ -2,6 +2,10 @@
 
 use anyhow::{Result, bail};
 
+/// Letters of what a failed test said.
+const SHOWN_FIRST: usize = 600;
+const SHOWN_LAST: usize = 300;
+
 #[derive(Default)]
 pub struct Tally {
     pub passed: u64,
@@ -70,6 +74,34 @@ impl Tally {
             println!("{line}");
         }
     }
+
+    /// With what each of them said first and last: whoever has only the end of a long output sees why.
+    pub fn print_names(&self) {
+        for name in &self.failures {
+            println!("failed: {name}");
+            if let Some(why) = self.why(name) {
+                println!("  {why}");
+            }
+        }
+    }
+
+    fn why(&self, name: &str) -> Option<String> {
+        let heading = format!("---- {name} stdout ----");
+        let said = self.written.iter().skip_while(|line| **line != heading).skip(1);
+        let is_over = |line: &str| line.starts_with("---- ") || line == "failures:" || line == "stack backtrace:";
+        let said = said.take_while(|line| !is_over(line)).skip_while(|line| !line.contains("panicked at"));
+        let words: Vec<&str> = said.flat_map(|line| line.split_whitespace()).collect();
+        (!words.is_empty()).then(|| shortened(&words.join(" ")))
+    }
+}
+
+fn shortened(text: &str) -> String {
+    let letters: Vec<char> = text.chars().collect();
+    if letters.len() <= SHOWN_FIRST + SHOWN_LAST {
+        return text.to_owned();
+    }
+    let text = |letters: &[char]| letters.iter().collect::<String>();
+    format!("{} … {}", text(&letters[..SHOWN_FIRST]), text(&letters[letters.len() - SHOWN_LAST..]))
 }
 
 #[cfg(test)]
@@ -107,6 +139,31 @@ mod tests {
         assert_eq!(tally.failures, ["a::c"]);
         assert!(tally.written.iter().any(|line| line == "it is so"));
         assert!(tally.verdict().is_err());
+    }
+
+    #[test]
+    fn why_a_test_failed_is_one_line_and_not_long() {
+        let long = "x".repeat(2000);
+        let (tally, _) = read(&[
+            "failures:",
+            "---- a::b stdout ----",
+            "begins",
+            "",
+            "thread 'a::b' panicked at a.rs:1:1:",
+            "  left:",
+            "    1",
+            "stack backtrace:",
+            "   0: x",
+            "---- a::c stdout ----",
+            "thread 'a::c' panicked at a.rs:2:1:",
+            &long,
+            "failures:",
+        ]);
+        assert_eq!(tally.why("a::b").as_deref(), Some("thread 'a::b' panicked at a.rs:1:1: left: 1"));
+        let why = tally.why("a::c").expect("it said why");
+        assert_eq!(why.chars().count(), SHOWN_FIRST + SHOWN_LAST + 3);
+        assert!(why.contains("x … x"), "{why}");
+        assert_eq!(tally.why("a::d"), None);
     }
 
     #[test]

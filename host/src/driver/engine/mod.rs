@@ -48,18 +48,21 @@ pub const SERVICE_LABEL: &str = "com.docker.compose.service";
 
 pub struct Engine {
     config: EngineConfig,
-    docker: OnceCell<Docker>,
-    kind: OnceCell<Kind>,
+    met: OnceCell<Met>,
     rootless: OnceCell<bool>,
     ways: Mutex<Ways>,
     checks: Checks,
 }
 
+struct Met {
+    docker: Docker,
+    kind: Kind,
+}
+
 impl Engine {
     pub fn new(config: EngineConfig) -> Self {
-        let (kind, rootless) = (OnceCell::new(), OnceCell::new());
-        let docker = OnceCell::new();
-        Self { config, docker, kind, rootless, ways: Mutex::default(), checks: Checks::default() }
+        let (met, rootless) = (OnceCell::new(), OnceCell::new());
+        Self { config, met, rootless, ways: Mutex::default(), checks: Checks::default() }
     }
 
     pub fn config(&self) -> &EngineConfig {
@@ -68,13 +71,18 @@ impl Engine {
 
     /// Speaks the API's version that the engine knows.
     pub async fn docker(&self) -> Result<&Docker, VerbError> {
-        let connect = || async {
-            let socket = self.place();
-            let docker = Docker::connect_with_unix(&socket, ANSWER_SECONDS, API_DEFAULT_VERSION)
-                .map_err(|error| self.away(&error))?;
-            docker.negotiate_version().await.map_err(|error| self.away(&error))
+        Ok(&self.met().await?.docker)
+    }
+
+    async fn met(&self) -> Result<&Met, VerbError> {
+        let meet = || async {
+            let greeting = self.greeted().await?;
+            let api = if greeting.api < *API_DEFAULT_VERSION { &greeting.api } else { API_DEFAULT_VERSION };
+            let docker = Docker::connect_with_unix(&self.place(), ANSWER_SECONDS, api);
+            let docker = docker.map_err(|error| self.away(&error))?;
+            Ok(Met { docker, kind: greeting.podman.map_or(Kind::Docker, |api| Kind::Podman { api }) })
         };
-        self.docker.get_or_try_init(connect).await
+        self.met.get_or_try_init(meet).await
     }
 
     /// The socket.

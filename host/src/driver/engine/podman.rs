@@ -39,12 +39,7 @@ pub enum Kind {
 
 impl Engine {
     pub async fn kind(&self) -> Result<&Kind, VerbError> {
-        let ask = || async {
-            let version = self.docker().await?.version().await.map_err(|error| self.failed(&error))?;
-            let own = version.components.unwrap_or_default().into_iter().find(|part| part.name == "Podman Engine");
-            Ok(own.map_or(Kind::Docker, |part| Kind::Podman { api: part.version }))
-        };
-        self.kind.get_or_try_init(ask).await
+        Ok(&self.met().await?.kind)
     }
 
     pub async fn is_podman(&self) -> Result<bool, VerbError> {

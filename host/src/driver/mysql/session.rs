@@ -13,13 +13,15 @@ use futures::StreamExt;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder, Row, Value};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::task::TaskTracker;
 
 /// How long a server may take to greet.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Connections that one step may have at once.
 pub const LOCKS: u32 = 12;
+const LOCK_WITHIN: Duration = Duration::from_secs(20);
+const LOCK_POLL: Duration = Duration::from_millis(100);
 /// Of what is loaded, in one packet.
 const CHUNK_BYTES: usize = 1 << 20;
 
@@ -91,14 +93,21 @@ impl Session {
         Self::connect(way).await?.locked().await
     }
 
+    /// A busy server takes a while to notice that connections ended.
     async fn locked(mut self) -> Result<Self, VerbError> {
-        for number in 0..LOCKS {
-            let lock = quoted(&self.way.lock(number));
-            if self.text(&format!("SELECT GET_LOCK({lock}, 0)")).await? == "1" {
-                return Ok(self);
+        let began = Instant::now();
+        loop {
+            for number in 0..LOCKS {
+                let lock = quoted(&self.way.lock(number));
+                if self.text(&format!("SELECT GET_LOCK({lock}, 0)")).await? == "1" {
+                    return Ok(self);
+                }
             }
+            if began.elapsed() > LOCK_WITHIN {
+                return Err(VerbError::Unavailable("too many connections of this step are open".into()));
+            }
+            tokio::time::sleep(LOCK_POLL).await;
         }
-        Err(VerbError::Unavailable("too many connections of this step are open".into()))
     }
 
     /// Without a lock: to look at the step's other connections.

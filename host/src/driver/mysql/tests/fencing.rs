@@ -1,6 +1,6 @@
 //! The fence, and what an interrupted step leaves.
 
-use super::super::session::Flavour;
+use super::super::session::{Flavour, LOCKS, Session};
 use super::super::wire::Tapped;
 use super::super::*;
 use super::bench::{ADMIN, Bench, PASSWORD, is_cut};
@@ -199,4 +199,22 @@ async fn a_mark_shows_every_write_on_mysql() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mark_is_of_all_rows_where_the_server_does_not_tell_more() {
     shows_every_write(Flavour::MariaDb, "märkte", true).await;
+}
+
+/// A step may have so many connections at once, and those that ended are noticed late.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_waits_for_another_to_end() {
+    let bench = Bench::new(Flavour::MariaDb, "waits").await;
+    let located = bench.driver.granted().expect("granted").located(&Site::Live).await.expect("there");
+    let way = bench.way(&located, "r1-waits");
+    let mut all = Vec::new();
+    for _ in 0..LOCKS {
+        all.push(Session::open(&way).await.expect("a connection"));
+    }
+    let ends = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        all.pop();
+    };
+    let (opened, ()) = tokio::join!(Session::open(&way), ends);
+    assert!(opened.is_ok(), "{:?}", opened.err());
 }
