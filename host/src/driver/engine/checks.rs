@@ -1,6 +1,6 @@
-//! Docker checks a container's health at intervals, the first time after one of them: half a minute where nobody said
+//! An engine checks a container's health at intervals, the first time after one of them: half a minute where nobody said
 //! otherwise, in which a service that stands already keeps everybody waiting. The same check is made here meanwhile; to
-//! pass once is enough, as it is for Docker.
+//! pass once is enough, as it is for the engine.
 
 use super::{Container, Engine, Health, State};
 use bollard::errors::Error;
@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A check that takes longer is left to Docker.
+/// A check that takes longer is left to the engine.
 const CHECK_WITHIN: Duration = Duration::from_secs(2);
 const PAUSE_LEAST: Duration = Duration::from_millis(100);
 /// Of how long it has run so far: one that starts slowly is asked less and less often.
@@ -64,7 +64,7 @@ impl Engine {
         join_all(checks).await;
     }
 
-    async fn passes(&self, container: &Container) -> bool {
+    pub(super) async fn passes(&self, container: &Container) -> bool {
         if let Some(passed) = self.checks.known(container, Instant::now()) {
             return passed;
         }

@@ -113,16 +113,20 @@ impl Engine {
         }
     }
 
-    /// Runs the health checks that are due and that nobody ran; whether there were any.
+    /// Runs the health checks that are due and that nobody ran; whether there were any. The first is due as soon as it
+    /// would pass: podman counts one that fails, so that it is tried beside podman.
     pub(super) async fn run_checks(&self, containers: &[Container]) -> Result<bool, VerbError> {
         let Kind::Podman { api } = self.kind().await? else { return Ok(false) };
-        let due = containers.iter().filter(|container| is_due(container, Timestamp::now()));
-        let checks = due.map(|container| async move {
+        let checks = containers.iter().map(|container| async move {
+            if !is_due(container, Timestamp::now()) && !(is_unchecked(container) && self.passes(container).await) {
+                return false;
+            }
             let path = format!("/v{api}/libpod/containers/{}/healthcheck", container.id);
             // What it says is in the container's state afterwards; one that ended meanwhile has none.
             let _ = tokio::time::timeout(CHECK_WITHIN, self.get(&path, &[])).await;
+            true
         });
-        Ok(!join_all(checks).await.is_empty())
+        Ok(join_all(checks).await.contains(&true))
     }
 
     /// Asks a registry through the client, with the login that it would find itself.
@@ -159,6 +163,13 @@ impl Engine {
         let known = info.registry_config.and_then(|config| config.index_configs).unwrap_or_default();
         Ok(known.get(registry).is_some_and(|index| index.secure == Some(false)))
     }
+}
+
+/// Since it started.
+fn is_unchecked(container: &Container) -> bool {
+    container.state == State::Running
+        && container.health == Some(Health::Starting)
+        && container.checked <= container.started
 }
 
 fn is_due(container: &Container, now: Timestamp) -> bool {

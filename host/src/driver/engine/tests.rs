@@ -5,7 +5,7 @@ use super::{Engine, Health, PROJECT_LABEL, credentials};
 use crate::config::EngineConfig;
 use crate::driver::testing;
 use bollard::auth::DockerCredentials;
-use scratch_docker::Engine as Docker;
+use scratch_docker::{Engine as Docker, PodmanSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,16 +53,18 @@ async fn a_name_that_was_moved_is_pointed_back() {
     images.let_go(|_| false).await.unwrap();
 }
 
-/// Its own check would come in an hour.
+/// Runs a container of a project, whose own check would come in an hour; its ID.
+fn checked_hourly(says: impl Fn(&[&str]) -> String, docker: &Docker, project: &str, check: &str) -> String {
+    let [project, check] = [format!("--label={PROJECT_LABEL}={project}"), format!("--health-cmd={check}")];
+    let image = docker.base("busybox:1");
+    let apart = ["--network=none", "--label=com.docker.compose.oneoff=False", "--health-interval=1h"];
+    says(&[&["run", "--detach", &project, &check], &apart[..], &[&image, "sleep", "600"]].concat())
+}
+
 #[tokio::test]
 async fn a_container_is_healthy_once_it_passes_its_check_and_not_once_docker_looks() {
     let (docker, project) = (Docker::shared(), format!("checks-{}", std::process::id()));
-    let run = |check: &str| {
-        let [project, check] = [format!("--label={PROJECT_LABEL}={project}"), format!("--health-cmd={check}")];
-        let image = docker.base("busybox:1");
-        let whole = ["--label=com.docker.compose.oneoff=False", "--health-interval=1h", &image, "sleep", "600"];
-        docker.succeed(&[&["run", "--detach", &project, &check][..], &whole].concat())
-    };
+    let run = |check: &str| checked_hourly(|arguments| docker.succeed(arguments), docker, &project, check);
     let (sound, lame) = (run("test -d /etc"), run("exit 1"));
     let engine = Engine::new(EngineConfig { socket: docker.socket().to_owned(), client: None });
     let health = async || {
@@ -74,6 +76,31 @@ async fn a_container_is_healthy_once_it_passes_its_check_and_not_once_docker_loo
     assert_eq!(docker.succeed(&["inspect", "--format={{.State.Health.Status}}", &sound]), "starting");
     assert_eq!(health().await, (Some(Health::Healthy), Some(Health::Starting)), "it stays so");
     docker.succeed(&["rm", "--force", &sound, &lame]);
+}
+
+/// podman learns of it, too, and does not count what failed.
+#[tokio::test]
+async fn a_container_of_podman_is_healthy_once_it_passes_its_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let podman = PodmanSocket::start(folder.path());
+    let run = |check: &str| {
+        checked_hourly(|arguments| podman.podman().says(arguments), podman.engine(), "checked-hourly", check)
+    };
+    let (sound, lame) = (run("test -d /etc"), run("exit 1"));
+    let engine = Engine::new(EngineConfig { socket: podman.engine().socket().to_owned(), client: None });
+    for _ in 0..3 {
+        let found = engine.containers("checked-hourly").await.unwrap();
+        let of = |id: &str| found.iter().find(|container| container.id == id).and_then(|container| container.health);
+        assert_eq!((of(&sound), of(&lame)), (Some(Health::Healthy), Some(Health::Starting)));
+    }
+    let known = |id: &str| {
+        podman.podman().says(&[
+            "inspect",
+            "--format={{.State.Healthcheck.Status}} {{len .State.Healthcheck.Log}} {{.State.Healthcheck.FailingStreak}}",
+            id,
+        ])
+    };
+    assert_eq!((known(&sound).as_str(), known(&lame).as_str()), ("healthy 1 0", "starting 0 0"));
 }
 
 #[tokio::test]
