@@ -1,7 +1,7 @@
 //! The daemon as a child: started, asked, waited for, cut off. Ends with its test.
 
 use crate::socket::ask;
-use crate::{Machine, kind};
+use crate::{Machine, kind, outcome};
 use serde_json::Value;
 use std::fs::OpenOptions;
 use std::io;
@@ -116,6 +116,21 @@ impl<'a> Daemon<'a> {
         self.wait(&format!("a run after run {run} ends"), |now| {
             now["last_run"]["id"].as_u64() > Some(run) && has_ended(now) && kind(now) != "running"
         })
+    }
+
+    /// Begins a rehearsal; its run's number.
+    pub fn rehearses(&self, version: &str) -> u64 {
+        let begun = self.told(&["rehearse", &self.site.name, "--to", version]);
+        begun["run"].as_u64().expect("a run's number")
+    }
+
+    /// The upgrade was rehearsed, went well, and was measured.
+    pub fn rehearsed(&mut self, version: &str) {
+        let run = self.rehearses(version);
+        let now = self.end_of_run_after(run - 1);
+        assert_eq!(outcome(&now), "rehearsed", "{now:#}\n{}", self.site.log());
+        let told = self.told(&["show", &run.to_string()]);
+        assert!(told["rehearsed"]["downtime_s"].is_f64(), "{told:#}");
     }
 
     /// Looks at the deployment until it is as it should be.

@@ -93,6 +93,18 @@ impl Evose {
         format!("{}\n{}\n{files}", mysql.join("\n"), postgres.join("\n"))
     }
 
+    /// An account on each server that no image makes.
+    pub fn add_reader(&self) {
+        let (password, made) = (format!("--password={ROOT}"), "CREATE USER reader@'%' IDENTIFIED BY 'of-the-reader'");
+        let granted = format!("--execute={made}; GRANT SELECT ON evose.* TO reader@'%'");
+        self.compose(&["exec", "-T", "mysql", "mariadb", "--user=root", &password, &granted]);
+        let made = "CREATE ROLE reader LOGIN PASSWORD 'of-the-reader'";
+        let granted = format!("{made}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader");
+        let psql =
+            ["exec", "-T", "postgres", "psql", "--username=postgres", "--quiet", "--command", &granted, "evose_kb"];
+        self.compose(&psql);
+    }
+
     pub fn version_for_users(&self) -> String {
         self.version_at(&format!("{}/health", self.gateway))
     }

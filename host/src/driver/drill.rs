@@ -4,6 +4,7 @@ use super::Drivers;
 use super::durable;
 use super::process::io_error;
 use super::server::Server;
+use super::{mysql, postgres};
 use crate::context::{Site, StepContext};
 use crate::model::VerbError;
 use crate::plan::event::{Effect, Verdict};
@@ -105,6 +106,16 @@ impl Drivers {
             false => self.postgres.furnish_double(cx, &double).await?,
         }
         Ok(double)
+    }
+
+    /// Gives the server of the double of a whole deployment the live one's accounts, with their passwords.
+    pub async fn give_accounts(&self, cx: &StepContext, double: &Drivers) -> Result<(), VerbError> {
+        let (Some(live), Some(server)) = (self.database_server(), double.database_server()) else { return Ok(()) };
+        let (script, accounts) = match self.mysql.bound_server() {
+            Some(_) => (mysql::double::client(), self.mysql.accounts_with_passwords(cx).await?),
+            None => (postgres::accounts::client(live.config.port), postgres::accounts::of(live).await?),
+        };
+        server.tell(&server.live().await?, &script, &accounts, None).await
     }
 
     pub(super) fn database_server(&self) -> Option<&Server> {

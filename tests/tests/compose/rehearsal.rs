@@ -8,15 +8,15 @@ use upgraded_tests::{Daemon, Evose, kind, outcome, succeed};
 fn a_bad_release_is_found_out_on_the_double() {
     let evose = Evose::new("drill = \"off\"\nidle = \"60s\"\n");
     evose.publish("1.5.0");
+    evose.add_reader();
     let live = || (evose.data(), evose.things(), evose.compose(&["ps", "--all", "--quiet"]), evose.restart_policies());
     let before = live();
     let mut daemon = Daemon::start(&evose).settled();
-    let begun = daemon.told(&["rehearse", &evose.name, "--to", "1.5.0"]);
+    let run = daemon.rehearses("1.5.0");
     daemon.wait("the double is made", |_| !of_doubles(&evose, "container").is_empty());
     daemon.kill();
 
     let mut daemon = Daemon::start(&evose);
-    let run = begun["run"].as_u64().expect("a run's number");
     let now = daemon.end_of_run_after(run - 1);
     assert_eq!(outcome(&now), "refused", "{now:#}\n{}", evose.log());
     let told = daemon.told(&["show", &run.to_string()]);

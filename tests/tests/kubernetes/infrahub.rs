@@ -3,7 +3,7 @@
 use crate::run_to;
 use scratch_docker::Engine;
 use std::fs;
-use upgraded_tests::{Cluster, Daemon, InfrahubRelease, last_run, outcome, steps};
+use upgraded_tests::{Cluster, Daemon, InfrahubRelease, last_run, steps};
 
 /// A claim that a driver keeps.
 const ELSEWHERE: &str = "
@@ -53,9 +53,7 @@ fn infrahub_goes_up_and_comes_back_with_its_claims() {
     let mut daemon = Daemon::start(&infrahub).settled();
 
     let (data, objects) = (infrahub.data(), infrahub.objects());
-    let begun = daemon.told(&["rehearse", &infrahub.name, "--to", "1.9.0"]);
-    let now = daemon.end_of_run_after(begun["run"].as_u64().expect("a run") - 1);
-    assert_eq!(outcome(&now), "rehearsed", "{now:#}\n{}", infrahub.log());
+    daemon.rehearsed("1.9.0");
     assert_eq!((infrahub.data(), infrahub.objects()), (data, objects), "nothing live is another");
     assert_eq!((infrahub.left_of_rehearsals(), infrahub.values()), (String::new(), values.clone()));
 

@@ -20,20 +20,11 @@ fn a_release_is_tried_on_a_double_in_a_namespace_of_its_own() {
     evose.has_rights_for_rehearsals();
     let live = || (evose.data(), evose.objects());
     let before = live();
-    let begin = |daemon: &Daemon, version: &str| {
-        let begun = daemon.told(&["rehearse", &evose.name, "--to", version]);
-        begun["run"].as_u64().expect("a run's number")
-    };
-
-    let run = begin(&daemon, "1.4.0");
-    let now = daemon.end_of_run_after(run - 1);
-    assert_eq!(outcome(&now), "rehearsed", "{now:#}\n{}", evose.log());
-    let told = daemon.told(&["show", &run.to_string()]);
-    assert!(told["rehearsed"]["downtime_s"].is_f64(), "{told:#}");
+    daemon.rehearsed("1.4.0");
     assert_eq!(live(), before, "nothing live is another");
     assert_eq!(evose.left_of_rehearsals(), "");
 
-    let run = begin(&daemon, "1.5.0");
+    let run = daemon.rehearses("1.5.0");
     daemon.wait("the double is made", |_| evose.left_of_rehearsals().contains("pod/evose-mysql-0"));
     daemon.kill();
     let mut daemon = Daemon::start(&evose);

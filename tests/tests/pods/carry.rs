@@ -17,7 +17,9 @@ fn another_postgresql_gets_the_data_and_gives_it_back() {
     aegis.add_reader();
     let (data, read, kept_in) = (aegis.data(), aegis.read(), aegis.database_folder());
     assert!(read.starts_with("15|9MB|"), "{read}");
-    let daemon = Daemon::start(&aegis).settled();
+    let mut daemon = Daemon::start(&aegis).settled();
+    daemon.rehearsed("0.2.4");
+    assert_eq!((aegis.read(), beside(&kept_in)), (read.clone(), Vec::new()), "nothing live is another");
     let (mut daemon, now) = daemon.cancelled_while_carrying(&kept_in, "0.2.4");
     assert_eq!(outcome(&now), "rolled-back", "{now:#}\n{}", aegis.log());
     aegis.is_whole("0.2.0", &data);

@@ -47,20 +47,11 @@ fn a_release_is_tried_on_doubles_of_the_pods() {
     let live = || (aegis.data(), aegis.podman(&["ps", "--all", "--quiet", "--no-trunc"]), aegis.volumes());
     let before = live();
     let mut daemon = Daemon::start(&aegis).settled();
-    let begin = |daemon: &Daemon, version: &str| {
-        let begun = daemon.told(&["rehearse", &aegis.name, "--to", version]);
-        begun["run"].as_u64().expect("a run's number")
-    };
-
-    let run = begin(&daemon, "0.1.2");
-    let now = daemon.end_of_run_after(run - 1);
-    assert_eq!(outcome(&now), "rehearsed", "{now:#}\n{}", aegis.log());
-    let told = daemon.told(&["show", &run.to_string()]);
-    assert!(told["rehearsed"]["downtime_s"].is_f64(), "{told:#}");
+    daemon.rehearsed("0.1.2");
     assert_eq!(live(), before, "nothing live is another");
     assert_eq!(hooks(), "before\nafter", "around the backup of what is live");
 
-    let run = begin(&daemon, "0.2.2");
+    let run = daemon.rehearses("0.2.2");
     let doubles = || aegis.podman(&["pod", "ls", "--quiet", "--filter", "label=upgraded.rehearsal"]);
     daemon.wait("a double is made", |_| !doubles().is_empty());
     daemon.kill();

@@ -11,7 +11,7 @@ use super::planning::{Looked, blockers};
 use super::views;
 use crate::activity::{Activity, Level};
 use crate::api::types::{News, StepState};
-use crate::config::{Deployment, SecretCheck};
+use crate::config::{BindingConfig, Deployment, SecretCheck};
 use crate::context::StepContext;
 use crate::driver::Drivers;
 use crate::effect::Effects;
@@ -150,6 +150,7 @@ async fn stand_up(
             let service = [double.whole(service)];
             drivers.services.start(&making("server"), &service).await?;
             drivers.services.wait_healthy(&making("server"), &service, 0).await?;
+            give_accounts(live, &ready, datastore, activity).await?;
         }
         let backup = backups.remove(name);
         let backup = backup.ok_or_else(|| failure("missing", &format!("there is no backup of `{name}`")))?;
@@ -160,6 +161,25 @@ async fn stand_up(
     let all = double.start_all(&making("up")).await?;
     drivers.services.wait_healthy(&making("up"), &all, 0).await?;
     Ok(())
+}
+
+/// Without them a server may still do: what misses them says so.
+async fn give_accounts(
+    live: &Ready, double: &Ready, datastore: &BindingConfig, activity: &Activity,
+) -> Result<(), Failure> {
+    let (Some(own), Some(theirs)) = (live.drivers.get(&key(datastore)), double.drivers.get(&key(datastore))) else {
+        return Ok(());
+    };
+    let cx = live.context(&datastore.binding, activity);
+    match own.give_accounts(&cx, theirs).await {
+        Err(VerbError::Cancelled) => Err(VerbError::Cancelled.into()),
+        Err(error) => {
+            let name = &datastore.binding.name;
+            activity.line(Level::Warn, format!("rehearsal: the server of `{name}` lacks accounts: {error}"));
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 async fn restore(ready: &Ready, binding: &Binding, backup: &BackupRef, activity: &Activity) -> Result<(), Failure> {

@@ -5,7 +5,7 @@
 
 mod check;
 mod definitions;
-mod double;
+pub mod double;
 mod failure;
 mod fence;
 mod files;

@@ -83,18 +83,26 @@ impl Server {
     pub async fn ask(&self, script: &str) -> Result<String, VerbError> {
         let refused =
             |said: &str| VerbError::other("accounts", format!("the server's accounts can't be read: {}", said.trim()));
-        if let (Some(service), Some(release)) = (&self.config.service, &self.release) {
-            let said = release.tell(&release.server_pod(service).await?, self.config.port, script, "").await?;
+        let live = self.live().await?;
+        if let Some(release) = &self.release {
+            let said = release.tell(&live, self.config.port, script, "").await?;
             return if said.succeeded { Ok(said.out) } else { Err(refused(&said.err)) };
         }
-        let live = self.located(&Site::Live).await?.container;
-        let live = live.ok_or_else(|| VerbError::Invalid("the server runs in no container".into()))?;
-        let output = self.around()?.client(&["exec", &live.id, "sh", "-c", script]).output().await;
+        let output = self.around()?.client(&["exec", &live, "sh", "-c", script]).output().await;
         let output = output.map_err(|error| VerbError::other("io", format!("`docker exec` can't be run: {error}")))?;
         match output.status.success() {
             true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
             false => Err(refused(&String::from_utf8_lossy(&output.stderr))),
         }
+    }
+
+    /// The container or the pod in which it runs.
+    pub async fn live(&self) -> Result<String, VerbError> {
+        if let (Some(service), Some(release)) = (&self.config.service, &self.release) {
+            return release.server_pod(service).await;
+        }
+        let live = self.located(&Site::Live).await?.container;
+        live.map(|live| live.id).ok_or_else(|| VerbError::Invalid("the server runs in no container".into()))
     }
 
     /// What its container is part of, and its service there.
