@@ -88,6 +88,15 @@ impl EvoseRelease {
         curl(&["--header", &token, "--data", body, &format!("{}{path}", self.gateway)]);
     }
 
+    /// An account on each server that no image makes.
+    pub fn add_reader(&self) {
+        let made = "CREATE USER reader@'%' IDENTIFIED BY 'of-the-reader'; GRANT SELECT ON evose.* TO reader@'%'";
+        self.inside("evose-mysql-0", &format!("mariadb --user=root --password={ROOT} --execute=\"{made}\""));
+        let made =
+            "CREATE ROLE reader LOGIN PASSWORD 'of-the-reader'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader";
+        self.inside("evose-postgres-0", &format!("psql --username=postgres --quiet --command \"{made}\" evose_kb"));
+    }
+
     /// What is in each store, but for the runs, of which a verification makes one.
     pub fn data(&self) -> String {
         let dump = format!(

@@ -18,6 +18,7 @@ fn a_release_is_tried_on_a_double_in_a_namespace_of_its_own() {
     let why = refused.to_string();
     assert!(code != Some(0) && why.contains("takes a Role there with these rules"), "{refused:#}");
     evose.has_rights_for_rehearsals();
+    evose.add_reader();
     let live = || (evose.data(), evose.objects());
     let before = live();
     daemon.rehearsed("1.4.0");
