@@ -170,7 +170,8 @@ pub fn environment(folder: &Path) -> Result<Environment> {
         systemd: Systemd::default(),
         leaving: Default::default(),
     };
-    Ok(Environment { machine, vault: Vault::open(&folder.join("vault"), &key)?, double: None })
+    let vault = Vault::open(&folder.join("vault"), &key)?;
+    Ok(Environment { machine, vault, double: None, engines: Default::default() })
 }
 
 fn context(binding: &Binding) -> StepContext {

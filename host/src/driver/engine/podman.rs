@@ -118,7 +118,8 @@ impl Engine {
     pub(super) async fn run_checks(&self, containers: &[Container]) -> Result<bool, VerbError> {
         let Kind::Podman { api } = self.kind().await? else { return Ok(false) };
         let checks = containers.iter().map(|container| async move {
-            if !is_due(container, Timestamp::now()) && !(is_unchecked(container) && self.passes(container).await) {
+            let would_pass = async || is_unchecked(container) && self.passes(container).await;
+            if !(is_due(container, Timestamp::now()) || would_pass().await) {
                 return false;
             }
             let path = format!("/v{api}/libpod/containers/{}/healthcheck", container.id);
