@@ -1,6 +1,6 @@
 //! A release that brings another version of the database's server, for which the published way is another image's tag.
 
-use crate::folder;
+use crate::{folder, rehearsing_alone};
 use scratch_docker::PodmanSocket;
 use upgraded_tests::{Aegis, Daemon, beside, last_run, outcome};
 
@@ -18,7 +18,9 @@ fn another_postgresql_gets_the_data_and_gives_it_back() {
     let (data, read, kept_in) = (aegis.data(), aegis.read(), aegis.database_folder());
     assert!(read.starts_with("15|9MB|"), "{read}");
     let mut daemon = Daemon::start(&aegis).settled();
+    let alone = rehearsing_alone();
     daemon.rehearsed("0.2.4");
+    drop(alone);
     assert_eq!((aegis.read(), beside(&kept_in)), (read.clone(), Vec::new()), "nothing live is another");
     let (mut daemon, now) = daemon.cancelled_while_carrying(&kept_in, "0.2.4");
     assert_eq!(outcome(&now), "rolled-back", "{now:#}\n{}", aegis.log());

@@ -9,12 +9,19 @@ mod stories;
 mod units;
 
 use serde_json::Value;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tempfile::TempDir;
 use upgraded_tests::{Daemon, last_run, outcome};
 
 /// For a podman, which has to be gone before it.
 fn folder() -> TempDir {
     tempfile::Builder::new().prefix("upgraded-").tempdir().expect("a folder for podman")
+}
+
+/// The networks of a rehearsal are numbered by podman, which sees none that another podman has not in use yet.
+fn rehearsing_alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One edited line, and the run that comes of it, as `upgradectl show` has it.

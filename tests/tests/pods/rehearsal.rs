@@ -1,6 +1,6 @@
 //! An upgrade on throw-away doubles of all pods, while what is live serves.
 
-use crate::folder;
+use crate::{folder, rehearsing_alone};
 use scratch_docker::PodmanSocket;
 use std::fs;
 use upgraded_tests::{Aegis, Daemon, kind, outcome};
@@ -47,6 +47,7 @@ fn a_release_is_tried_on_doubles_of_the_pods() {
     let live = || (aegis.data(), aegis.podman(&["ps", "--all", "--quiet", "--no-trunc"]), aegis.volumes());
     let before = live();
     let mut daemon = Daemon::start(&aegis).settled();
+    let _alone = rehearsing_alone();
     daemon.rehearsed("0.1.2");
     assert_eq!(live(), before, "nothing live is another");
     assert_eq!(hooks(), "before\nafter", "around the backup of what is live");

@@ -172,11 +172,7 @@ impl Double {
         if container["securityContext"]["privileged"] == true {
             return Err(refusal(&pod.name, "is `privileged`", "the capabilities that it needs"));
         }
-        for port in container.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
-            if let Some(port) = port.as_object_mut() {
-                port.retain(|key, _| !["hostPort", "hostIP"].contains(&key.as_str()));
-            }
-        }
+        without_ports(container);
         for (list, inner) in [("env", &["valueFrom", "configMapKeyRef"][..]), ("envFrom", &["configMapRef"])] {
             for entry in container.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
                 if let Some(reference) = inner.iter().try_fold(entry, |value, key| value.get_mut(key)) {
@@ -220,6 +216,21 @@ impl Double {
     }
 }
 
+/// podman before 5 publishes a port of a container on the machine where nobody said so, too. What asks for one by its name
+/// gets its number.
+fn without_ports(container: &mut Value) {
+    let Some(ports) = container.as_object_mut().and_then(|container| container.remove("ports")) else { return };
+    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        for way in ["httpGet", "tcpSocket"] {
+            let Some(asked) = container.pointer_mut(&format!("/{probe}/{way}/port")) else { continue };
+            let named = ports.as_array().into_iter().flatten().find(|port| port["name"] == *asked && !asked.is_null());
+            if let Some(port) = named {
+                *asked = port["containerPort"].clone();
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,7 +268,9 @@ mod tests {
       image: aegis:1
       env: [{ name: A, value: "b$c" }, { name: D, valueFrom: { configMapKeyRef: { name: settings, key: d } } }]
       envFrom: [{ configMapRef: { name: settings } }]
-      ports: [{ containerPort: 8088, hostPort: 80, hostIP: 127.0.0.1 }]
+      ports: [{ name: http, containerPort: 8088, hostPort: 80, hostIP: 127.0.0.1 }, { containerPort: 9000 }]
+      livenessProbe: { httpGet: { port: http } }
+      readinessProbe: { tcpSocket: { port: 9000 } }
       volumeMounts:
         - { name: data, mountPath: /data }
         - { name: files, mountPath: /files }
@@ -276,7 +289,9 @@ mod tests {
         assert_eq!(pod.document["spec"]["hostname"], "core");
         assert_eq!(pod.document["metadata"]["labels"], json!({ REHEARSAL_LABEL: "aegis" }));
         let container = &pod.document["spec"]["containers"][0];
-        assert_eq!(container["ports"], json!([{ "containerPort": 8088 }]));
+        assert!(container.get("ports").is_none(), "{container}");
+        assert_eq!(container["livenessProbe"]["httpGet"]["port"], 8088);
+        assert_eq!(container["readinessProbe"]["tcpSocket"]["port"], 9000);
         assert_eq!(container["env"][0]["value"], "b$c");
         for name in [&container["env"][1]["valueFrom"]["configMapKeyRef"], &container["envFrom"][0]["configMapRef"]] {
             assert_eq!(name["name"], "upgraded-rehearsal-aegis_settings");
