@@ -8,7 +8,7 @@ use bollard::auth::DockerCredentials;
 use scratch_docker::{Engine as Docker, PodmanSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn images(deployment: &str) -> Images {
     let socket = Docker::shared().socket().to_owned();
@@ -87,11 +87,17 @@ async fn a_container_of_podman_is_healthy_once_it_passes_its_check() {
         checked_hourly(|arguments| podman.podman().says(arguments), podman.engine(), "checked-hourly", check)
     };
     let (sound, lame) = (run("test -d /etc"), run("exit 1"));
-    let engine = Engine::new(EngineConfig { socket: podman.engine().socket().to_owned(), client: None });
-    for _ in 0..3 {
+    let began = Instant::now();
+    loop {
+        // One that took too long on a busy machine is left to podman: each engine tries it anew.
+        let engine = Engine::new(EngineConfig { socket: podman.engine().socket().to_owned(), client: None });
         let found = engine.containers("checked-hourly").await.unwrap();
         let of = |id: &str| found.iter().find(|container| container.id == id).and_then(|container| container.health);
-        assert_eq!((of(&sound), of(&lame)), (Some(Health::Healthy), Some(Health::Starting)));
+        assert_eq!(of(&lame), Some(Health::Starting));
+        if of(&sound) == Some(Health::Healthy) {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "it passes");
     }
     let known = |id: &str| {
         podman.podman().says(&[
