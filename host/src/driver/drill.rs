@@ -111,11 +111,14 @@ impl Drivers {
     /// Gives the server of the double of a whole deployment the live one's accounts, with their passwords.
     pub async fn give_accounts(&self, cx: &StepContext, double: &Drivers) -> Result<(), VerbError> {
         let (Some(live), Some(server)) = (self.database_server(), double.database_server()) else { return Ok(()) };
-        let (script, accounts) = match self.mysql.bound_server() {
-            Some(_) => (mysql::double::client(), self.mysql.accounts_with_passwords(cx).await?),
-            None => (postgres::accounts::client(live.config.port), postgres::accounts::of(live).await?),
+        let work = async {
+            let (script, accounts) = match self.mysql.bound_server() {
+                Some(_) => (mysql::double::client(), self.mysql.accounts_with_passwords(cx).await?),
+                None => (postgres::accounts::client(live.config.port), postgres::accounts::of(live).await?),
+            };
+            server.tell(&server.live().await?, &script, &accounts, None).await
         };
-        server.tell(&server.live().await?, &script, &accounts, None).await
+        cx.activity.watch(self.idle, work).await
     }
 
     pub(super) fn database_server(&self) -> Option<&Server> {
