@@ -75,7 +75,7 @@ fn climb<P: Product>(product: &P, first: &str, releases: &[Release]) {
 
 fn rehearse<P: Product>(product: &P, daemon: &mut Daemon, (at, version): (&str, &str), ends_as: &str) {
     let data = product.data();
-    daemon.told(&["rehearse", &product.name, "--to", version]);
+    daemon.rehearses(version);
     let now = daemon.end_of_run_to(version);
     assert_eq!(outcome(&now), ends_as, "{version}: {now:#}\n{}", product.log());
     product.is_whole(at, Some(&data));

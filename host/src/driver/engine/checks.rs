@@ -2,7 +2,7 @@
 //! otherwise, in which a service that stands already keeps everybody waiting. The same check is made here meanwhile; to
 //! pass once is enough, as it is for the engine.
 
-use super::{Container, Engine, Health, State};
+use super::{Container, Engine, Health};
 use bollard::errors::Error;
 use bollard::exec::{StartExecOptions, StartExecResults};
 use bollard::models::ExecConfig;
@@ -54,8 +54,7 @@ impl Checks {
 impl Engine {
     /// Those that Docker has yet to check are healthy where they pass.
     pub(super) async fn check_ahead(&self, containers: &mut [Container]) {
-        let is_starting = |c: &&mut Container| c.state == State::Running && c.health == Some(Health::Starting);
-        let starting = containers.iter_mut().filter(is_starting);
+        let starting = containers.iter_mut().filter(|container| container.is_starting());
         let checks = starting.map(async |container| {
             if self.passes(container).await {
                 container.health = Some(Health::Healthy);

@@ -92,6 +92,11 @@ impl Container {
         serde_json::from_value::<ContainerInspectResponse>(answer).map(Self::from)
     }
 
+    /// It runs, and its health check has yet to pass or to fail for good.
+    pub fn is_starting(&self) -> bool {
+        self.state == State::Running && self.health == Some(Health::Starting)
+    }
+
     /// It ended well, and nothing starts it again: what a service does that runs once.
     pub fn is_done(&self) -> bool {
         self.state == State::Exited && self.exit_code == 0 && !self.is_started_again()

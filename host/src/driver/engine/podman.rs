@@ -168,9 +168,7 @@ impl Engine {
 
 /// Since it started.
 fn is_unchecked(container: &Container) -> bool {
-    container.state == State::Running
-        && container.health == Some(Health::Starting)
-        && container.checked <= container.started
+    container.is_starting() && container.checked <= container.started
 }
 
 fn is_due(container: &Container, now: Timestamp) -> bool {
