@@ -1,7 +1,7 @@
 //! The double of one service by itself: a database server that a drill restores into, with nothing of production's data.
 
+use super::Compose;
 use super::double::{DRILL_LABEL, Double, project_beginning, project_name};
-use super::{Compose, cli};
 use crate::context::StepContext;
 use crate::driver::SCRATCH;
 use crate::driver::beside::work::{self, At, Pulse};
@@ -94,7 +94,7 @@ impl Compose {
 
     /// Nothing of it is left, whatever was under way. Converges.
     pub async fn discard_alone(&self, step: &str) -> Result<(), VerbError> {
-        cli::end_marked(&format!("{}/{step}", self.deployment)).await;
+        self.processes.end_step(&self.deployment, step).await;
         self.discard(&self.drill_project(step)).await?;
         let folder = self.drill_of(step).await?.folder;
         // Who made the drill's own folder removes it, when nothing of the drill is left.

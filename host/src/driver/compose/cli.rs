@@ -7,7 +7,7 @@ use crate::config::EnvironmentValue;
 use crate::context::StepContext;
 use crate::driver::durable;
 use crate::driver::engine::credentials::folder_of_client;
-use crate::driver::process::{self, MARK_VARIABLE, end_marked as end_processes, io_error, mark};
+use crate::driver::process::{self, MARK_VARIABLE, io_error};
 use crate::effect::hex;
 use crate::model::VerbError;
 use sha2::{Digest, Sha256};
@@ -127,7 +127,7 @@ impl Compose {
 
     /// Does what converges; its lines are the step's.
     pub(super) async fn command(&self, cx: &StepContext, argv: &[String], what: &str) -> Result<(), VerbError> {
-        let mut command = self.process(argv, Some(&mark(cx)));
+        let mut command = self.process(argv, Some(&self.processes.mark(&cx.deployment, &cx.step)));
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| not_there(&error))?;
         let stderr = child.stderr.take().ok_or_else(|| VerbError::other("io", "the client has no standard error"))?;
@@ -170,11 +170,6 @@ fn plugin(settings: Option<PathBuf>) -> Option<PathBuf> {
     let own = settings.map(|folder| folder.join("cli-plugins"));
     let known = PLUGINS.iter().map(PathBuf::from);
     own.into_iter().chain(known).map(|folder| folder.join("docker-compose")).find(|program| program.is_file())
-}
-
-/// Clients that a daemon which is gone left at work.
-pub async fn end_marked(mark: &str) {
-    end_processes(mark).await;
 }
 
 /// What is wrong, without the client's decoration; a shadow's file is called by the name of what it stands for.

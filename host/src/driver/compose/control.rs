@@ -110,7 +110,7 @@ impl Compose {
 
     /// Ends a client that a gone daemon left at work; whether everything is as the effect wanted.
     pub async fn fence_control(&self, step: &str, names: &[&str], running: bool) -> bool {
-        super::cli::end_marked(&format!("{}/{step}", self.deployment)).await;
+        self.processes.end_step(&self.deployment, step).await;
         // A start may have found a container that the files no longer describe: it is asked for again.
         if running {
             return false;

@@ -22,7 +22,7 @@ pub use roll::REPLACE;
 
 use super::Machine;
 use super::engine::{Container, Engine, State};
-use super::process::{NamedCommand, Processes, mark};
+use super::process::{NamedCommand, Processes};
 use super::project::Project;
 use crate::config::{CommandConfig, ComposeConfig};
 use crate::context::{Site, StepContext};
@@ -138,7 +138,7 @@ impl Compose {
     pub async fn run(&self, cx: &StepContext, one_off: &OneOff) -> Result<CommandExit, VerbError> {
         self.changeable(cx, "compose.run")?;
         self.known(&self.declaration().await?, std::slice::from_ref(&one_off.service))?;
-        let label = format!("{MARK_LABEL}={}", mark(cx));
+        let label = format!("{MARK_LABEL}={}", self.processes.mark(&cx.deployment, &cx.step));
         let mut argv = self.argv(None).await?;
         argv.extend(
             // Not `--rm`: podman forgets how a container ended that it removes by itself.
@@ -208,13 +208,13 @@ impl Compose {
 
     /// Ends what still runs of the effect's step. Every verb but a one-off command converges.
     pub async fn fence_and_probe(&self, effect: &Effect) -> Verdict {
-        let mark = format!("{}/{}", self.deployment, effect.step);
         if effect.verb == "compose.run" {
             let verdict = self.processes.fence_and_probe(effect).await;
+            let mark = self.processes.mark(&self.deployment, &effect.step);
             let removed = self.remove_labelled(&format!("{MARK_LABEL}={mark}")).await;
             return if removed.is_ok() { verdict } else { Verdict::Unknown };
         }
-        cli::end_marked(&mark).await;
+        self.processes.end_step(&self.deployment, &effect.step).await;
         Verdict::Unknown
     }
 

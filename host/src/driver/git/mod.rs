@@ -13,7 +13,7 @@ mod revisions;
 mod tests;
 
 use super::durable;
-use super::process::{Account, NamedCommand, Processes, io_error, mark};
+use super::process::{Account, NamedCommand, Processes, io_error};
 use super::project::{mask, remember};
 use super::release::{Commit, Layout};
 use crate::context::{Site, StepContext};
@@ -146,7 +146,7 @@ impl Checkout {
 
     pub async fn fence_and_probe(&self, effect: &Effect) -> Verdict {
         let Some(source) = &self.source else { return Verdict::Unknown };
-        super::process::end_marked(&format!("{}/{}", self.deployment, effect.step)).await;
+        self.processes.end_step(&self.deployment, &effect.step).await;
         let name = Path::new(&effect.handle).file_name().and_then(|name| name.to_str());
         let Some(commit) = name.and_then(Commit::parse) else { return Verdict::Unknown };
         let done = match effect.verb.as_str() {
@@ -184,7 +184,8 @@ impl Checkout {
         let source = self.source.as_ref().ok_or_else(|| {
             VerbError::Denied("releases need a `directory` and a `repository` in the platform's table".into())
         })?;
-        Ok(Git { layout: &source.layout, repository: &source.repository, activity: &cx.activity, mark: mark(cx) })
+        let mark = self.processes.mark(&cx.deployment, &cx.step);
+        Ok(Git { layout: &source.layout, repository: &source.repository, activity: &cx.activity, mark })
     }
 }
 

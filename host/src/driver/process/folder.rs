@@ -19,7 +19,7 @@ pub const MARK_VARIABLE: &str = "UPGRADED_MARK";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
     pub launch: Launch,
-    /// `<deployment>/<step>`
+    /// [`super::mark`]
     pub mark: String,
     /// What was asked for, for who comes after a crash.
     pub command: NamedCommand,

@@ -24,6 +24,7 @@ pub use supervisor::run_job;
 
 use super::Machine;
 use super::release::Layout;
+use super::server::names::short_digest;
 use crate::activity::Level;
 use crate::config::CommandConfig;
 use crate::context::{Site, StepContext};
@@ -158,12 +159,21 @@ impl Processes {
         tied: bool,
     ) -> Result<CommandExit, VerbError> {
         let (launch, secrets) = Launch::resolve(config, &command.args, folder).await?;
-        let spec = Spec { launch, mark: mark(cx), command: command.clone(), tied };
+        let spec = Spec { launch, mark: self.mark(&cx.deployment, &cx.step), command: command.clone(), tied };
         let path = self.machine.state.join(handle);
         // A tied job ends with the daemon, however the daemon ends.
         let leaving = if tied { Default::default() } else { self.machine.leaving.clone() };
         let job = Job::start(&path, spec, &secrets, &self.machine.job_program, leaving).await?;
         job.see_through(&cx.activity, Duration::from_millis(command.idle_ms)).await
+    }
+
+    pub fn mark(&self, deployment: &str, step: &str) -> String {
+        mark(&self.machine.state, deployment, step)
+    }
+
+    /// Ends what a daemon that is gone left at work for the step.
+    pub async fn end_step(&self, deployment: &str, step: &str) {
+        end_marked(&self.mark(deployment, step)).await;
     }
 
     /// `jobs/<deployment>/<step>-<attempt>-<n>`, relative to the state's folder.
@@ -173,9 +183,10 @@ impl Processes {
     }
 }
 
-/// What everything that a step starts carries in its environment, as [`MARK_VARIABLE`].
-pub fn mark(cx: &StepContext) -> String {
-    format!("{}/{}", cx.deployment, cx.step)
+/// What everything that a step starts carries in its environment, as [`MARK_VARIABLE`]. Another daemon on this machine
+/// counts its runs too: the state's folder tells the two apart.
+pub fn mark(state: &Path, deployment: &str, step: &str) -> String {
+    format!("{deployment}/{step}@{}", &short_digest(&state.to_string_lossy())[..8])
 }
 
 /// A command of the deployment's file, as a plugin asks for it.

@@ -61,7 +61,7 @@ fn effect(state: &Path) -> Effect {
 }
 
 fn marked(state: &Path) -> Vec<proc::Identity> {
-    proc::with_environment(MARK_VARIABLE, &format!("{}/r1-apply", testing::deployment(state)))
+    proc::with_environment(MARK_VARIABLE, &mark(state, &testing::deployment(state), "r1-apply"))
 }
 
 async fn until(mut true_now: impl FnMut() -> bool) {
@@ -252,6 +252,21 @@ async fn a_job_whose_supervisor_was_killed_too_is_ended_and_unknown() {
 }
 
 #[tokio::test]
+async fn a_step_of_another_daemon_is_left_alone_whatever_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (here, there) = (folder.path().join("here/shop"), folder.path().join("there/shop"));
+    for state in [&here, &there] {
+        fs::create_dir_all(state).unwrap();
+        killed_daemon(state, "sleep 9999").await;
+    }
+    processes(&here, shell("")).end_step("shop", "r1-apply").await;
+    assert_eq!(marked(&here), []);
+    assert!(!marked(&there).is_empty());
+    processes(&there, shell("")).end_step("shop", "r1-apply").await;
+    assert_eq!(marked(&there), []);
+}
+
+#[tokio::test]
 async fn a_job_that_nobody_claimed_was_not_done_and_never_will_be() {
     let state = tempfile::tempdir().unwrap();
     let path = state.path().join(jobs(state.path())).join("r1-apply-1-0");
@@ -261,7 +276,7 @@ async fn a_job_that_nobody_claimed_was_not_done_and_never_will_be() {
     folder
         .write_spec(&Spec {
             launch,
-            mark: mark(&testing::changing(state.path(), "r1-apply")),
+            mark: mark(state.path(), &testing::deployment(state.path()), "r1-apply"),
             command: command(1000),
             tied: false,
         })

@@ -125,7 +125,8 @@ async fn a_service_stops_is_held_and_starts_again() {
 async fn a_service_carries_no_job_mark_and_survives_a_fence() {
     let shop = shop(commands, None);
     shop.services.start(&shop.cx, &[web()]).await.unwrap();
-    crate::driver::process::end_marked(&crate::driver::process::mark(&shop.cx)).await;
+    let mark = crate::driver::process::mark(shop.folder.path(), &shop.cx.deployment, &shop.cx.step);
+    crate::driver::process::end_marked(&mark).await;
     assert!(shop.running().await);
     let pid: i32 = fs::read_to_string(shop.path("web.pid")).unwrap().trim().parse().unwrap();
     for descriptor in fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten() {
