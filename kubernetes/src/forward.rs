@@ -88,18 +88,26 @@ impl Cluster {
     async fn behind_service(&self, name: &str, port: &Value) -> Result<(String, u16)> {
         let service = self.get(&self.path("api/v1", "services"), name).await?;
         let service = service.ok_or_else(|| Error::NotFound(format!("there is no service `{name}`")))?;
+        let pods = self.ready_pods_behind(&service).await?;
+        let pod =
+            pods.ok_or_else(|| Error::NotFound(format!("the service `{name}` selects no pods")))?.into_iter().next();
+        let pod = &pod.ok_or_else(|| Error::Unavailable(format!("no pod behind the service `{name}` is ready")))?;
+        let port = port_of(&service, port, pod);
+        let port = port.ok_or_else(|| Error::NotFound(format!("the service `{name}` has no such port")))?;
+        Ok((pod["metadata"]["name"].as_str().unwrap_or_default().to_owned(), port))
+    }
+
+    /// None: it selects none.
+    pub(crate) async fn ready_pods_behind(&self, service: &Value) -> Result<Option<Vec<Value>>> {
         let labels = service["spec"]["selector"].as_object().into_iter().flatten();
         let labels: Vec<String> =
             labels.filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect();
         if labels.is_empty() {
-            return Err(Error::NotFound(format!("the service `{name}` selects no pods")));
+            return Ok(None);
         }
-        let pods = self.list(&self.path("api/v1", "pods"), Some(&labels.join(","))).await?;
-        let pod = pods.iter().find(|pod| is_ready(pod));
-        let pod = pod.ok_or_else(|| Error::Unavailable(format!("no pod behind the service `{name}` is ready")))?;
-        let port = port_of(&service, port, pod);
-        let port = port.ok_or_else(|| Error::NotFound(format!("the service `{name}` has no such port")))?;
-        Ok((pod["metadata"]["name"].as_str().unwrap_or_default().to_owned(), port))
+        let mut pods = self.list(&self.path("api/v1", "pods"), Some(&labels.join(","))).await?;
+        pods.retain(is_ready);
+        Ok(Some(pods))
     }
 }
 

@@ -4,6 +4,8 @@ use crate::cluster::Cluster;
 use crate::error::Result;
 use crate::manifest;
 use serde_json::Value;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 
 /// An address that leads to a port of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +46,23 @@ impl Cluster {
                 ("Ingress", _) => all.extend(of_ingress(&document)),
                 _ => {}
             }
+        }
+        Ok(all)
+    }
+
+    /// Where the nodes of pods that are ready let users in to them.
+    pub async fn entrances(&self) -> Result<BTreeSet<SocketAddr>> {
+        let mut all = BTreeSet::new();
+        for document in manifest::read(&self.newest().await?.manifest)? {
+            let ("Service", name) = manifest::head(&document) else { continue };
+            let Some(service) = self.get(&self.path("api/v1", "services"), name).await? else { continue };
+            let ports: Vec<u16> = of_service(&service).iter().filter(|p| p.host.is_none()).map(|p| p.port).collect();
+            if ports.is_empty() {
+                continue;
+            }
+            let pods = self.ready_pods_behind(&service).await?.unwrap_or_default();
+            let nodes = pods.iter().filter_map(|pod| pod["status"]["hostIP"].as_str()?.parse::<IpAddr>().ok());
+            all.extend(nodes.flat_map(|node| ports.iter().map(move |port| SocketAddr::new(node, *port))));
         }
         Ok(all)
     }

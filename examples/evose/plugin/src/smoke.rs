@@ -8,6 +8,8 @@ use upgraded_sdk::{Request, Response};
 /// How often the observability panel is looked at until the workflow's run is through.
 const LOOKS: u64 = 40;
 const LOOK_EVERY_MS: u64 = 500;
+/// What is not whole yet answers so.
+const STARTING: u16 = 503;
 
 struct Client<'a> {
     host: &'a ProductHost,
@@ -45,7 +47,7 @@ pub fn test(settings: &Settings, host: &ProductHost, release: &str) -> Result<Ve
 }
 
 impl Client<'_> {
-    /// The way to a service that stands may take a moment to be there.
+    /// The way to a service that stands may take a moment to be there, and the service one to reach its databases.
     fn is_running(&self, release: &str) -> Result<()> {
         let mut looks = 1;
         loop {
@@ -118,8 +120,8 @@ impl Client<'_> {
             Response { status: 200..300, body, .. } => serde_json::from_slice(&body)
                 .map_err(|error| Error::conflict(format!("{asked} is not answered in JSON: {error}"))),
             Response { status, body, .. } => {
-                let text = String::from_utf8_lossy(&body);
-                Err(Error::conflict(format!("{asked} is answered with {status}: {text}")))
+                let why = format!("{asked} is answered with {status}: {}", String::from_utf8_lossy(&body));
+                Err(if status == STARTING { Error::Unavailable(why) } else { Error::conflict(why) })
             }
         }
     }

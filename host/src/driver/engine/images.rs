@@ -4,7 +4,7 @@
 //! tidying takes away what a way back needs. No two deployments share such a name.
 
 use super::podman::familiar;
-use super::registry::{Layers, platform, registry_error};
+use super::registry::{Layers, architecture_here, platform, registry_error};
 use super::{Engine, credentials, status};
 use crate::context::{Site, StepContext};
 use crate::model::*;
@@ -62,6 +62,12 @@ impl Images {
     /// What the engine runs on, for example `linux/amd64`.
     pub async fn platform(&self, _cx: &StepContext) -> Result<String, VerbError> {
         let engine = self.engine()?;
+        // To `/version` podman starts a dozen programs, and its socket is of this machine.
+        if let Some(here) = architecture_here()
+            && engine.is_podman().await?
+        {
+            return Ok(platform(None, Some(here), None));
+        }
         let version = engine.docker().await?.version().await.map_err(|error| engine.failed(&error))?;
         Ok(platform(version.os.as_deref(), version.arch.as_deref(), None))
     }

@@ -40,6 +40,16 @@ pub fn platform(os: Option<&str>, architecture: Option<&str>, variant: Option<&s
     }
 }
 
+/// This machine's, as images name it; none: one whose name there is not known here.
+pub fn architecture_here() -> Option<&'static str> {
+    match std::env::consts::ARCH {
+        "x86_64" => Some("amd64"),
+        "aarch64" => Some("arm64"),
+        same @ ("riscv64" | "s390x") => Some(same),
+        _ => None,
+    }
+}
+
 /// Bytes of the layers under way, by layer.
 #[derive(Default)]
 pub struct Layers(BTreeMap<String, (u64, u64)>);

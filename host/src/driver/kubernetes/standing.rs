@@ -2,12 +2,36 @@
 
 use super::errors::verb_error;
 use super::{Kubernetes, POLL, TAIL_LINES};
+use crate::activity::Level;
 use crate::context::StepContext;
 use crate::model::{ServiceRef, ServiceState, VerbError};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::net::TcpStream;
 use upgraded_kubernetes::{Cluster, Kind, Standing, Workload};
 
+/// The proxies of a cluster take so long at most to lead to a pod that is ready, where nothing is wrong with them.
+const PROXIES: Duration = Duration::from_secs(10);
+/// To a node that this machine has no way to.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(1);
+
 impl Kubernetes {
+    /// Pods are ready before the proxies lead to them: until then users are refused, and that is downtime.
+    pub(super) async fn lets_users_in(&self, cx: &StepContext) -> Result<(), VerbError> {
+        if self.double.is_some() {
+            return Ok(());
+        }
+        let entrances = self.cluster().await?.entrances().await.map_err(verb_error)?;
+        let waits = entrances.iter().map(|entrance| tokio::time::timeout(PROXIES, is_no_longer_refused(*entrance)));
+        let waited = cx.activity.watch(PROXIES * 2, async { Ok(futures::future::join_all(waits).await) }).await?;
+        for (entrance, _) in entrances.iter().zip(waited).filter(|(_, waited)| waited.is_err()) {
+            let message = format!("`{entrance}` refuses users still, {} s after its pods are ready", PROXIES.as_secs());
+            cx.activity.line(Level::Warn, message);
+        }
+        Ok(())
+    }
+
     /// A change of what it waits for, and a new line in the newest pod's log, are signs of life.
     pub(super) async fn stands(
         &self, cx: &StepContext, name: &ServiceRef, idle: Duration,
@@ -110,5 +134,35 @@ impl Kubernetes {
             },
             Err(error) => verb_error(error),
         }
+    }
+}
+
+async fn is_no_longer_refused(entrance: SocketAddr) {
+    let is_refused = async || {
+        let connected = tokio::time::timeout(CONNECTED_WITHIN, TcpStream::connect(entrance)).await;
+        matches!(connected, Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused)
+    };
+    while is_refused().await {
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, TcpListener};
+
+    #[tokio::test]
+    async fn an_entrance_is_waited_for_while_it_refuses() {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let refused = tokio::time::timeout(POLL * 3, is_no_longer_refused(free)).await;
+        assert!(refused.is_err(), "nobody listens");
+        let (_, listener) = tokio::join!(is_no_longer_refused(free), async {
+            tokio::time::sleep(POLL * 2).await;
+            TcpListener::bind(free).unwrap()
+        });
+        drop(listener);
+        // No way there: none that a wait would open.
+        is_no_longer_refused(SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 80))).await;
     }
 }
