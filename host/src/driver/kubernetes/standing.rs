@@ -26,7 +26,7 @@ impl Kubernetes {
         let waits = entrances.iter().map(|entrance| tokio::time::timeout(PROXIES, is_no_longer_refused(*entrance)));
         let waited = cx.activity.watch(PROXIES * 2, async { Ok(futures::future::join_all(waits).await) }).await?;
         for (entrance, _) in entrances.iter().zip(waited).filter(|(_, waited)| waited.is_err()) {
-            let message = format!("`{entrance}` refuses users still, {} s after its pods are ready", PROXIES.as_secs());
+            let message = format!("`{entrance}` refuses connections from here, {} s after the pods behind it are ready", PROXIES.as_secs());
             cx.activity.line(Level::Warn, message);
         }
         Ok(())
