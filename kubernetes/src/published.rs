@@ -55,11 +55,11 @@ impl Cluster {
         let mut all = BTreeSet::new();
         for document in manifest::read(&self.newest().await?.manifest)? {
             let ("Service", name) = manifest::head(&document) else { continue };
-            let Some(service) = self.get(&self.path("api/v1", "services"), name).await? else { continue };
-            let ports: Vec<u16> = of_service(&service).iter().filter(|p| p.host.is_none()).map(|p| p.port).collect();
-            if ports.is_empty() {
+            if !matches!(document["spec"]["type"].as_str(), Some("NodePort" | "LoadBalancer")) {
                 continue;
             }
+            let Some(service) = self.get(&self.path("api/v1", "services"), name).await? else { continue };
+            let ports: Vec<u16> = of_service(&service).iter().filter(|p| p.host.is_none()).map(|p| p.port).collect();
             let pods = self.ready_pods_behind(&service).await?.unwrap_or_default();
             let nodes = pods.iter().filter_map(|pod| pod["status"]["hostIP"].as_str()?.parse::<IpAddr>().ok());
             all.extend(nodes.flat_map(|node| ports.iter().map(move |port| SocketAddr::new(node, *port))));

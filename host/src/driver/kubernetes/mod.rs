@@ -34,7 +34,7 @@ use crate::model::*;
 use crate::plan::event::{Effect, Verdict};
 use errors::verb_error;
 use place::Place;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -72,6 +72,8 @@ pub struct Kubernetes {
     published: OnceCell<Vec<Published>>,
     /// By workload, service, or pod of a drill's double, and port.
     forwards: Mutex<BTreeMap<(String, u16), Forward>>,
+    /// What refused for so long that nobody waits for it any more.
+    shut: Mutex<BTreeSet<SocketAddr>>,
 }
 
 /// What a [`Kubernetes`] is built with.
@@ -131,6 +133,7 @@ impl Kubernetes {
             live: OnceCell::new(),
             published: OnceCell::new(),
             forwards: Mutex::default(),
+            shut: Mutex::default(),
         }
     }
 

@@ -22,7 +22,9 @@ impl Orchestrator for Kubernetes {
     async fn wait_healthy(
         &self, cx: &StepContext, name: &ServiceRef, idle: Duration,
     ) -> Result<ServiceState, VerbError> {
-        self.stands(cx, name, idle).await
+        let state = self.stands(cx, name, idle).await?;
+        self.is_led_to(cx).await?;
+        Ok(state)
     }
 
     async fn follow(&self, cx: &StepContext, watch: &Watch, idle: Duration) -> Result<String, VerbError> {

@@ -17,17 +17,23 @@ const PROXIES: Duration = Duration::from_secs(10);
 const CONNECTED_WITHIN: Duration = Duration::from_secs(1);
 
 impl Kubernetes {
-    /// Pods are ready before the proxies lead to them: until then users are refused, and that is downtime.
-    pub(super) async fn lets_users_in(&self, cx: &StepContext) -> Result<(), VerbError> {
+    /// Pods are ready before the cluster's proxies lead to them: until then who asks is refused.
+    pub(super) async fn is_led_to(&self, cx: &StepContext) -> Result<(), VerbError> {
         if self.double.is_some() {
             return Ok(());
         }
-        let entrances = self.cluster().await?.entrances().await.map_err(verb_error)?;
+        let mut entrances = self.cluster().await?.entrances().await.map_err(verb_error)?;
+        let mut shut = self.shut.lock().await;
+        entrances.retain(|entrance| !shut.contains(entrance));
         let waits = entrances.iter().map(|entrance| tokio::time::timeout(PROXIES, is_no_longer_refused(*entrance)));
         let waited = cx.activity.watch(PROXIES * 2, async { Ok(futures::future::join_all(waits).await) }).await?;
         for (entrance, _) in entrances.iter().zip(waited).filter(|(_, waited)| waited.is_err()) {
-            let message = format!("`{entrance}` refuses connections from here, {} s after the pods behind it are ready", PROXIES.as_secs());
+            let message = format!(
+                "`{entrance}` refuses connections from here, {} s after the pods behind it are ready",
+                PROXIES.as_secs()
+            );
             cx.activity.line(Level::Warn, message);
+            shut.insert(*entrance);
         }
         Ok(())
     }
