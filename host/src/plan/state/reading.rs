@@ -170,7 +170,8 @@ impl Progress {
         let binding = step.binding.as_deref();
         match step.phase {
             Phase::Recheck => !self.started_any(Phase::Quiesce) && !self.started_any(Phase::Halt),
-            Phase::Quiesce => !self.wave_begun_since(step.hop),
+            // A hop of commands alone begins no wave, and who is in is not shut out again.
+            Phase::Quiesce => !self.wave_begun_since(step.hop) && !begun(Phase::Admit, None),
             Phase::Fence => !begun(Phase::Unfence, binding),
             Phase::Apply => {
                 let wave = step
