@@ -122,7 +122,8 @@ pub fn account_for(run: &Value, writes: &[Visit], times_there: impl Fn(usize) ->
     }
     let [(shuts, opened), (shut, opens)] = shut_out(run);
     for write in &failed {
-        assert!(write.ended >= shuts && write.began <= opened, "refused while the gate was open: {write:?}");
+        let shut_meanwhile = write.ended >= shuts && write.began <= opened;
+        assert!(shut_meanwhile, "refused while the gate was open, not from {shuts:?} to {opened:?}: {write:?}\n{log}");
     }
     for write in &told {
         assert!(write.began < shut || write.ended > opens, "answered while the gate was shut: {write:?}");

@@ -43,6 +43,8 @@ fn run_one(
     let _cluster = if name == super::KUBERNETES {
         let cluster = kubernetes::Lease::begin()?;
         command.envs(kubernetes::environment()?);
+        // The cluster takes its own share of the processors.
+        command.env("RUST_TEST_THREADS", super::cores().to_string());
         Some(cluster)
     } else {
         None
