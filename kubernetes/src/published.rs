@@ -3,9 +3,10 @@
 use crate::cluster::Cluster;
 use crate::error::Result;
 use crate::manifest;
+use crate::workload::Workload;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 /// An address that leads to a port of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,22 +51,47 @@ impl Cluster {
         Ok(all)
     }
 
-    /// Where the nodes of pods that are ready let users in to them.
-    pub async fn entrances(&self) -> Result<BTreeSet<SocketAddr>> {
+    /// Where a workload's pods that are ready are led to: by their nodes' ports, and at the addresses of the cluster itself
+    /// where this machine is one of these nodes.
+    pub async fn entrances(&self, workload: &Workload) -> Result<BTreeSet<SocketAddr>> {
         let mut all = BTreeSet::new();
         for document in manifest::read(&self.newest().await?.manifest)? {
             let ("Service", name) = manifest::head(&document) else { continue };
-            if !matches!(document["spec"]["type"].as_str(), Some("NodePort" | "LoadBalancer")) {
+            if !selects(&document, &workload.object["spec"]["template"]["metadata"]["labels"]) {
                 continue;
             }
             let Some(service) = self.get(&self.path("api/v1", "services"), name).await? else { continue };
-            let ports: Vec<u16> = of_service(&service).iter().filter(|p| p.host.is_none()).map(|p| p.port).collect();
             let pods = self.ready_pods_behind(&service).await?.unwrap_or_default();
-            let nodes = pods.iter().filter_map(|pod| pod["status"]["hostIP"].as_str()?.parse::<IpAddr>().ok());
-            all.extend(nodes.flat_map(|node| ports.iter().map(move |port| SocketAddr::new(node, *port))));
+            let nodes = pods.iter().filter_map(|pod| pod["status"]["hostIP"].as_str()?.parse().ok());
+            all.extend(ways(&service, &nodes.collect(), is_this_machine));
         }
         Ok(all)
     }
+}
+
+fn selects(service: &Value, labels: &Value) -> bool {
+    let selector = service["spec"]["selector"].as_object();
+    selector.is_some_and(|wanted| !wanted.is_empty() && wanted.iter().all(|(key, value)| labels[key] == *value))
+}
+
+/// Of TCP, to a service whose pods run on these nodes.
+fn ways(service: &Value, nodes: &BTreeSet<IpAddr>, is_here: impl Fn(&IpAddr) -> bool) -> Vec<SocketAddr> {
+    let inside = service["spec"]["clusterIP"].as_str().and_then(|address| address.parse::<IpAddr>().ok());
+    let inside = inside.filter(|_| nodes.iter().any(is_here));
+    let mut all = Vec::new();
+    for own in list(&service["spec"]["ports"]).filter(|own| matches!(own["protocol"].as_str(), None | Some("TCP"))) {
+        all.extend(port(own, "nodePort").into_iter().flat_map(|port| nodes.iter().map(move |node| (*node, port))));
+        all.extend(inside.zip(port(own, "port")));
+    }
+    all.into_iter().map(SocketAddr::from).collect()
+}
+
+fn is_this_machine(address: &IpAddr) -> bool {
+    UdpSocket::bind((*address, 0)).is_ok()
+}
+
+fn port(of: &Value, key: &str) -> Option<u16> {
+    of[key].as_u64().and_then(|port| u16::try_from(port).ok())
 }
 
 fn text(value: &Value) -> Option<String> {
@@ -83,14 +109,13 @@ fn of_service(service: &Value) -> Vec<Published> {
     let outside: Vec<String> = outside.chain(list(&service["spec"]["externalIPs"]).filter_map(text)).collect();
     let mut all = Vec::new();
     for own in list(&service["spec"]["ports"]) {
-        let number = |key: &str| own[key].as_u64().and_then(|port| u16::try_from(port).ok());
         let mut add = |host: Option<String>, port: u16| {
             let (service, to) = (name.to_owned(), own["port"].clone());
             all.push(Published { host, port, path: "/".into(), routed: false, service, to });
         };
-        number("nodePort").into_iter().for_each(|port| add(None, port));
+        port(own, "nodePort").into_iter().for_each(|port| add(None, port));
         for host in &outside {
-            number("port").into_iter().for_each(|port| add(Some(host.clone()), port));
+            port(own, "port").into_iter().for_each(|port| add(Some(host.clone()), port));
         }
     }
     all
@@ -122,6 +147,7 @@ fn of_ingress(ingress: &Value) -> Vec<Published> {
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::net::Ipv4Addr;
 
     #[test]
     fn a_service_is_published_on_nodes_and_by_balancers() {
@@ -137,6 +163,33 @@ mod tests {
         assert!(
             of_service(&json!({ "metadata": { "name": "db" }, "spec": { "ports": [{ "port": 5432 }] } })).is_empty()
         );
+    }
+
+    #[test]
+    fn pods_are_led_to_by_their_nodes_and_inside_of_a_cluster_that_this_machine_is_of() {
+        let service = json!({ "spec": {
+            "selector": { "app": "shop" },
+            "clusterIP": "10.96.0.7",
+            "ports": [
+                { "port": 80, "nodePort": 31080, "protocol": "TCP" },
+                { "port": 9100 },
+                { "port": 53, "nodePort": 31053, "protocol": "UDP" },
+            ],
+        } });
+        let nodes: BTreeSet<IpAddr> = ["192.0.2.4", "192.0.2.5"].map(|node| node.parse().unwrap()).into();
+        let led = |service: &Value, here: &str| {
+            let ways = ways(service, &nodes, |node| node.to_string() == here);
+            ways.iter().map(SocketAddr::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(led(&service, ""), ["192.0.2.4:31080", "192.0.2.5:31080"]);
+        assert_eq!(led(&service, "192.0.2.5").last().map(String::as_str), Some("10.96.0.7:9100"));
+        assert_eq!(led(&service, "192.0.2.5").len(), 4);
+        let headless = json!({ "spec": { "clusterIP": "None", "ports": [{ "port": 80 }] } });
+        assert!(led(&headless, "192.0.2.5").is_empty());
+        assert!(is_this_machine(&Ipv4Addr::LOCALHOST.into()) && !is_this_machine(&"192.0.2.4".parse().unwrap()));
+
+        assert!(selects(&service, &json!({ "app": "shop", "tier": "web" })));
+        assert!(!selects(&service, &json!({ "app": "cart" })) && !selects(&headless, &json!({ "app": "shop" })));
     }
 
     #[test]

@@ -38,6 +38,7 @@ const OF_WEB: &str = "      ports: [{ containerPort: 8080, hostPort: {port}, hos
       livenessProbe:
         exec: { command: [wget, -qO-, 'http://127.0.0.1:8080/version'] }
         periodSeconds: 1
+        timeoutSeconds: 20
       volumeMounts: [{ name: pages, mountPath: /data }]
   volumes:
     - name: pages
@@ -123,7 +124,7 @@ impl<'p> Wiki<'p> {
         format!(
             "product = \"generic\"\nversion = \"{}\"\n\n[settings]\nservices = [\"web\", \"worker\", \"edge\"]\n\
              undo = [\"restore-data\"]\nversion-url = \"{url}/version\"\nversion-field = \"version\"\nhttp = [\"{url}\"]\n\
-             attempts = 5\npause-ms = 300\nreleases = [{}]\n\n[platform]\nplugin = \"podman\"\ndirectory = \"{}\"\n\
+             attempts = 20\npause-ms = 500\nreleases = [{}]\n\n[platform]\nplugin = \"podman\"\ndirectory = \"{}\"\n\
              engine = \"unix://{}\"\npods = [\"pod-web.yaml\", \"pod-worker.yaml\", \"pod-edge.yaml\"]\n\
              networks = [\"{}\"]\nversion-containers = [\"web/main\", \"worker/main\", \"edge/main\"]\n\n\
              [datastores.pages]\nplugin = \"files\"\npaths = {{ pages = \"volume:wiki-pages\" }}\n\n\

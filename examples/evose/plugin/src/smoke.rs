@@ -6,7 +6,7 @@ use upgraded_sdk::serde_json::{self, Value, json};
 use upgraded_sdk::{Request, Response};
 
 /// How often the observability panel is looked at until the workflow's run is through.
-const LOOKS: u64 = 40;
+const LOOKS: u64 = 120;
 const LOOK_EVERY_MS: u64 = 500;
 /// What is not whole yet answers so.
 const STARTING: u16 = 503;

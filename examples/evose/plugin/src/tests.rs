@@ -177,7 +177,7 @@ fn every_published_smoke_test_counts() {
         ("observability", "shows no run", "GET", "/api/observability/runs", Response::new(200, r#"{"count":0}"#)),
         (
             "observability",
-            "is not through after 20 s",
+            "is not through after 60 s",
             "GET",
             "/api/observability/runs/7",
             Response::new(200, r#"{"status":"queued"}"#),

@@ -145,6 +145,7 @@ impl Engine {
         match self.get(&self.path(&format!("/containers/{id}/json")).await?, &[]).await? {
             (OK, body) => Container::read(&body).map(Some).map_err(|error| nonsense(&error)),
             (NO_SUCH, _) => Ok(None),
+            (status, body) if socket::gone(status, &body) == Some(socket::Gone::Container) => Ok(None),
             (status, body) => Err(self.refused(status, &body)),
         }
     }

@@ -1,5 +1,6 @@
 //! Pods, by podman's own API.
 
+use super::socket::{Gone, gone};
 use super::{Container, DONE, Engine, Kind, MADE, NO_SUCH, NOT_MODIFIED, OK, STOP_WITHIN, nonsense};
 use crate::model::VerbError;
 use hyper::Method;
@@ -7,8 +8,12 @@ use hyper::body::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 const CONFLICT: u16 = 409;
+/// Of a pod whose containers go while it is looked at.
+const TRIES: u32 = 20;
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// A pod that the engine has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +62,7 @@ struct PlayedPod {
 impl Engine {
     /// None: there is none of this name.
     pub async fn pod(&self, name: &str) -> Result<Option<PodSeen>, VerbError> {
-        let inspected: Inspected = match self.get(&self.libpod(&format!("/pods/{name}/json")).await?, &[]).await? {
+        let inspected: Inspected = match self.ask_of_pod(Method::GET, &format!("/pods/{name}/json"), &[]).await? {
             (OK, body) => serde_json::from_slice(&body).map_err(|error| nonsense(&error))?,
             (NO_SUCH, _) => return Ok(None),
             (status, body) => return Err(self.refused(status, &body)),
@@ -182,8 +187,7 @@ impl Engine {
     }
 
     async fn of_pod(&self, method: Method, call: &str, query: &[(&str, &str)]) -> Result<(), VerbError> {
-        let path = self.libpod(call).await?;
-        let (status, body) = self.ask(method, &path, query, Bytes::new(), STOP_WITHIN).await?;
+        let (status, body) = self.ask_of_pod(method, call, query).await?;
         match status {
             OK | NOT_MODIFIED => match errors_of(&body) {
                 None => Ok(()),
@@ -192,6 +196,24 @@ impl Engine {
             // Some of its containers are as they should be, and of the others it says why they aren't.
             CONFLICT => Err(VerbError::other("pod", errors_of(&body).unwrap_or_else(|| super::socket::message(&body)))),
             status => Err(self.refused(status, &body)),
+        }
+    }
+
+    /// What goes while podman looks at it is no error: a pod is told as one that is not there, and without a container that
+    /// went it is looked at again.
+    async fn ask_of_pod(
+        &self, method: Method, call: &str, query: &[(&str, &str)],
+    ) -> Result<(u16, Bytes), VerbError> {
+        let path = self.libpod(call).await?;
+        let mut tries = 0;
+        loop {
+            let (status, body) = self.ask(method.clone(), &path, query, Bytes::new(), STOP_WITHIN).await?;
+            match gone(status, &body) {
+                Some(Gone::Pod) => return Ok((NO_SUCH, body)),
+                Some(Gone::Container) if tries < TRIES => tries += 1,
+                _ => return Ok((status, body)),
+            }
+            tokio::time::sleep(AGAIN_AFTER).await;
         }
     }
 

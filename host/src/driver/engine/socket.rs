@@ -13,6 +13,8 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio_util::task::AbortOnDropHandle;
 
+const ERROR: u16 = 500;
+
 impl Engine {
     /// What a GET is answered with: the status and the body. `path` is of plain letters.
     pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<(u16, Bytes), VerbError> {
@@ -84,6 +86,23 @@ fn version(text: &str) -> Option<ClientVersion> {
     Some(ClientVersion { major_version: major.parse().ok()?, minor_version: minor.parse().ok()? })
 }
 
+/// What podman had just found, and what went before it could say more of it: that, it answers with an error of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gone {
+    Pod,
+    Container,
+}
+
+pub(super) fn gone(status: u16, body: &[u8]) -> Option<Gone> {
+    let said = message(body);
+    let ends = |words: &[&str]| status == ERROR && words.iter().any(|words| said.ends_with(words));
+    match () {
+        () if ends(&["no such pod", "pod has already been removed"]) => Some(Gone::Pod),
+        () if ends(&["no such container", "container has already been removed"]) => Some(Gone::Container),
+        () => None,
+    }
+}
+
 /// Why it refused.
 pub(super) fn message(body: &[u8]) -> String {
     #[derive(Deserialize)]
@@ -93,5 +112,21 @@ pub(super) fn message(body: &[u8]) -> String {
     match serde_json::from_slice::<Refusal>(body) {
         Ok(refusal) => refusal.message,
         Err(_) => String::from_utf8_lossy(body).trim().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_while_podman_looks_is_gone() {
+        let said = |message: &str| serde_json::json!({ "cause": "", "message": message, "response": 500 }).to_string();
+        let gone = |status, message: &str| gone(status, said(message).as_bytes());
+        assert_eq!(gone(500, "no pod with ID 5ed4 found in database: no such pod"), Some(Gone::Pod));
+        assert_eq!(gone(500, "no container with ID 5ed4 found in database: no such container"), Some(Gone::Container));
+        assert_eq!(gone(500, "a0d1: container has already been removed"), Some(Gone::Container));
+        assert_eq!(gone(500, "no such pod: the database is locked"), None);
+        assert_eq!(gone(409, "no such pod"), None);
     }
 }

@@ -23,7 +23,7 @@ impl Orchestrator for Kubernetes {
         &self, cx: &StepContext, name: &ServiceRef, idle: Duration,
     ) -> Result<ServiceState, VerbError> {
         let state = self.stands(cx, name, idle).await?;
-        self.is_led_to(cx).await?;
+        self.is_led_to(cx, name).await?;
         Ok(state)
     }
 

@@ -18,11 +18,15 @@ const CONNECTED_WITHIN: Duration = Duration::from_secs(1);
 
 impl Kubernetes {
     /// Pods are ready before the cluster's proxies lead to them: until then who asks is refused.
-    pub(super) async fn is_led_to(&self, cx: &StepContext) -> Result<(), VerbError> {
+    pub(super) async fn is_led_to(&self, cx: &StepContext, name: &ServiceRef) -> Result<(), VerbError> {
         if self.double.is_some() {
             return Ok(());
         }
-        let mut entrances = self.cluster().await?.entrances().await.map_err(verb_error)?;
+        let cluster = self.cluster().await?;
+        let workloads = cluster.workloads().await.map_err(verb_error)?;
+        // A hook that is gone is led to by nobody.
+        let Ok(workload) = cluster.named(&workloads, &name.name) else { return Ok(()) };
+        let mut entrances = cluster.entrances(workload).await.map_err(verb_error)?;
         let mut shut = self.shut.lock().await;
         entrances.retain(|entrance| !shut.contains(entrance));
         let waits = entrances.iter().map(|entrance| tokio::time::timeout(PROXIES, is_no_longer_refused(*entrance)));
