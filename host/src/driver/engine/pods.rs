@@ -201,9 +201,7 @@ impl Engine {
 
     /// What goes while podman looks at it is no error: a pod is told as one that is not there, and without a container that
     /// went it is looked at again.
-    async fn ask_of_pod(
-        &self, method: Method, call: &str, query: &[(&str, &str)],
-    ) -> Result<(u16, Bytes), VerbError> {
+    async fn ask_of_pod(&self, method: Method, call: &str, query: &[(&str, &str)]) -> Result<(u16, Bytes), VerbError> {
         let path = self.libpod(call).await?;
         let mut tries = 0;
         loop {
