@@ -83,7 +83,7 @@ impl LedgerRelease {
         let releases: Vec<String> = IMAGES.iter().map(|(tag, ..)| format!("{{ version = \"{tag}\" }}")).collect();
         format!(
             "product = \"generic\"\nversion = \"{version}\"\n\n[settings]\nservices = [\"api\"]\n\
-             acts = [{{ wave = [\"api\"] }}]\nundo = [\"restore-data\"]\nattempts = 5\npause-ms = 300\n\
+             acts = [{{ wave = [\"api\"] }}]\nundo = [\"restore-data\"]\nattempts = 15\npause-ms = 300\n\
              version-url = \"{url}\"\nversion-field = \"version\"\nhttp = [\"{gateway}\"]\nreleases = [{releases}]\n\n\
              [platform]\nplugin = \"helm\"\ndirectory = \"{home}\"\nversion-key = \"image.tag\"\n\n[platform.kubernetes]\n\
              {binding}\n[datastores.main]\nplugin = \"postgres\"\nserver = {{ service = \"db\", user = \"postgres\", \

@@ -34,7 +34,7 @@ pub(crate) fn deployment_of(version: &str, images: &[Image], front: SocketAddr, 
         images.iter().map(|(tag, ..)| format!("{{ version = \"{tag}\", expand-only = true }}")).collect();
     format!(
         "product = \"generic\"\nversion = \"{version}\"\n\n[settings]\nservices = [\"api\"]\n\
-         acts = [{{ wave = [\"api\"], rolling = true }}]\nundo = [\"code-only\"]\nattempts = 3\npause-ms = 300\n\
+         acts = [{{ wave = [\"api\"], rolling = true }}]\nundo = [\"code-only\"]\nattempts = 15\npause-ms = 300\n\
          version-url = \"http://{front}/healthz\"\nversion-field = \"version\"\nhttp = [\"http://{front}\"]\n\
          releases = [{}]\n\n{platform}\n[policy]\ndrill = \"off\"\nidle = \"60s\"\n",
         releases.join(", "),

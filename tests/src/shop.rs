@@ -133,7 +133,7 @@ impl Shop {
         };
         format!(
             "product = \"generic\"\nversion = \"{first}\"\n\n[settings]\nservices = [\"web\"]\nundo = [\"restore-data\"]\n\
-             version-url = \"{url}/version\"\nversion-field = \"version\"\nhttp = [\"{url}\"]\nattempts = 5\n\
+             version-url = \"{url}/version\"\nversion-field = \"version\"\nhttp = [\"{url}\"]\nattempts = 15\n\
              pause-ms = 300\n\n[[settings.releases]]\nversion = \"{first}\"\n\n[[settings.releases]]\nversion = \"{good}\"\n{up}\n\n[[settings.releases]]\n\
              version = \"{bad}\"\n{spoil}\n\n[platform]\nplugin = \"compose\"\ndirectory = \"{home}\"\n\
              engine = \"unix://{socket}\"\nversion-key = \"VERSION\"\n\n[datastores.main]\nplugin = \"{plugin}\"\n\
