@@ -44,10 +44,15 @@ fn a_new_version_of_mariadb_gets_the_data_and_gives_it_back() {
     shop.is_whole("1.1.0");
 }
 
-/// The daemon is killed while the new server is made, and the operator cancels the run; then it is retried.
+/// It is rehearsed. Then the daemon is killed while the new server is made, and the operator cancels the run; and it is
+/// retried.
 fn is_cancelled_and_goes_up<'a>(shop: &'a Shop, major: &str) -> Daemon<'a> {
     let data = shop.data();
-    let (mut daemon, now) = Daemon::start(shop).settled().cancelled_while_carrying(&shop.database_folder(), "1.1.0");
+    let mut daemon = Daemon::start(shop).settled();
+    daemon.rehearsed("1.1.0");
+    assert_eq!((shop.data(), shop.major()), (data.clone(), major.into()), "nothing live is another");
+    assert_eq!(beside(&shop.database_folder()), Vec::<PathBuf>::new());
+    let (mut daemon, now) = daemon.cancelled_while_carrying(&shop.database_folder(), "1.1.0");
     assert_eq!(outcome(&now), "rolled-back", "{now:#}");
     shop.is_whole("1.0.0");
     assert_eq!((shop.data(), shop.major()), (data, major.into()));

@@ -6,15 +6,16 @@ use std::fs;
 use std::path::PathBuf;
 use upgraded_tests::{Cluster, Daemon, LedgerRelease, beside, last_run, outcome};
 
-/// Where the data lies can't be told: refused. Then a bad release with another PostgreSQL and another MariaDB, by a daemon that
-/// is killed while the first is made; a good one; and back by hand, after users were let in.
+/// Where the data lies can't be told: refused. Then it is rehearsed. A bad release with another PostgreSQL and another MariaDB
+/// comes, by a daemon that is killed while the first is made; a good one; and back by hand, after users were let in.
 #[test]
 fn other_servers_get_the_data_and_give_it_back() {
     let ledger = LedgerRelease::new(Cluster::shared(false));
+    ledger.has_a_place_for_rehearsals();
     let (read, kept_in, revisions) = (ledger.read(), ledger.database_folders(), ledger.revisions());
     let is_beside = || kept_in.iter().flat_map(|folder| beside(folder)).collect::<Vec<PathBuf>>();
     assert_eq!(read, "15|9MB|the first 10.11|77");
-    let daemon = Daemon::start(&ledger).settled();
+    let mut daemon = Daemon::start(&ledger).settled();
     ledger.loses_the_right_to_claims();
     let (answer, code) = daemon.upgradectl(&["plan", &ledger.name, "--to", "1.6.0"]);
     let why = answer.to_string();
@@ -23,6 +24,10 @@ fn other_servers_get_the_data_and_give_it_back() {
     assert!(code != Some(0) && says.iter().all(|part| why.contains(part)), "{answer:#}");
     assert_eq!(ledger.revisions(), revisions);
     ledger.has_the_right_to_claims();
+
+    daemon.rehearsed("1.6.0");
+    assert_eq!((ledger.read(), is_beside(), ledger.revisions()), (read.clone(), Vec::new(), revisions));
+    assert_eq!(ledger.left_of_rehearsals(), "");
 
     let mut daemon = daemon.killed_while_carrying(&kept_in[0], "1.5.0");
     let now = daemon.end_of_run_to("1.5.0");
