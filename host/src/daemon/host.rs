@@ -240,7 +240,7 @@ impl Host {
     /// For this step's drill, on the server as it is.
     pub fn drill_site(&self, deployment: &str, step: &str) -> Site {
         let root = self.machine().scratch(deployment, step);
-        Site::Drill { root, name: scratch_name(deployment, step), server: None }
+        Site::Drill { name: scratch_name(&root), root, server: None }
     }
 
     pub fn machine(&self) -> Machine {

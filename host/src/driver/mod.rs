@@ -181,7 +181,7 @@ impl Drivers {
             cloud_run,
             cloud_sql: store.map(|google| google::Store::new(google, vault.clone(), machine.clone(), idle)),
             pods,
-            images: Images::new(engine, &deployment.name, idle),
+            images: Images::new(engine, &machine.state, &deployment.name, idle),
             project,
             git: Checkout::new(&deployment.name, layout, repository, processes.clone(), idle),
             process: processes,

@@ -1,12 +1,13 @@
 //! Behind `images`: what the engine has, and what a registry has.
 //!
-//! Whatever is brought here for a deployment is held by a name of our own, `upgraded/<deployment>:<id>`, so that nobody's
-//! tidying takes away what a way back needs. No two deployments share such a name.
+//! Whatever is brought here for a deployment is held by a name of our own, `upgraded/<deployment>:<id>-<daemon>`, so that
+//! nobody's tidying takes away what a way back needs. No two deployments share such a name, not of two daemons either.
 
 use super::podman::familiar;
 use super::registry::{Layers, architecture_here, platform, registry_error};
 use super::{Engine, credentials, status};
 use crate::context::{Site, StepContext};
+use crate::driver::server::names::of_daemon;
 use crate::model::*;
 use crate::plan::event::{Effect, Verdict};
 use bollard::models::ImageInspect;
@@ -16,6 +17,7 @@ use bollard::query_parameters::{
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +28,8 @@ const LONGEST_NAME: usize = 100;
 
 pub struct Images {
     engine: Option<Arc<Engine>>,
+    /// Tells it from others that use the same engine.
+    daemon: String,
     deployment: String,
     idle: Duration,
 }
@@ -50,8 +54,9 @@ pub struct Registered {
 }
 
 impl Images {
-    pub fn new(engine: Option<Arc<Engine>>, deployment: &str, idle: Duration) -> Self {
-        Self { engine, deployment: deployment.to_owned(), idle }
+    /// `state`: the daemon's folder.
+    pub fn new(engine: Option<Arc<Engine>>, state: &Path, deployment: &str, idle: Duration) -> Self {
+        Self { engine, daemon: of_daemon(state), deployment: deployment.to_owned(), idle }
     }
 
     fn engine(&self) -> Result<&Engine, VerbError> {
@@ -128,7 +133,7 @@ impl Images {
             }
             let gone = || VerbError::NotFound(format!("`{reference}` was pulled and is not there"));
             let pulled = self.find(cx, reference).await?.ok_or_else(gone)?;
-            self.tag(&pulled.id, &self.holder(), &short(&pulled.id)).await?;
+            self.tag(&pulled.id, &holder(&self.deployment), &self.held(&pulled.id)).await?;
             Ok(pulled)
         };
         let watched = cx.activity.watch(self.idle, work);
@@ -137,7 +142,7 @@ impl Images {
 
     /// Keeps what is there from being tidied away.
     pub async fn hold(&self, cx: &StepContext, id: &str) -> Result<(), VerbError> {
-        let work = async { self.tag(id, &self.holder(), &short(id)).await };
+        let work = async { self.tag(id, &holder(&self.deployment), &self.held(id)).await };
         cx.effects.perform("images.hold", &id, id, true, work).await
     }
 
@@ -179,16 +184,20 @@ impl Images {
     /// Lets go of what is held for the deployment and isn't to be kept, by its ID: whoever tidies the engine up may take it
     /// from now on.
     pub async fn let_go(&self, keep: impl Fn(&str) -> bool) -> Result<(), VerbError> {
-        self.remove_names(&self.holder(), &format!("{}:", self.holder()), keep).await
+        let (holder, daemon) = (holder(&self.deployment), format!("-{}", self.daemon));
+        let is_ours = |name: &str| name.starts_with(&format!("{holder}:")) && name.ends_with(&daemon);
+        self.remove_names(&holder, is_ours, keep).await
     }
 
     /// Removes the names that begin so.
     pub async fn discard(&self, beginning: &str) -> Result<(), VerbError> {
-        self.remove_names(&format!("{beginning}*"), beginning, |_| false).await
+        self.remove_names(&format!("{beginning}*"), |name| name.starts_with(beginning), |_| false).await
     }
 
-    /// Of the images that the engine finds by `pattern`, but for those to keep: the names that begin so.
-    async fn remove_names(&self, pattern: &str, beginning: &str, keep: impl Fn(&str) -> bool) -> Result<(), VerbError> {
+    /// Of the images that the engine finds by `pattern`, but for those to keep: these names.
+    async fn remove_names(
+        &self, pattern: &str, names: impl Fn(&str) -> bool, keep: impl Fn(&str) -> bool,
+    ) -> Result<(), VerbError> {
         let engine = self.engine()?;
         let docker = engine.docker().await?;
         let filters = HashMap::from([("reference", vec![pattern.to_owned()])]);
@@ -197,7 +206,7 @@ impl Images {
             if keep(&image.id) {
                 continue;
             }
-            for name in image.repo_tags.iter().filter(|name| familiar(name).starts_with(beginning)) {
+            for name in image.repo_tags.iter().filter(|name| names(familiar(name))) {
                 // Where it is the last name of one that a container runs, it stays.
                 let _ = docker.remove_image(name, None::<RemoveImageOptions>, None).await;
             }
@@ -205,13 +214,16 @@ impl Images {
         Ok(())
     }
 
-    /// Lets go of every image that is held for another deployment, as [`Images::let_go`] does for this one.
-    pub async fn let_go_of(&self, deployment: &str) -> Result<(), VerbError> {
-        Self::new(self.engine.clone(), deployment, self.idle).let_go(|_| false).await
+    /// Lets go of every image that is held for a double, which has a name that no other daemon's has.
+    pub async fn let_go_of(&self, double: &str) -> Result<(), VerbError> {
+        let holder = holder(double);
+        self.remove_names(&holder, |name| name.starts_with(&format!("{holder}:")), |_| false).await
     }
 
-    fn holder(&self) -> String {
-        holder(&self.deployment)
+    /// The tag by which we hold it. Another daemon may have a deployment of the same name.
+    fn held(&self, id: &str) -> String {
+        let id: String = id.trim_start_matches("sha256:").chars().take(ID_LETTERS).collect();
+        format!("{id}-{}", self.daemon)
     }
 }
 
@@ -226,10 +238,6 @@ fn holder(deployment: &str) -> String {
     let digest = Sha256::digest(deployment);
     let digest: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     format!("upgraded/{}/{digest}", plain.trim_end_matches('-')).replace("//", "/")
-}
-
-fn short(id: &str) -> String {
-    id.trim_start_matches("sha256:").chars().take(ID_LETTERS).collect()
 }
 
 /// Without one it would be all of them.

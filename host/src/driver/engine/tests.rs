@@ -7,13 +7,17 @@ use crate::driver::testing;
 use bollard::auth::DockerCredentials;
 use scratch_docker::{Engine as Docker, PodmanSocket};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-fn images(deployment: &str) -> Images {
+fn engine() -> Arc<Engine> {
     let socket = Docker::shared().socket().to_owned();
-    let engine = Arc::new(Engine::new(EngineConfig { socket, client: None }));
-    Images::new(Some(engine), deployment, Duration::from_secs(60))
+    Arc::new(Engine::new(EngineConfig { socket, client: None }))
+}
+
+fn images(deployment: &str) -> Images {
+    Images::new(Some(engine()), Path::new("/var/lib/upgraded"), deployment, Duration::from_secs(60))
 }
 
 /// The names that the engine has for what is held.
@@ -31,6 +35,9 @@ async fn what_is_pulled_is_held_until_it_is_let_go() {
     assert_eq!(images.look_up(&cx, &reference).await.unwrap().digest, pulled.digest.unwrap());
     images.let_go(|id| id == pulled.id).await.unwrap();
     assert_eq!(held(&deployment), format!("upgraded/{deployment}"));
+    let other = Images::new(Some(engine()), folder.path(), &deployment, Duration::from_secs(60));
+    other.let_go(|_| false).await.unwrap();
+    assert_eq!(held(&deployment), format!("upgraded/{deployment}"), "another daemon's of the same name");
     images.let_go(|_| false).await.unwrap();
     assert_eq!(held(&deployment), "");
     assert!(images.find(&cx, &reference).await.unwrap().is_some(), "its own name stays");
@@ -177,7 +184,7 @@ async fn a_private_registry_asks_for_the_login_of_the_client() {
         std::fs::write(client.join("config.json"), format!("{{\"auths\":{{{auths}}}}}")).unwrap();
         let socket = Docker::shared().socket().to_owned();
         let engine = Arc::new(Engine::new(EngineConfig { socket, client: Some(client) }));
-        Images::new(Some(engine), &deployment, Duration::from_secs(60))
+        Images::new(Some(engine), folder.path(), &deployment, Duration::from_secs(60))
     };
     for auths in [String::new(), format!("\"{registry}\":{{\"auth\":\"Y2k6d3Jvbmc=\"}}")] {
         let images = with(&auths);

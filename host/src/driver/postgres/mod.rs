@@ -220,8 +220,7 @@ impl Postgres {
     /// `application_name`, label and variable of everything that a step starts, of which PostgreSQL keeps 63 bytes. Another
     /// daemon beside the same server or engine counts its runs too: the folder tells the two apart.
     fn mark(&self, step: &str) -> String {
-        let daemon = names::short_digest(&self.scratch.to_string_lossy());
-        let mut mark = format!("upgraded/{}/{step}", &daemon[..8]);
+        let mut mark = format!("upgraded/{}/{step}", names::of_daemon(&self.scratch));
         mark.truncate(names::NAME_BYTES);
         mark
     }

@@ -219,7 +219,7 @@ async fn changes_are_journaled_and_stay_within_the_binding() {
 #[tokio::test]
 async fn a_drill_reaches_its_own_databases_alone() {
     let bench = Bench::new("drilled");
-    let name = scratch_name("shop", "r1-drill");
+    let name = scratch_name(bench.folder.path());
     let mut cx = bench.changing("r1-drill");
     cx.site = Site::Drill { root: bench.folder.path().into(), name: name.clone(), server: None };
     let maintenance = bench.driver.connect(&cx, None).await.expect("connected");

@@ -24,7 +24,7 @@ pub use supervisor::run_job;
 
 use super::Machine;
 use super::release::Layout;
-use super::server::names::short_digest;
+use super::server::names::of_daemon;
 use crate::activity::Level;
 use crate::config::CommandConfig;
 use crate::context::{Site, StepContext};
@@ -186,7 +186,7 @@ impl Processes {
 /// What everything that a step starts carries in its environment, as [`MARK_VARIABLE`]. Another daemon on this machine
 /// counts its runs too: the state's folder tells the two apart.
 pub fn mark(state: &Path, deployment: &str, step: &str) -> String {
-    format!("{deployment}/{step}@{}", &short_digest(&state.to_string_lossy())[..8])
+    format!("{deployment}/{step}@{}", of_daemon(state))
 }
 
 /// A command of the deployment's file, as a plugin asks for it.

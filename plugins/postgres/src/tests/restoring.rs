@@ -182,7 +182,7 @@ fn a_drill_restores_beside_and_touches_nothing() {
     dress(&bench);
     let (host, names) = step(&bench, "r1-backup-ahead-main");
     let saved = backup(&host, &names, None).expect("saved");
-    let name = scratch_name("shop", "r1-drill-main");
+    let name = scratch_name(std::path::Path::new("shop/r1-drill-main"));
     let (host, names) = (bench.drill("r1-drill-main", &name), Names::new(&name, "r1-drill-main"));
     from_backup(&host, &names, &saved).expect("restored");
     same(&saved.manifest, &manifest(&host, &names, None).expect("counted"));

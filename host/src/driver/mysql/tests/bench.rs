@@ -239,7 +239,7 @@ impl Bench {
     }
 
     pub fn drill(&self, step: &str) -> StepContext {
-        let name = crate::driver::scratch_name(&self.database, step);
+        let name = crate::driver::scratch_name(&Path::new(&self.database).join(step));
         let site = Site::Drill { root: self.folder.path().join("drill"), name, server: None };
         self.context(step, site, Effects::new(self.journal.clone(), step, 1, Vec::new()))
     }
@@ -274,7 +274,7 @@ impl Bench {
 
     /// The databases that the driver made, and not the bound one.
     pub async fn made(&self) -> Vec<String> {
-        let drill = Names::new(&crate::driver::scratch_name(&self.database, "r1-drill"));
+        let drill = Names::new(&crate::driver::scratch_name(&Path::new(&self.database).join("r1-drill")));
         let own = Names::new(&self.database);
         let all = self.session(ADMIN, "root").await.list("SELECT SCHEMA_NAME FROM information_schema.SCHEMATA").await;
         let is_made = |name: &String| drill.owns(name) || (own.owns(name) && *name != self.database);
