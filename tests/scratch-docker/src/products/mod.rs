@@ -5,10 +5,12 @@ pub mod replicas;
 pub mod tessallite;
 
 use crate::Engine;
-use std::fs;
-use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Mutex;
 
 /// An example's deployment file with other places instead of its own; each has to be there.
 pub fn with_places(example: &str, places: &[(&str, String)]) -> String {
@@ -31,9 +33,23 @@ pub fn write_secret(folder: &Path, name: &str, value: &str) -> Result<(), String
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).map_err(said(&file))
 }
 
+/// Between those that need rights and those that Kubernetes and the kernel give to others.
+const PORTS: Range<u16> = 20_000..30_000;
+
+/// It is this process's until that ends: what is stopped gets it again when it is started.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it is bound").port()
+    static OURS: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    let user = fs::metadata("/proc/self").expect("`/proc`").uid();
+    let folder = std::env::temp_dir().join(format!("upgraded-ports-{user}"));
+    fs::create_dir_all(&folder).expect("a folder of ports");
+    for port in PORTS {
+        let held = File::create(folder.join(port.to_string())).expect("a file of a port");
+        if held.try_lock().is_ok() && TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+            OURS.lock().expect("no panic while it is held").push(held);
+            return port;
+        }
+    }
+    panic!("none of the ports {PORTS:?} is free")
 }
 
 fn write(file: &Path, text: &str) -> Result<(), String> {

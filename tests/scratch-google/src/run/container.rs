@@ -1,12 +1,17 @@
 //! What a container is told by its environment, and programs that run as one.
 
 use super::image::{Image, Instance, NotStarted, Running};
+use crate::core::Core;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
+
+/// That ended by itself.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// What a container sees.
 #[derive(Clone, Debug, Default)]
@@ -34,8 +39,9 @@ impl Environment {
     }
 }
 
+/// An instance that ends by itself is made anew, as at Google's.
 pub(super) async fn start_command(
-    command: &[String], environment: &Environment, startup: Duration,
+    core: &Core, command: &[String], environment: &Environment,
 ) -> Result<Instance, NotStarted> {
     let port = free_port().await.ok_or(NotStarted::Unhealthy)?;
     let environment = environment.clone().with("PORT", &port.to_string());
@@ -49,10 +55,24 @@ pub(super) async fn start_command(
         }
         true
     };
-    match tokio::time::timeout(startup, listens).await {
-        Ok(true) => Ok(Instance::new(port, Running::Child(child))),
-        Ok(false) | Err(_) => Err(NotStarted::Unhealthy),
+    if !matches!(tokio::time::timeout(core.pace().startup, listens).await, Ok(true)) {
+        return Err(NotStarted::Unhealthy);
     }
+    let held = Arc::new(Mutex::new(Some(child)));
+    let (running, command) = (Arc::downgrade(&held), command.to_owned());
+    core.spawn(async move {
+        loop {
+            tokio::time::sleep(AGAIN_AFTER).await;
+            let Some(held) = running.upgrade() else { return };
+            let mut held = held.lock().expect("nothing panics while it holds the lock");
+            match held.as_mut().map(Child::try_wait) {
+                None => return,
+                Some(Ok(None)) => {}
+                Some(_) => *held = spawn(&command, &environment),
+            }
+        }
+    });
+    Ok(Instance::new(port, Running::Child(held)))
 }
 
 /// The exit code of a job's container; an image that is not there has none.

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Child;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// What an image does when it is started.
@@ -133,8 +134,11 @@ pub(crate) struct Instance {
 }
 
 pub(super) enum Running {
-    InProcess { _stop: DropGuard },
-    Child(tokio::process::Child),
+    InProcess {
+        _stop: DropGuard,
+    },
+    /// None: it is over.
+    Child(Arc<Mutex<Option<Child>>>),
 }
 
 /// Within which a killed program is gone.
@@ -143,7 +147,8 @@ const GONE_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
 impl Drop for Running {
     /// What is said to have stopped writes nothing any more.
     fn drop(&mut self) {
-        let Self::Child(child) = self else { return };
+        let Self::Child(held) = self else { return };
+        let Some(mut child) = held.lock().expect("nothing panics while it holds the lock").take() else { return };
         let _ = child.start_kill();
         let begun = std::time::Instant::now();
         while matches!(child.try_wait(), Ok(None)) && begun.elapsed() < GONE_WITHIN {
@@ -170,7 +175,7 @@ impl Instance {
             Image::Private => Err(NotStarted::Private),
             // Its port stays shut until the time is over.
             Image::Broken | Image::Task(_) => Err(NotStarted::Unhealthy),
-            Image::Command(command) => start_command(&command, &environment, core.pace().startup).await,
+            Image::Command(command) => start_command(core, &command, &environment).await,
             Image::Server(program) => {
                 let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|_| NotStarted::Unhealthy)?;
                 let port = listener.local_addr().map_err(|_| NotStarted::Unhealthy)?.port();

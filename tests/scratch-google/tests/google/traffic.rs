@@ -1,9 +1,10 @@
 //! Addresses that real clients reach, and what traffic decides.
 
-use crate::client::{Client, PLACE, short, start, template};
+use crate::client::{Client, PATIENCE, PLACE, short, start, template};
 use scratch_google::Image;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 const LATEST: &str = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST";
 const REVISION: &str = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION";
@@ -110,13 +111,14 @@ async fn a_revision_that_does_not_start_leaves_traffic_where_it_was() {
     google.assert_held_to_the_documents();
 }
 
-/// A program of its own behind a service: Python's server of files.
+/// A program of its own behind a service: Python's server of files. One that ends is made anew.
 #[tokio::test]
 async fn a_program_serves_on_the_port_that_it_is_given() {
     let (google, client) = start();
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("hello"), "from a process").unwrap();
-    let command = format!("cd {} && exec python3 -m http.server --bind 127.0.0.1 $PORT", folder.path().display());
+    let serve = "echo $$ > pid && exec python3 -m http.server --bind 127.0.0.1 $PORT";
+    let command = format!("cd {} && {serve}", folder.path().display());
     google.push("files:1", Image::command(["sh", "-c", &command]));
     google.push("files:2", Image::command(["false"]));
     let service = client.service("files", "files:1").await;
@@ -125,4 +127,13 @@ async fn a_program_serves_on_the_port_that_it_is_given() {
     let operation = client.patch(&format!("{PLACE}/services/files?updateMask=template"), template("files:2")).await;
     assert_eq!(client.ended(operation).await["error"]["code"], 9);
     assert_eq!(client.text(&hello).await, (200, "from a process".to_owned()));
+
+    let pid = || std::fs::read_to_string(folder.path().join("pid")).unwrap();
+    let first = pid();
+    assert!(std::process::Command::new("kill").args(["-KILL", first.trim()]).status().unwrap().success());
+    let began = Instant::now();
+    while pid() == first || client.text(&hello).await.0 != 200 {
+        assert!(began.elapsed() < PATIENCE, "it stays away");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
