@@ -17,6 +17,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 const POLL: Duration = Duration::from_millis(250);
+/// A pod whose images are here.
+const MADE_WITHIN: Duration = Duration::from_secs(10);
 /// Of a unit that ends and is started again, while its pods are waited for.
 const STARTS: u32 = 3;
 const TAIL_LINES: u32 = 12;
@@ -105,6 +107,20 @@ impl Pods {
 
     pub(super) async fn stop_unit(&self, unit: &str) -> Result<(), VerbError> {
         let systemd = &self.machine.systemd;
+        // A podman that is ended while it makes a pod leaves rules of the firewall behind: the next pod at the same port of the
+        // machine would not be reached.
+        let makes = async {
+            loop {
+                let seen = systemd.show(unit).await?;
+                if seen.status() != Status::Between || seen.again {
+                    return Ok::<_, VerbError>(());
+                }
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        if let Ok(made) = tokio::time::timeout(MADE_WITHIN, makes).await {
+            made?;
+        }
         if systemd.show(unit).await?.is_at_rest() {
             return Ok(());
         }

@@ -42,7 +42,10 @@ pub fn free_port() -> u16 {
     let user = fs::metadata("/proc/self").expect("`/proc`").uid();
     let folder = std::env::temp_dir().join(format!("upgraded-ports-{user}"));
     fs::create_dir_all(&folder).expect("a folder of ports");
-    for port in PORTS {
+    // What an earlier program left in the firewall would lead away who asks the same ports.
+    let first = std::process::id() % u32::try_from(PORTS.len()).expect("a few");
+    let first = PORTS.start + u16::try_from(first).expect("one of them");
+    for port in (first..PORTS.end).chain(PORTS.start..first) {
         let held = File::create(folder.join(port.to_string())).expect("a file of a port");
         if held.try_lock().is_ok() && TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
             OURS.lock().expect("no panic while it is held").push(held);
