@@ -99,8 +99,8 @@ fn broken_pod(pod: &Value) -> Option<Standing> {
     let unscheduled = status["conditions"].as_array().into_iter().flatten();
     let unscheduled = unscheduled.filter(|c| c["type"] == "PodScheduled" && c["status"] == "False");
     // A volume that is still being made is no reason to give up.
-    let mut lasting =
-        unscheduled.filter_map(|c| c["message"].as_str()).filter(|why| !why.contains("PersistentVolumeClaim"));
+    let is_of_a_claim = |why: &str| why.to_ascii_lowercase().contains("persistentvolumeclaim");
+    let mut lasting = unscheduled.filter_map(|c| c["message"].as_str()).filter(|why| !is_of_a_claim(why));
     lasting.next().and_then(|why| broken(format!("no node takes it: {why}")))
 }
 
@@ -135,6 +135,14 @@ mod tests {
         let crash = json!({ "reason": "CrashLoopBackOff" });
         assert_eq!(api.standing(&[pod(crash.clone(), 2)]), broken("`api` keeps ending, the last time with 3"));
         assert!(matches!(api.standing(&[pod(crash, 1)]), Standing::Coming(_)), "once may be chance");
+        let unscheduled = |why: &str| {
+            let condition = json!({ "type": "PodScheduled", "status": "False", "message": why });
+            api.standing(&[json!({ "metadata": { "name": "api-1" }, "status": { "conditions": [condition] } })])
+        };
+        assert_eq!(unscheduled("1 Insufficient memory"), broken("no node takes it: 1 Insufficient memory"));
+        for made in ["pod has unbound immediate PersistentVolumeClaims", "persistentvolumeclaim \"data-0\" not found"] {
+            assert!(matches!(unscheduled(made), Standing::Coming(_)), "{made}");
+        }
         let pull = json!({ "reason": "ErrImagePull", "message": "not found" });
         assert_eq!(api.standing(&[pod(pull, 0)]), broken("can't get the image of `api` (ErrImagePull): not found"));
     }

@@ -42,7 +42,7 @@ fn evose_goes_up_and_comes_back_with_its_data() {
         assert_eq!(evose.neighbour(), neighbour, "a release that isn't ours, cut at `{cut}`");
     });
     assert!(died >= cuts.len(), "every cut came: {died}");
-    let daemon = Daemon::start(&evose);
+    let daemon = Daemon::start(&evose).settled_or_quarantined();
     let run = daemon.told(&["show", &last_run(&daemon.now()).to_string()]);
     let why = run["failure"]["message"].as_str().unwrap_or_default();
     assert!(why.contains("migration failed"), "{why}");

@@ -198,5 +198,5 @@ fn what_is_still_starting_is_looked_at_again() {
     host.page(&format!("{URL}/health"), 503, r#"{"status":"starting","version":"1.4.0","mysql":"no answer"}"#);
     let findings = Evose::verify(&call(), &host.product(), "1.4.0").expect("asked");
     assert!(findings[0].message.contains("is answered with 503"), "{}", findings[0].message);
-    assert_eq!(host.log().iter().filter(|line| line.starts_with("pause")).count(), 39);
+    assert_eq!(host.log().iter().filter(|line| line.starts_with("pause")).count(), 119);
 }
