@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
-use upgraded_tests::{Daemon, Setup, Site, kind, outcome};
+use upgraded_tests::{Daemon, Setup, Site, kind, last_run, outcome};
 
 /// Sites whose deployments all belong to the first one's daemon.
 fn sites(number: usize, setup: &Setup) -> Vec<Site> {
@@ -47,9 +47,19 @@ fn as_many_runs_at_once_as_the_settings_say() {
         }
         std::thread::sleep(std::time::Duration::from_millis(20));
     };
-    let time = |run: &Value, key: &str| run["last_run"][key].as_str().and_then(|text| text.parse::<Timestamp>().ok());
-    let spans = runs.iter().map(|run| time(run, "started_at").zip(time(run, "ended_at")).expect("an ended run"));
-    let spans: Vec<(Timestamp, Timestamp)> = spans.collect();
+    let time = |of: &Value, key: &str| of[key].as_str().and_then(|text| text.parse::<Timestamp>().ok());
+    // A run is there while it waits for its turn; none of its steps has begun.
+    let span = |run: &Value| {
+        let run = daemon.told(&["show", &last_run(run).to_string()]);
+        let steps = run["steps"].as_array().expect("steps");
+        steps
+            .iter()
+            .filter_map(|step| time(step, "started_at"))
+            .min()
+            .zip(time(&run, "ended_at"))
+            .expect("an ended run")
+    };
+    let spans: Vec<(Timestamp, Timestamp)> = runs.iter().map(span).collect();
     let at_once = |now: Timestamp| spans.iter().filter(|(start, end)| *start <= now && now < *end).count();
     assert_eq!(spans.iter().map(|(start, _)| at_once(*start)).max(), Some(2), "two at once: {spans:?}");
     assert_eq!(waited.len(), 1, "the third waited for its turn: {waited:?}");
