@@ -96,10 +96,12 @@ pub(super) enum Gone {
 pub(super) fn gone(status: u16, body: &[u8]) -> Option<Gone> {
     let said = message(body);
     let ends = |words: &[&str]| status == ERROR && words.iter().any(|words| said.ends_with(words));
-    match () {
-        () if ends(&["no such pod", "pod has already been removed"]) => Some(Gone::Pod),
-        () if ends(&["no such container", "container has already been removed"]) => Some(Gone::Container),
-        () => None,
+    if ends(&["no such pod", "pod has already been removed"]) {
+        Some(Gone::Pod)
+    } else if ends(&["no such container", "container has already been removed"]) {
+        Some(Gone::Container)
+    } else {
+        None
     }
 }
 

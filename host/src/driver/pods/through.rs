@@ -32,12 +32,8 @@ impl Pods {
         &self, cx: &StepContext, declaration: &Declaration, name: &ServiceRef, unit: &str,
     ) -> Result<(), VerbError> {
         let systemd = &self.machine.systemd;
-        let mut seen = systemd.show(unit).await?;
         // What was begun goes on; what ends again and again is begun anew.
-        while seen.status() == Status::Between && !seen.again {
-            tokio::time::sleep(POLL).await;
-            seen = systemd.show(unit).await?;
-        }
+        systemd.settled(unit).await?;
         let standing = self.of_service(declaration, &name.name, Checks::Leave).await?;
         let stands = standing.iter().all(|standing| standing.other.is_none() && runs(standing));
         if stands && missing(declaration, self, name, &standing)?.is_none() {
@@ -109,19 +105,9 @@ impl Pods {
         let systemd = &self.machine.systemd;
         // A podman that is ended while it makes a pod leaves rules of the firewall behind: the next pod at the same port of the
         // machine would not be reached.
-        let makes = async {
-            loop {
-                let seen = systemd.show(unit).await?;
-                if seen.status() != Status::Between || seen.again {
-                    return Ok::<_, VerbError>(());
-                }
-                tokio::time::sleep(POLL).await;
-            }
-        };
-        if let Ok(made) = tokio::time::timeout(MADE_WITHIN, makes).await {
-            made?;
-        }
-        if systemd.show(unit).await?.is_at_rest() {
+        if let Ok(seen) = tokio::time::timeout(MADE_WITHIN, systemd.settled(unit)).await
+            && seen?.is_at_rest()
+        {
             return Ok(());
         }
         systemd.stop(unit).await?;

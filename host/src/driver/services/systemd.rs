@@ -15,6 +15,8 @@ use tokio::process::Command;
 /// No question to systemd takes so long unless something is broken.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
+const POLL: Duration = Duration::from_millis(250);
+
 /// Where systemd is on this machine.
 #[derive(Debug, Clone)]
 pub struct Systemd {
@@ -86,6 +88,17 @@ impl Systemd {
         let properties = "--property=ActiveState,SubState,LoadState,Job,MainPID,ControlGroup,NRestarts,ExecStart,\
                           NeedDaemonReload";
         self.ask(&self.systemctl, &["show", properties, "--", unit]).await.map(|shown| parse(&shown))
+    }
+
+    /// Once it neither starts nor stops, or has ended and waits to be started again.
+    pub async fn settled(&self, unit: &str) -> Result<Unit, VerbError> {
+        loop {
+            let seen = self.show(unit).await?;
+            if seen.status() != Status::Between || seen.again {
+                return Ok(seen);
+            }
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     pub async fn start(&self, unit: &str) -> Result<(), VerbError> {
