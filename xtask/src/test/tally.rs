@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 /// Letters of what a failed test said.
-const SHOWN_FIRST: usize = 600;
+const SHOWN_FIRST: usize = 2000;
 const SHOWN_LAST: usize = 300;
 
 #[derive(Default)]
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn why_a_test_failed_is_one_line_and_not_long() {
-        let long = "x".repeat(2000);
+        let long = "x".repeat(2 * SHOWN_FIRST);
         let (tally, _) = read(&[
             "failures:",
             "---- a::b stdout ----",

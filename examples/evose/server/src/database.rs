@@ -6,7 +6,8 @@ use mysql_async::{Conn, OptsBuilder, Pool, PoolConstraints, PoolOpts};
 use std::time::Duration;
 use tokio_postgres::{Client, NoTls};
 
-const PATIENCE: Duration = Duration::from_secs(5);
+/// A resolver whose question got lost asks again after 5 s.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 pub struct Databases {
     mysql: Pool,

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// A check that takes longer is left to the engine.
 const CHECK_WITHIN: Duration = Duration::from_secs(2);
+/// One that was not waited for is not joined by a second before.
+const AT_IT_FOR: Duration = Duration::from_secs(30);
 const PAUSE_LEAST: Duration = Duration::from_millis(100);
 /// Of how long it has run so far: one that starts slowly is asked less and less often.
 const PAUSE_SHARE: u32 = 4;
@@ -38,7 +40,7 @@ impl Checks {
         match all.get(&container.id).filter(|asked| asked.started == container.started) {
             Some(asked) if asked.passed || asked.next > now => Some(asked.passed),
             _ => {
-                let asked = Asked { started: container.started, passed: false, next: now + FORGOTTEN_AFTER };
+                let asked = Asked { started: container.started, passed: false, next: now + AT_IT_FOR };
                 all.insert(container.id.clone(), asked);
                 None
             }
@@ -52,7 +54,7 @@ impl Checks {
 }
 
 impl Engine {
-    /// Those that Docker has yet to check are healthy where they pass.
+    /// Those that the engine has yet to check are healthy where they pass.
     pub(super) async fn check_ahead(&self, containers: &mut [Container]) {
         let starting = containers.iter_mut().filter(|container| container.is_starting());
         let checks = starting.map(async |container| {
@@ -67,7 +69,6 @@ impl Engine {
         if let Some(passed) = self.checks.known(container, Instant::now()) {
             return passed;
         }
-        // One that is still at it is not joined by a second.
         let Ok(passed) = tokio::time::timeout(CHECK_WITHIN, self.check(container)).await else { return false };
         // What is wrong with the engine is said by whoever asks it for more.
         let passed = passed.unwrap_or(false);
@@ -103,6 +104,7 @@ mod tests {
         let container = read("2026-01-01T00:00:00Z");
         assert_eq!(checks.known(&container, now), None);
         assert_eq!(checks.known(&container, now), Some(false), "somebody asks it");
+        assert_eq!(checks.known(&container, now + AT_IT_FOR), None, "who asked it was not heard of again");
         checks.learn(&container, false, now + PAUSE_LEAST);
         assert_eq!(checks.known(&container, now), Some(false), "too early");
         assert_eq!(checks.known(&container, now + PAUSE_LEAST), None);

@@ -35,6 +35,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 /// How long the engine may take to answer.
 const ANSWER_SECONDS: u64 = 60;
+const TAIL_WITHIN: Duration = Duration::from_secs(10);
 /// A container may be given long to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(3600);
 const OK: u16 = 200;
@@ -103,9 +104,7 @@ impl Engine {
     /// engine doesn't look, or doesn't yet.
     pub async fn containers(&self, project: &str) -> Result<Vec<Container>, VerbError> {
         let mut containers = self.containers_as_known(project).await?;
-        if !self.is_podman().await? {
-            self.check_ahead(&mut containers).await;
-        }
+        self.check_ahead(&mut containers).await;
         Ok(containers)
     }
 
@@ -219,11 +218,12 @@ impl Engine {
         Ok(Box::pin(self.to_its_end(id, lines)))
     }
 
-    /// The last lines of its log.
+    /// The last lines of its log; none where the engine does not come to their end.
     pub async fn tail(&self, id: &str, lines: u32) -> String {
         let Ok(docker) = self.docker().await else { return String::new() };
         let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
-        let parts: Vec<_> = docker.logs(id, Some(options)).collect().await;
+        let parts = tokio::time::timeout(TAIL_WITHIN, docker.logs(id, Some(options)).collect::<Vec<_>>()).await;
+        let parts = parts.unwrap_or_default();
         let parts = parts.into_iter().flatten().map(|part| String::from_utf8_lossy(&part.into_bytes()).into_owned());
         parts.collect::<String>().trim_end().to_owned()
     }

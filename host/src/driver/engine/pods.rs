@@ -92,8 +92,12 @@ impl Engine {
 
     /// Of these IDs, those that are there. Their health is what it is now, also where the engine doesn't look.
     pub async fn looked_at(&self, ids: &[String]) -> Result<Vec<Container>, VerbError> {
-        let containers = self.of_ids(ids).await?;
-        if self.run_checks(&containers).await? { self.of_ids(ids).await } else { Ok(containers) }
+        let mut containers = self.of_ids(ids).await?;
+        if self.run_checks(&containers).await? {
+            containers = self.of_ids(ids).await?;
+        }
+        self.check_ahead(&mut containers).await;
+        Ok(containers)
     }
 
     /// The same, with the health that the engine knows.
