@@ -239,7 +239,10 @@ impl<'p> Aegis<'p> {
 
     /// Users are let in by this version, its pods are what the files say, and of runs nothing is left.
     pub fn is_whole(&self, version: &str, data: &str) {
-        assert_eq!(self.version_at(&format!("{}/health", self.gateway)), version, "behind the gate\n{}", self.log());
+        let health = format!("{}/health", self.gateway);
+        // While a pod comes, podman's name server reads its files anew, and may not know a name for a moment.
+        self.until("the gateway finds the core", || self.curl(&[&health]).is_some());
+        assert_eq!(self.version_at(&health), version, "behind the gate\n{}", self.log());
         assert!(self.env().contains(&format!("AEGIS_IMAGE_TAG={version}\n")), "{}", self.env());
         let pods = self.pods();
         for (container, image) in [
