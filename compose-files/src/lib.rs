@@ -12,7 +12,7 @@ mod yaml;
 
 pub use environment::{interpolated, keys, variables};
 pub use image::Image;
-pub use project::{Named, Project, default_files};
+pub use project::{Named, Project, default_files, listed_files};
 pub use yaml::{Node, Place, Value};
 
 use std::fmt;

@@ -5,8 +5,11 @@ use crate::environment::{interpolated, variables};
 use crate::yaml::{Merge, Node, Place, Value};
 use std::collections::BTreeMap;
 
-/// What Compose looks for where no file is named, the first that is there; with it an override.
-const DEFAULT_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
+/// What Compose looks for where no file is named, the first that is there; with it the first override, whatever the other
+/// is called.
+const DEFAULT_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+const OVERRIDES: [&str; 4] =
+    ["compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"];
 const DOTENV: &str = ".env";
 /// Files that include each other, services that extend each other.
 const DEPTH: usize = 16;
@@ -31,13 +34,19 @@ pub struct Project {
 /// The text of a file by its path from the project's folder; none where there is no such file; else why it can't be read.
 pub type Read<'r> = dyn Fn(&str) -> Result<Option<String>, String> + 'r;
 
-/// The first default that is there, and its override.
+/// The first default that is there, and the first override.
 pub fn default_files(there: &dyn Fn(&str) -> bool) -> Vec<String> {
-    let Some(first) = DEFAULT_FILES.into_iter().find(|name| there(name)) else { return Vec::new() };
-    let stem = first.split('.').next().unwrap_or_default();
-    let overrides = ["yaml", "yml"].map(|ending| format!("{stem}.override.{ending}"));
-    let found = overrides.into_iter().find(|name| there(name));
-    std::iter::once(first.to_owned()).chain(found).collect()
+    let first = |names: [&str; 4]| names.into_iter().find(|name| there(name)).map(str::to_owned);
+    let Some(main) = first(DEFAULT_FILES) else { return Vec::new() };
+    std::iter::once(main).chain(first(OVERRIDES)).collect()
+}
+
+/// What `COMPOSE_FILE` lists, by the values of the env files.
+pub fn listed_files(value: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+    let listed = value("COMPOSE_FILE").unwrap_or_default();
+    let separator = value("COMPOSE_PATH_SEPARATOR").filter(|separator| !separator.is_empty());
+    let separator = separator.as_deref().unwrap_or(":");
+    listed.split(separator).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 impl Project {
@@ -50,11 +59,8 @@ impl Project {
             environment.extend(variables(&files.text(file)?.unwrap_or_default()));
         }
         let mut names = named.files.clone();
-        if names.is_empty()
-            && let Some(listed) = environment.get("COMPOSE_FILE")
-        {
-            let separator = environment.get("COMPOSE_PATH_SEPARATOR").map_or(":", String::as_str);
-            names = listed.split(separator).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        if names.is_empty() {
+            names = listed_files(&|key| environment.get(key).cloned());
         }
         if names.is_empty() {
             names = default_files(&|name| files.text(name).is_ok_and(|text| text.is_some()));

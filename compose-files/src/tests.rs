@@ -57,6 +57,28 @@ fn files_are_laid_over_each_other() {
 }
 
 #[test]
+fn files_are_found_whatever_they_are_called() {
+    let found = |there: &[&str]| default_files(&|name| there.contains(&name));
+    assert_eq!(
+        found(&["docker-compose.yml", "docker-compose.yaml", "compose.override.yaml", "docker-compose.override.yml"]),
+        ["docker-compose.yml", "compose.override.yaml"]
+    );
+    let overridden = found(&["compose.yaml", "docker-compose.override.yaml"]);
+    assert_eq!(overridden, ["compose.yaml", "docker-compose.override.yaml"]);
+    assert!(found(&["compose.override.yml"]).is_empty());
+    let listed = |separator: Option<&str>| {
+        let value = |key: &str| match key {
+            "COMPOSE_FILE" => Some("a.yaml:b,c.yaml".to_owned()),
+            _ => separator.map(str::to_owned),
+        };
+        listed_files(&value)
+    };
+    assert_eq!(listed(None), ["a.yaml", "b,c.yaml"]);
+    assert_eq!(listed(Some("")), ["a.yaml", "b,c.yaml"]);
+    assert_eq!(listed(Some(",")), ["a.yaml:b", "c.yaml"]);
+}
+
+#[test]
 fn included_files_and_extended_services() {
     let files = [
         (

@@ -154,7 +154,8 @@ interfaces! {
         build(services: &[String]) -> ();
         /// `network:NAME`, `volume:NAME`.
         resources() -> Vec<String>;
-        /// Removes containers of services that the files no longer have, and those of the project's resources.
+        /// Removes what the files no longer have: `network:NAME`, `volume:NAME`, and of a `service:NAME` the containers. What
+        /// something still uses is left.
         remove(resources: &[String]) -> ();
     }
     /// One release of Helm; `control` holds its workloads at zero and lets them go.
@@ -214,7 +215,7 @@ interfaces! {
         standing() -> Vec<pods::Pod>;
         /// Of these named volumes, those that are there.
         volumes(names: &[String]) -> Vec<String>;
-        /// Removes pods that the files no longer have, and of these volumes those that no file names.
+        /// Removes pods that the files no longer have, and of these volumes those that no file names and nothing uses.
         remove(volumes: &[String]) -> ();
     }
     /// Commands that the operator named.

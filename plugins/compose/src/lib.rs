@@ -16,7 +16,7 @@ use pins::Pins;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use upgraded_sdk::prelude::*;
-use upgraded_sdk::{Act, HopServices, OneOff};
+use upgraded_sdk::{Act, HopServices, Level, OneOff};
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -145,16 +145,30 @@ impl Platform for Compose {
     fn revert(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, staged: &str) -> Result<()> {
         let pins = Pins::read(staged)?;
         pins::point(host, &pins.former)?;
-        // What the upgrade made and the old files don't have could hold ports and names that the old version needs.
-        let made: Vec<String> =
-            host.compose().resources()?.into_iter().filter(|r| !pins.resources.contains(r)).collect();
-        host.compose().remove(&made)?;
+        // What came with the upgrade and the old files don't have could hold ports and names that the old version needs.
+        let services = hop.services().into_iter().filter(|service| service.platform == call.binding);
+        let came = pins.came(host, &services.collect::<Vec<_>>())?;
+        host.compose().remove(&came)?;
         let named = HopServices::of(&call.binding, hop);
         let all = host.compose().services(false)?;
         let names = all.into_iter().map(|service| ServiceRef::new(&call.binding, service.name));
         let behind: Vec<ServiceRef> = names.filter(|name| !named.gate.contains(name)).collect();
-        host.put(&named, &behind, call.settings.idle_ms())
+        host.put(&named, &behind, call.settings.idle_ms())?;
+        // What the new version's containers used until now.
+        host.compose().remove(&came)?;
+        say_what_stays(host, &pins)
     }
+}
+
+/// Nothing takes it away later: a container of the gate may use it until users are let in, or it is somebody else's.
+fn say_what_stays(host: &PlatformHost, pins: &Pins) -> Result<()> {
+    let stays: Vec<String> = pins.since(host)?.iter().map(|resource| format!("`{resource}`")).collect();
+    if !stays.is_empty() {
+        let why = "something uses it, or it may not be the upgrade's";
+        let message = format!("made since the upgrade was staged, and left, since {why}: {}", stays.join(", "));
+        host.log(Level::Warn, &message, &[]);
+    }
+    Ok(())
 }
 
 /// A command in a fresh container of the act's service.

@@ -1,7 +1,8 @@
 //! Which image each name stands for, before the hop and after it: fixed while the old version serves.
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use upgraded_sdk::Declared;
 use upgraded_sdk::prelude::*;
 use upgraded_sdk::serde_json;
 
@@ -16,6 +17,12 @@ pub struct Pins {
     pub former: Images,
     /// What the project had of networks and volumes before.
     pub resources: Vec<String>,
+    /// Volumes of the new files that were not there before, as `volume:NAME`.
+    #[serde(default)]
+    pub volumes: Vec<String>,
+    /// Services that had a container before; not known of a stage that did not note it.
+    #[serde(default)]
+    pub services: Option<BTreeSet<String>>,
 }
 
 impl Pins {
@@ -23,11 +30,15 @@ impl Pins {
     /// it stood for: its service is not changed.
     pub fn stage(host: &PlatformHost, hop: &Hop) -> Result<Self> {
         let mut pins = Self { target: hop.target.clone(), resources: host.compose().resources()?, ..Self::default() };
+        let mut services = BTreeSet::new();
         for container in host.compose().containers()? {
             host.images().hold(&container.image_id)?;
             pins.former.insert(container.image, container.image_id);
+            services.insert(container.service);
         }
+        pins.services = Some(services);
         let planned = host.compose().services(true)?;
+        pins.volumes = volumes(&planned).filter(|volume| !pins.resources.contains(volume)).collect();
         let built: Vec<String> = planned.iter().filter(|s| s.builds).map(|s| s.name.clone()).collect();
         if !built.is_empty() {
             host.compose().build(&built)?;
@@ -46,6 +57,26 @@ impl Pins {
         Ok(pins)
     }
 
+    /// What came with the upgrade, whose services these are, as far as it can be told from what others made meanwhile: a
+    /// volume is only what the new files of the first hop have.
+    pub fn came(&self, host: &PlatformHost, named: &[&ServiceRef]) -> Result<Vec<String>> {
+        let is_new = |name: &str| self.services.as_ref().is_some_and(|there| !there.contains(name));
+        let names = named.iter().map(|service| &service.name).filter(|name| is_new(name));
+        let mut came: Vec<String> = names.map(|name| format!("service:{name}")).collect();
+        came.extend(self.volumes.iter().cloned());
+        came.extend(self.since(host)?.into_iter().filter(|resource| resource.starts_with("network:")));
+        Ok(came)
+    }
+
+    /// Networks and volumes that were not there before, whoever made them.
+    pub fn since(&self, host: &PlatformHost) -> Result<Vec<String>> {
+        if self.target.is_empty() {
+            return Ok(Vec::new());
+        }
+        let is_new = |resource: &String| !self.resources.contains(resource);
+        Ok(host.compose().resources()?.into_iter().filter(is_new).collect())
+    }
+
     pub fn token(&self) -> Result<String> {
         serde_json::to_string(self).map_err(|error| Error::other("token", error.to_string()))
     }
@@ -58,6 +89,12 @@ impl Pins {
         serde_json::from_str(token)
             .map_err(|error| Error::invalid(format!("`{token}` is no token of a stage: {error}")))
     }
+}
+
+fn volumes(services: &[Declared]) -> impl Iterator<Item = String> {
+    let mounts = services.iter().flat_map(|service| &service.mounts);
+    let named = mounts.filter(|mount| mount.kind == "volume" && !mount.source.is_empty());
+    named.map(|mount| format!("volume:{}", mount.source)).collect::<BTreeSet<_>>().into_iter()
 }
 
 /// Where the registry is away, what is here under the name will do.

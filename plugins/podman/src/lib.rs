@@ -14,7 +14,7 @@ use pins::Pins;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use upgraded_sdk::prelude::*;
-use upgraded_sdk::{Act, Command, HopServices};
+use upgraded_sdk::{Act, Command, HopServices, Level};
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -140,9 +140,18 @@ impl Platform for Podman {
         host.pods().remove(&pins.made)?;
         let named = HopServices::of(&call.binding, hop);
         let all = host.pods().services(false)?;
+        let volumes = pins::volumes(&all);
         let names = all.into_iter().map(|declared| ServiceRef::new(&call.binding, declared.service));
         let behind: Vec<ServiceRef> = names.filter(|name| !named.gate.contains(name)).collect();
-        host.put(&named, &behind, call.settings.idle_ms())
+        host.put(&named, &behind, call.settings.idle_ms())?;
+        // What the new version's pods used until now.
+        host.pods().remove(&pins.made)?;
+        let stays = host.pods().volumes(&pins.made)?.into_iter().filter(|volume| !volumes.contains(volume));
+        for volume in stays {
+            let message = format!("the volume `{volume}`, which came with the upgrade, is left: something uses it");
+            host.log(Level::Warn, &message, &[]);
+        }
+        Ok(())
     }
 }
 

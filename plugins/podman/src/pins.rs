@@ -76,7 +76,7 @@ pub fn images(services: &[Declared]) -> BTreeSet<String> {
     pods.flat_map(|pod| &pod.containers).map(|container| container.image.clone()).collect()
 }
 
-fn volumes(services: &[Declared]) -> Vec<String> {
+pub fn volumes(services: &[Declared]) -> Vec<String> {
     let containers = services.iter().flat_map(|declared| &declared.pods).flat_map(|pod| &pod.containers);
     let mounts = containers.flat_map(|container| &container.mounts);
     let named: BTreeSet<&String> =

@@ -77,6 +77,31 @@ fn a_volume_that_the_new_version_brings_goes_with_it() {
 }
 
 #[test]
+fn a_volume_goes_once_no_pod_uses_it() {
+    let fake = fake();
+    let (call, host, hop) = (call(&fake), fake.platform(), hop());
+    let brings_a_volume = || {
+        fake.on_declared_pods("core", |declared| {
+            let claim =
+                Mount { kind: MountKind::Volume, source: "new".into(), target: "/data".into(), read_only: false };
+            declared.pods[0].containers[0].mounts = vec![claim];
+        });
+    };
+    brings_a_volume();
+    let staged = Podman::stage(&call, &host, &hop).expect("a stage");
+    fake.pod_file("core", &[("runtime", NEW)]);
+    brings_a_volume();
+    fake.pod_volume("new");
+    Podman::apply(&call, &host, &hop, &staged, 0).expect("applied");
+    fake.pod_file("core", &[("runtime", CORE)]);
+    for _ in 0..2 {
+        Podman::revert(&call, &host, &hop, &staged).expect("back");
+        assert_eq!(host.pods().volumes(&["new".into()]).expect("a look"), Vec::<String>::new());
+    }
+    assert!(!fake.log().iter().any(|line| line.starts_with("warn")), "{:?}", fake.log());
+}
+
+#[test]
 fn what_would_go_wrong_is_found_before() {
     let with = |change: fn(&FakeHost), hop: Hop| {
         let fake = fake();

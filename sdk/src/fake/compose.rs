@@ -9,6 +9,8 @@ pub struct Project {
     planned: Option<Vec<Declared>>,
     containers: Vec<Container>,
     resources: Vec<String>,
+    /// Volumes of containers, by their services.
+    used: Vec<(String, String)>,
     exits: Vec<(String, Exit)>,
 }
 
@@ -57,6 +59,10 @@ impl FakeHost {
     pub fn resource(&self, resource: &str) {
         self.state.0.compose.borrow_mut().resources.push(resource.into());
     }
+    /// A container of a service that is in no file.
+    pub fn stray(&self, service: &str) {
+        self.state.0.compose.borrow_mut().containers.push(container(service, "stray:1", "i-stray"));
+    }
     /// How a one-off command of a service ends.
     pub fn one_off(&self, service: &str, code: i32, tail: &str) {
         let exit = Exit { code, tail: tail.into(), elapsed_ms: 1 };
@@ -101,12 +107,26 @@ fn container(name: &str, image: &str, id: &str) -> Container {
 }
 
 impl Project {
-    /// As `control.start` does: the container becomes what the files say.
+    /// As `control.start` does: the container becomes what the files say, with the volumes that it has there.
     pub fn make(&mut self, name: &str, id_of: impl Fn(&str) -> Option<String>) {
-        let Some(image) = self.declared.iter().find(|s| s.name == name).and_then(|s| s.image.clone()) else { return };
+        let Some(declared) = self.declared.iter().find(|service| service.name == name) else { return };
+        let Some(image) = declared.image.clone() else { return };
         let Some(id) = id_of(&image) else { return };
-        self.containers.retain(|container| container.service != name);
+        let volumes = declared.mounts.iter().filter(|mount| mount.kind == "volume");
+        let volumes: Vec<String> = volumes.map(|mount| format!("volume:{}", mount.source)).collect();
+        self.remove_containers(|service| service == name);
         self.containers.push(container(name, &image, &id));
+        for volume in volumes {
+            if !self.resources.contains(&volume) {
+                self.resources.push(volume.clone());
+            }
+            self.used.push((name.into(), volume));
+        }
+    }
+
+    fn remove_containers(&mut self, of: impl Fn(&str) -> bool) {
+        self.containers.retain(|container| !of(&container.service));
+        self.used.retain(|(service, _)| !of(service));
     }
 }
 
@@ -140,8 +160,10 @@ pub fn resources(state: &State) -> Result<Vec<String>> {
 pub fn remove(state: &State, resources: &[String]) -> Result<()> {
     state.changing("compose.remove", &[&resources.join(" ")])?;
     let mut project = state.0.compose.borrow_mut();
-    project.resources.retain(|there| !resources.contains(there));
     let declared: Vec<String> = project.declared.iter().map(|service| service.name.clone()).collect();
-    project.containers.retain(|container| declared.contains(&container.service));
+    let named = |service: &str| resources.contains(&format!("service:{service}"));
+    project.remove_containers(|service| named(service) && !declared.iter().any(|name| name == service));
+    let used: Vec<String> = project.used.iter().map(|(_, volume)| volume.clone()).collect();
+    project.resources.retain(|there| !resources.contains(there) || used.contains(there));
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::{FakeHost, State};
 use crate::Result;
-use crate::pods::{Container, Declared, DeclaredContainer, DeclaredPod, Pod, State as Is};
+use crate::pods::{Container, Declared, DeclaredContainer, DeclaredPod, MountKind, Pod, State as Is};
 
 #[derive(Default)]
 pub struct Engine {
@@ -10,6 +10,8 @@ pub struct Engine {
     planned: Option<Vec<Declared>>,
     standing: Vec<Pod>,
     volumes: Vec<String>,
+    /// Volumes of pods that are there, by their services.
+    used: Vec<(String, String)>,
 }
 
 impl FakeHost {
@@ -77,6 +79,9 @@ impl Engine {
     pub fn make(&mut self, service: &str, id_of: impl Fn(&str) -> Option<String>) {
         let Some(declared) = self.declared.iter().find(|known| known.service == service).cloned() else { return };
         self.end(service);
+        let mounts = declared.pods.iter().flat_map(|pod| &pod.containers).flat_map(|container| &container.mounts);
+        let volumes = mounts.filter(|mount| mount.kind == MountKind::Volume);
+        self.used.extend(volumes.map(|mount| (service.to_owned(), mount.source.clone())));
         for pod in declared.pods {
             let container = |one: DeclaredContainer| Container {
                 id: format!("c-{service}-{}", one.name),
@@ -94,6 +99,7 @@ impl Engine {
 
     pub fn end(&mut self, service: &str) {
         self.standing.retain(|pod| pod.service != service);
+        self.used.retain(|(user, _)| user != service);
     }
 }
 
@@ -117,8 +123,10 @@ pub fn volumes(state: &State, names: &[String]) -> Result<Vec<String>> {
 pub fn remove(state: &State, volumes: &[String]) -> Result<()> {
     state.changing("pods.remove", &[&volumes.join(" ")])?;
     let mut engine = state.0.pods.borrow_mut();
-    engine.volumes.retain(|there| !volumes.contains(there));
     let declared: Vec<String> = engine.declared.iter().map(|declared| declared.service.clone()).collect();
     engine.standing.retain(|pod| declared.contains(&pod.service));
+    engine.used.retain(|(service, _)| declared.contains(service));
+    let used: Vec<String> = engine.used.iter().map(|(_, volume)| volume.clone()).collect();
+    engine.volumes.retain(|there| !volumes.contains(there) || used.contains(there));
     Ok(())
 }

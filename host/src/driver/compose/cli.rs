@@ -10,6 +10,7 @@ use crate::driver::engine::credentials::folder_of_client;
 use crate::driver::process::{self, MARK_VARIABLE, io_error};
 use crate::effect::hex;
 use crate::model::VerbError;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,8 @@ const PLUGINS: [&str; 4] = [
     "/usr/lib/docker/cli-plugins",
     "/usr/libexec/docker/cli-plugins",
 ];
+/// In the daemon's state folder: files that are laid over a project's.
+const NEVER_PULLED: &str = "never-pulled";
 /// Lines kept for the error of one that failed.
 const KEPT_LINES: usize = 12;
 
@@ -42,6 +45,32 @@ impl Compose {
         let mut argv = self.compose(&self.directory);
         argv.extend(["--file".into(), file.display().to_string(), "--project-name".into(), double.project.clone()]);
         Ok(argv)
+    }
+
+    /// As [`Compose::argv`], for a `run` of this service that pulls nothing, whatever the files say: before 2.32.2 it has no
+    /// option for that. The file stays: a command that outlives the daemon may be yet to read it.
+    pub(super) async fn argv_without_pulls(&self, service: &str) -> Result<Vec<String>, VerbError> {
+        let files: Vec<_> = shadow::named_files(self).iter().map(|file| self.directory.join(file)).collect();
+        let are_here = !files.is_empty() && files.iter().all(|file| file.is_file());
+        // A double's files say so anyway.
+        if self.double.is_some() || !are_here {
+            return self.argv(None).await;
+        }
+        let text = json!({ "services": { (service): { "pull_policy": "never" } } }).to_string();
+        let folder = self.machine.state.join(NEVER_PULLED).join(&self.deployment);
+        let over = folder.join(format!("{service}.json"));
+        let written = durable::make_folder(&folder).and_then(|()| durable::write(&over, text.as_bytes()));
+        written.map_err(io_error("write a file for `docker compose run`"))?;
+        let mut argv = self.named(None);
+        let found = if self.config.files.is_empty() { files } else { Vec::new() };
+        let all = found.into_iter().chain([over]);
+        argv.extend(all.flat_map(|file| ["--file".to_owned(), file.display().to_string()]));
+        match self.answer_of(argv.clone(), None, &["config", "--quiet"]).await {
+            Ok(_) => Ok(argv),
+            // 2.24 lets nothing be laid over a service of an included file.
+            Err(VerbError::Invalid(_)) => self.argv(None).await,
+            Err(error) => Err(error),
+        }
     }
 
     /// With the files that the operator named.
@@ -185,8 +214,8 @@ fn refusal(said: &str, shadow: Option<&Shadow>) -> String {
 fn not_there(error: &std::io::Error) -> VerbError {
     match error.kind() {
         std::io::ErrorKind::NotFound => VerbError::NotFound(
-            "the program `docker` is not in the daemon's `PATH`; the package `docker-cli` with `docker-compose` (2 or \
-             later) has it"
+            "the program `docker` is not in the daemon's `PATH`; the package `docker-cli` with `docker-compose` (2.20 \
+             or later) has it"
                 .into(),
         ),
         _ => VerbError::other("io", format!("`docker` can't be run: {error}")),

@@ -6,6 +6,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+/// Stands for a `$` while it is looked for secrets: no variable's value has it.
+const DOLLAR: &str = "\0";
+
 /// A service of the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Declared {
@@ -181,10 +184,16 @@ fn single(service: &Service, replicas: u32) -> Option<String> {
 fn secrets(service: &Service) -> Vec<String> {
     let environment = service.environment.iter().flatten();
     let texts = environment.filter_map(|(key, value)| match value {
-        Some(Value::String(text)) => Some(secret_parts(key, text)),
+        Some(Value::String(text)) => Some(parts_for_nobody(key, text)),
         _ => None,
     });
-    texts.flatten().map(str::to_owned).collect()
+    texts.flatten().collect()
+}
+
+/// `docker compose config` doubles every `$`; none of those that are left is a variable's.
+fn parts_for_nobody(key: &str, text: &str) -> Vec<String> {
+    let text = text.replace("$$", DOLLAR);
+    secret_parts(key, &text).into_iter().map(|part| part.replace(DOLLAR, "$")).collect()
 }
 
 #[cfg(test)]
@@ -209,6 +218,18 @@ mod tests {
         assert!(db.mounts[1].read_only && db.mounts[1].source == "/etc/shop");
         assert_eq!((web.replicas, web.builds, &web.after[..]), (2, true, &["db".to_owned()][..]));
         assert!(Declaration::read(&Value::Null).is_err());
+    }
+
+    #[test]
+    fn a_secret_is_what_the_container_gets() {
+        let secrets = |key: &str, value: &str| {
+            let json = format!(r#"{{"name":"shop","services":{{"web":{{"environment":{{"{key}":"{value}"}}}}}}}}"#);
+            Declaration::read(&serde_json::from_str(&json).unwrap()).unwrap().secrets
+        };
+        assert_eq!(secrets("DB_PASSWORD", "pa$$$$word$$"), ["pa$$word$"]);
+        assert_eq!(secrets("DB_PASSWORD", "$$ecret"), ["$ecret"]);
+        assert_eq!(secrets("DATABASE", "postgres://shop:p$$w12@db/shop"), ["p$w12"]);
+        assert!(secrets("PRICE", "$$12").is_empty());
     }
 
     #[test]

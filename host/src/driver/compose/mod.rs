@@ -12,6 +12,7 @@ mod differs;
 pub mod double;
 mod look;
 mod orchestrator;
+mod resources;
 mod roll;
 mod said;
 mod shadow;
@@ -28,10 +29,8 @@ use crate::config::{CommandConfig, ComposeConfig};
 use crate::context::{Site, StepContext};
 use crate::model::*;
 use crate::plan::event::{Effect, Verdict};
-use bollard::query_parameters::{ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveVolumeOptions};
 use declared::Declaration;
 use double::Double;
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,8 +38,6 @@ use std::time::Duration;
 
 /// On what a step started, by the step's mark.
 const MARK_LABEL: &str = "upgraded.mark";
-/// Only what a file declares has it.
-const VOLUME_LABEL: &str = "com.docker.compose.volume";
 
 pub struct Compose {
     /// The binding.
@@ -137,13 +134,12 @@ impl Compose {
     /// Runs to its end in a fresh container, which is removed; the service's own containers are not touched.
     pub async fn run(&self, cx: &StepContext, one_off: &OneOff) -> Result<CommandExit, VerbError> {
         self.changeable(cx, "compose.run")?;
-        self.known(&self.declaration().await?, std::slice::from_ref(&one_off.service))?;
+        let declaration = self.declaration().await?;
+        self.known(&declaration, std::slice::from_ref(&one_off.service))?;
         let label = format!("{MARK_LABEL}={}", self.processes.mark(&cx.deployment, &cx.step));
-        let mut argv = self.argv(None).await?;
-        argv.extend(
-            // Not `--rm`: podman forgets how a container ended that it removes by itself.
-            ["run", "--no-deps", "--no-TTY", "--quiet-pull", "--pull", "never", "--label"].map(String::from),
-        );
+        let mut argv = self.argv_without_pulls(&one_off.service).await?;
+        // Not `--rm`: podman forgets how a container ended that it removes by itself.
+        argv.extend(["run", "--no-deps", "--no-TTY", "--label"].map(String::from));
         argv.extend([label.clone(), one_off.service.clone()]);
         argv.extend(one_off.argv.iter().cloned());
         let config = CommandConfig {
@@ -157,7 +153,7 @@ impl Compose {
         let OneOff { service, argv, repeatable, success, progress, idle_ms } = one_off.clone();
         let name = format!("{service} {}", argv.join(" "));
         let command = NamedCommand { name, args: Vec::new(), repeatable, success, progress, idle_ms };
-        let run = self.processes.run_own(cx, "compose.run", &config, command);
+        let run = self.processes.run_hiding(cx, "compose.run", &config, command, declaration.secrets);
         let outcome = self.engine.while_looking_at(&label, run).await;
         self.remove_labelled(&label).await?;
         outcome
@@ -178,34 +174,6 @@ impl Compose {
         cx.effects.perform("compose.build", &services, &services.join(","), true, work).await
     }
 
-    /// What Compose made for the project beside containers: `network:NAME` and `volume:NAME`.
-    pub async fn resources(&self, cx: &StepContext) -> Result<Vec<String>, VerbError> {
-        let declaration = self.declaration().await?;
-        cx.activity.touch();
-        self.resources_of(&declaration.name).await
-    }
-
-    /// Removes what the files no longer have: containers of services that are gone, and of the project's networks and
-    /// volumes those in `resources`. Nothing that Compose did not make for this project is touched.
-    pub async fn remove(&self, cx: &StepContext, resources: &[String]) -> Result<(), VerbError> {
-        self.changeable(cx, "compose.remove")?;
-        let work = async {
-            let declaration = self.declaration().await?;
-            for container in self.engine.containers(&declaration.name).await? {
-                if !declaration.services.iter().any(|service| service.name == container.service) {
-                    self.engine.remove(&container.id).await?;
-                }
-            }
-            let there = self.resources_of(&declaration.name).await?;
-            for resource in resources.iter().filter(|resource| there.contains(resource)) {
-                self.remove_resource(resource).await?;
-                cx.activity.touch();
-            }
-            Ok(())
-        };
-        cx.effects.perform("compose.remove", &resources, &resources.join(","), true, work).await
-    }
-
     /// Ends what still runs of the effect's step. Every verb but a one-off command converges.
     pub async fn fence_and_probe(&self, effect: &Effect) -> Verdict {
         if effect.verb == "compose.run" {
@@ -223,36 +191,6 @@ impl Compose {
             self.engine.remove(&id).await?;
         }
         Ok(())
-    }
-
-    async fn resources_of(&self, project: &str) -> Result<Vec<String>, VerbError> {
-        let docker = self.engine.docker().await?;
-        let label = format!("{}={project}", super::engine::PROJECT_LABEL);
-        let filters = HashMap::from([("label", vec![label])]);
-        let networks = ListNetworksOptionsBuilder::default().filters(&filters).build();
-        let networks = docker.list_networks(Some(networks)).await.map_err(|error| self.engine.failed(&error))?;
-        let volumes = ListVolumesOptionsBuilder::default().filters(&filters).build();
-        let volumes = docker.list_volumes(Some(volumes)).await.map_err(|error| self.engine.failed(&error))?;
-        let networks = networks.into_iter().filter_map(|network| network.name).map(|name| format!("network:{name}"));
-        // What a container brought itself has no name of Compose's.
-        let volumes = volumes.volumes.unwrap_or_default().into_iter();
-        let volumes = volumes.filter(|volume| volume.labels.contains_key(VOLUME_LABEL));
-        let mut all: Vec<String> = networks.chain(volumes.map(|volume| format!("volume:{}", volume.name))).collect();
-        all.sort();
-        Ok(all)
-    }
-
-    async fn remove_resource(&self, resource: &str) -> Result<(), VerbError> {
-        let docker = self.engine.docker().await?;
-        let removed = match resource.split_once(':') {
-            Some(("network", name)) => docker.remove_network(name).await,
-            Some(("volume", name)) => docker.remove_volume(name, None::<RemoveVolumeOptions>).await,
-            _ => return Err(VerbError::Invalid(format!("`{resource}` is neither `network:NAME` nor `volume:NAME`"))),
-        };
-        match removed {
-            Err(error) if super::engine::status(&error) != Some(404) => Err(self.engine.failed(&error)),
-            _ => Ok(()),
-        }
     }
 
     fn changeable(&self, cx: &StepContext, verb: &str) -> Result<(), VerbError> {
@@ -278,15 +216,6 @@ impl Compose {
     /// What `docker compose config` says of the files.
     pub async fn configuration(&self) -> Result<Arc<serde_json::Value>, VerbError> {
         self.rendered(None).await
-    }
-
-    /// Removes everything that Compose made for a project, data included. Converges.
-    pub async fn discard(&self, project: &str) -> Result<(), VerbError> {
-        self.remove_labelled(&format!("{}={project}", super::engine::PROJECT_LABEL)).await?;
-        for resource in self.resources_of(project).await? {
-            self.remove_resource(&resource).await?;
-        }
-        Ok(())
     }
 
     /// Makes every container and volume of the project without starting anything.

@@ -140,12 +140,36 @@ pub fn named_files(compose: &Compose) -> Vec<PathBuf> {
 
 /// As Compose finds them: `COMPOSE_FILE`, or the first default with its override.
 fn default_files(directory: &Path, planned: &Path, env_files: &[PathBuf]) -> Vec<PathBuf> {
-    for file in env_files {
-        let text = fs::read_to_string(file).unwrap_or_default();
-        if let Some(named) = crate::driver::project::dotenv_value(&text, "COMPOSE_FILE") {
-            return named.split(':').filter(|name| !name.is_empty()).map(PathBuf::from).collect();
-        }
-    }
+    let texts: Vec<String> = env_files.iter().filter_map(|file| fs::read_to_string(file).ok()).collect();
+    // The last file that has a variable counts.
+    let value = |key: &str| texts.iter().rev().find_map(|text| crate::driver::project::dotenv_value(text, key));
+    let listed = compose_files::listed_files(&value);
     let there = |name: &str| directory.join(name).is_file() || planned.join(name).is_file();
-    compose_files::default_files(&there).into_iter().map(PathBuf::from).collect()
+    let files = if listed.is_empty() { compose_files::default_files(&there) } else { listed };
+    files.into_iter().map(PathBuf::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_found_as_compose_finds_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            fs::write(folder.path().join(name), text).unwrap();
+            folder.path().join(name)
+        };
+        let found = |env_files: &[PathBuf]| {
+            let files = default_files(folder.path(), folder.path(), env_files);
+            files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>()
+        };
+        write("docker-compose.yml", "");
+        write("compose.override.yaml", "");
+        assert_eq!(found(&[]), ["docker-compose.yml", "compose.override.yaml"]);
+        let first = write(".env", "COMPOSE_FILE=a.yaml:b.yaml\n");
+        assert_eq!(found(std::slice::from_ref(&first)), ["a.yaml", "b.yaml"]);
+        let second = write("b.env", "COMPOSE_PATH_SEPARATOR=,\nCOMPOSE_FILE=c.yaml,d.yaml\n");
+        assert_eq!(found(&[first, second]), ["c.yaml", "d.yaml"]);
+    }
 }

@@ -9,6 +9,7 @@ pub mod images;
 mod podman;
 mod pods;
 mod registry;
+mod removal;
 mod rootless;
 mod socket;
 #[cfg(test)]

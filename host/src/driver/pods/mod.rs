@@ -22,11 +22,11 @@ use super::Machine;
 use super::compose::double::Double;
 use super::engine::{Container, Engine, Mount, PodSeen};
 use super::project::Project;
+use crate::activity::Level;
 use crate::config::PodsConfig;
 use crate::context::{Site, StepContext};
 use crate::model::*;
 use crate::plan::event::{Effect, Verdict};
-use bollard::query_parameters::RemoveVolumeOptions;
 use futures::future::try_join_all;
 use pod_files::{Pod, Running, differs};
 use std::collections::BTreeMap;
@@ -155,7 +155,7 @@ impl Pods {
     }
 
     /// Removes pods that we made and that the files no longer have, and of `volumes` those that are there and that no file
-    /// names. Converges.
+    /// names; what something still uses is left. Converges.
     pub async fn remove(&self, cx: &StepContext, volumes: &[String]) -> Result<(), VerbError> {
         self.changeable(cx, "pods.remove")?;
         let work = async {
@@ -167,10 +167,12 @@ impl Pods {
             }
             let named = declaration.volumes();
             for volume in volumes.iter().filter(|volume| !named.contains(volume)) {
-                let removed = self.engine.docker().await?.remove_volume(volume, None::<RemoveVolumeOptions>).await;
-                match removed {
-                    Err(error) if super::engine::status(&error) != Some(404) => return Err(self.engine.failed(&error)),
-                    _ => cx.activity.touch(),
+                match self.engine.remove_volume(volume).await {
+                    Err(VerbError::Conflict(why)) => {
+                        cx.activity.line(Level::Info, format!("the volume `{volume}` is left for now: {why}"));
+                    }
+                    Err(error) => return Err(error),
+                    Ok(()) => cx.activity.touch(),
                 }
             }
             Ok(())

@@ -67,7 +67,7 @@ impl Job {
             .ok_or_else(|| VerbError::other("job", "the job's supervisor ended before it began"))?;
         let mut supervisor = Supervisor { identity, leaving, _line: None };
         let mut line = child.stdin.take().ok_or_else(|| VerbError::other("job", "the supervisor has no input"))?;
-        let mut text = serde_json::to_vec(&secrets.0).map_err(|error| VerbError::Invalid(error.to_string()))?;
+        let mut text = serde_json::to_vec(secrets).map_err(|error| VerbError::Invalid(error.to_string()))?;
         text.push(b'\n');
         line.write_all(&text).await.map_err(io_error("hand the job's environment over"))?;
         supervisor._line = spec.tied.then_some(line);

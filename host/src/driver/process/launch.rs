@@ -23,9 +23,16 @@ pub struct Launch {
     pub account: Option<Account>,
 }
 
-/// Variables whose values are never written down. No `Debug`.
-#[derive(Clone, Default)]
-pub struct Secrets(pub BTreeMap<String, String>);
+/// What is never written down. No `Debug`.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct Secrets {
+    /// Values that the process is handed.
+    #[serde(flatten)]
+    pub variables: BTreeMap<String, String>,
+    /// Others that it may print. No variable is called so.
+    #[serde(rename = "=", default)]
+    pub others: Vec<String>,
+}
 
 /// Names the release's folder to every command.
 pub const RELEASE_VARIABLE: &str = "UPGRADED_RELEASE";
@@ -53,7 +60,7 @@ impl Launch {
                 }
                 EnvironmentValue::Secret(source) => {
                     let secret = source.resolve().map_err(|error| VerbError::Unavailable(error.to_string()))?;
-                    secrets.0.insert(name.clone(), secret.reveal().to_owned());
+                    secrets.variables.insert(name.clone(), secret.reveal().to_owned());
                 }
             }
         }
@@ -66,7 +73,7 @@ impl Launch {
         keep_descriptors();
         let mut command = Command::new(&self.argv[0]);
         command.args(&self.argv[1..]).current_dir(&self.directory).env_clear();
-        command.envs(&self.environment).envs(&secrets.0);
+        command.envs(&self.environment).envs(&secrets.variables);
         let account = self.account.clone();
         let groups = account.as_ref().map(Account::group_ids).unwrap_or_default();
         // SAFETY: between fork and exec only system calls are made, and nothing is allocated.

@@ -96,7 +96,8 @@ impl Processes {
         patterns::compile_optional(command.progress.as_deref())?;
         let handle = self.free_handle(cx);
         if config.reads_only {
-            let outcome = self.job(cx, config, &command, folder, &handle, true).await;
+            let (launch, secrets) = Launch::resolve(config, &command.args, folder).await?;
+            let outcome = self.job(cx, launch, &secrets, &command, &handle, true).await;
             // Nobody will ask for it again, and there are many.
             let _ = std::fs::remove_dir_all(self.machine.state.join(&handle));
             return outcome;
@@ -107,13 +108,23 @@ impl Processes {
                 command.name
             )));
         }
-        let work = self.job(cx, config, &command, folder, &handle, false);
+        let work = async {
+            let (launch, secrets) = Launch::resolve(config, &command.args, folder).await?;
+            self.job(cx, launch, &secrets, &command, &handle, false).await
+        };
         cx.effects.perform("process.run", &command, &handle, command.repeatable, work).await
     }
 
     /// A command of the host's own, journaled as `verb`; it outlives the daemon and is found again as the others are.
     pub async fn run_own(
-        &self, cx: &StepContext, verb: &str, config: &CommandConfig, mut command: NamedCommand,
+        &self, cx: &StepContext, verb: &str, config: &CommandConfig, command: NamedCommand,
+    ) -> Result<CommandExit, VerbError> {
+        self.run_hiding(cx, verb, config, command, Vec::new()).await
+    }
+
+    /// As [`Processes::run_own`]; what it prints of `others`, which it has from elsewhere, is shown to nobody.
+    pub async fn run_hiding(
+        &self, cx: &StepContext, verb: &str, config: &CommandConfig, mut command: NamedCommand, others: Vec<String>,
     ) -> Result<CommandExit, VerbError> {
         if command.idle_ms == 0 {
             command.idle_ms = u64::try_from(self.idle.as_millis()).unwrap_or(u64::MAX);
@@ -121,7 +132,11 @@ impl Processes {
         patterns::compile_optional(command.success.as_deref())?;
         patterns::compile_optional(command.progress.as_deref())?;
         let handle = self.free_handle(cx);
-        let work = self.job(cx, config, &command, Path::new("/"), &handle, false);
+        let work = async {
+            let (launch, secrets) = Launch::resolve(config, &command.args, Path::new("/")).await?;
+            let secrets = Secrets { others, ..secrets };
+            self.job(cx, launch, &secrets, &command, &handle, false).await
+        };
         cx.effects.perform(verb, &command, &handle, command.repeatable, work).await
     }
 
@@ -155,15 +170,13 @@ impl Processes {
     }
 
     async fn job(
-        &self, cx: &StepContext, config: &CommandConfig, command: &NamedCommand, folder: &Path, handle: &str,
-        tied: bool,
+        &self, cx: &StepContext, launch: Launch, secrets: &Secrets, command: &NamedCommand, handle: &str, tied: bool,
     ) -> Result<CommandExit, VerbError> {
-        let (launch, secrets) = Launch::resolve(config, &command.args, folder).await?;
         let spec = Spec { launch, mark: self.mark(&cx.deployment, &cx.step), command: command.clone(), tied };
         let path = self.machine.state.join(handle);
         // A tied job ends with the daemon, however the daemon ends.
         let leaving = if tied { Default::default() } else { self.machine.leaving.clone() };
-        let job = Job::start(&path, spec, &secrets, &self.machine.job_program, leaving).await?;
+        let job = Job::start(&path, spec, secrets, &self.machine.job_program, leaving).await?;
         job.see_through(&cx.activity, Duration::from_millis(command.idle_ms)).await
     }
 

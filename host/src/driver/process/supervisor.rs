@@ -89,7 +89,7 @@ async fn read_secrets(daemon: &mut BufReader<Receiver>) -> io::Result<Secrets> {
     if !line.ends_with('\n') {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Ok(Secrets(serde_json::from_str(&line)?))
+    Ok(serde_json::from_str(&line)?)
 }
 
 /// Returns when the daemon has closed its end.
@@ -135,10 +135,11 @@ struct Streams {
 
 impl Streams {
     fn new(folder: &Folder, secrets: &Secrets, output: PipeReader) -> io::Result<Self> {
+        let hidden = secrets.variables.values().chain(&secrets.others);
         Ok(Self {
             output: Receiver::from_owned_fd(OwnedFd::from(output))?,
             log: Writer::create(folder.path())?,
-            redactor: Redactor::new(secrets.0.values().map(String::as_str)),
+            redactor: Redactor::new(hidden.map(String::as_str)),
             open: true,
             buffer: vec![0; 64 << 10],
         })

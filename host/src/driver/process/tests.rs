@@ -120,6 +120,26 @@ async fn a_secret_reaches_the_command_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn what_a_command_has_from_elsewhere_is_hidden_and_not_handed_to_it() {
+    let state = tempfile::tempdir().unwrap();
+    let others = vec!["tr0ub4dor".to_owned()];
+    let config = shell("echo the key is tr0ub; printf tr0ub4; echo dor; env | grep -c tr0ub");
+    let (processes, cx) = (processes(state.path(), shell("true")), testing::changing(state.path(), "r1-apply"));
+    let exit = processes.run_hiding(&cx, "compose.run", &config, command(60_000), others).await.unwrap();
+    assert_eq!(exit.tail, "the key is tr0ub\n***\n0");
+}
+
+#[test]
+fn secrets_are_read_as_older_daemons_hand_them_over() {
+    let secrets: Secrets = serde_json::from_str(r#"{"KEY":"tr0ub4dor"}"#).unwrap();
+    assert_eq!((secrets.variables["KEY"].as_str(), secrets.others.len()), ("tr0ub4dor", 0));
+    let others = vec!["a".to_owned()];
+    let text = serde_json::to_string(&Secrets { others: others.clone(), ..secrets }).unwrap();
+    let read: Secrets = serde_json::from_str(&text).unwrap();
+    assert_eq!((read.variables.len(), read.others), (1, others));
+}
+
+#[tokio::test]
 async fn what_was_not_granted_is_refused_by_name() {
     let state = tempfile::tempdir().unwrap();
     let processes = processes(state.path(), shell("true"));

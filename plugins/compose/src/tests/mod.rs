@@ -1,11 +1,12 @@
 //! Tests of compose.
 
+mod back;
 mod version;
 
 use super::*;
 use upgraded_sdk::fake::FakeHost;
 use upgraded_sdk::serde_json::json;
-use upgraded_sdk::{ContainerState, Watch};
+use upgraded_sdk::{ContainerState, Mount, Watch};
 
 const WEB: &str = "r:5000/shop/web";
 
@@ -111,22 +112,6 @@ fn a_tag_that_moved_changes_nothing() {
     put(&fake, "1.3.0");
     Compose::revert(&call, &host, &hop, &token).unwrap();
     assert!(fake.running_images().contains(&"web i-130".to_owned()), "{:?}", fake.running_images());
-}
-
-#[test]
-fn the_way_back_leaves_nothing_of_the_new() {
-    let fake = fake();
-    let (call, host, hop) = (call(&fake), fake.platform(), hop());
-    let token = upgrade(&fake);
-    fake.resource("volume:shop_new");
-    Compose::quiesce(&call, &host, &hop).unwrap();
-    put(&fake, "1.3.0");
-    for _ in 0..2 {
-        Compose::revert(&call, &host, &hop, &token).unwrap();
-        assert_eq!(host.compose().resources().unwrap(), ["network:shop_default", "volume:shop_data"]);
-        assert!(!fake.running().contains(&"proxy".to_owned()));
-    }
-    assert_eq!(Compose::verify(&call, &host, &Hop { target: "1.3.0".into(), ..hop }, None).unwrap(), []);
 }
 
 #[test]
