@@ -95,11 +95,12 @@ async fn play(
 ) -> Result<Rehearsed, Failure> {
     let activity = &cx.activity;
     activity.line(Level::Info, "rehearsal: makes the double");
-    site.has_room(&ready.vault, &backups).await?;
-    let live = site.copy_project(cx).await?;
+    let original = site.original().await?;
+    site.has_room(cx, &ready.vault, &backups, &original).await?;
+    site.copy_project(cx, &original).await?;
     let stop = activity.cancellation().child_token();
     let text = crate::config::edit::with_version(&plan.file, &plan.to).map_err(|error| failure("file", &error))?;
-    let (inner, entry) = host.of_double(site.double(&live), &text, run, stop.clone()).await?;
+    let (inner, entry) = host.of_double(site.double(&original.live), &text, run, stop.clone()).await?;
     let notices = inner.hub.subscribe(None, None);
     let work = async {
         let deployment = inner.parse(&entry.name, text.clone(), SecretCheck::NameOnly).await;

@@ -1,7 +1,7 @@
 //! Where a rehearsal lies: a folder in the daemon's state, or beside it where the engine can't look into that, and a Compose
 //! project, pods or a release of its own; and how both vanish.
 
-use super::copy::copy_project;
+use super::copy::{copy_project, size_bytes};
 use crate::config::Deployment;
 use crate::context::StepContext;
 use crate::daemon::host::Host;
@@ -16,7 +16,8 @@ use crate::model::{BackupRef, Failure, Role};
 use crate::vault::Vault;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Restored, frozen, and in the vault of the double's own run.
@@ -27,6 +28,21 @@ pub struct Site {
     drivers: Arc<Drivers>,
     live: Rehearsable,
     deployment: Deployment,
+}
+
+/// The project that runs, as far as its double is made of it.
+pub struct Original {
+    /// As `docker compose config` has it, where that is asked.
+    pub live: Arc<Value>,
+    /// Where its data is, in its folder.
+    apart: Vec<PathBuf>,
+}
+
+/// On one file system.
+struct Needed {
+    data: u64,
+    /// Of the project's folder.
+    copy: u64,
 }
 
 /// What a host of a double is made with.
@@ -72,33 +88,7 @@ impl Site {
         Ok(removed.await?)
     }
 
-    /// The disk of what is live is not filled by a rehearsal.
-    pub async fn has_room(&self, vault: &Vault, backups: &BTreeMap<String, BackupRef>) -> Result<(), Failure> {
-        let keys: Vec<String> = backups.values().flat_map(|backup| backup.artifacts.iter().cloned()).collect();
-        let vault = vault.clone();
-        let sizes = move || keys.iter().map(|key| vault.find(key).map(|artifact| artifact.size_bytes)).sum();
-        let bytes: Result<u64, crate::vault::VaultError> =
-            tokio::task::spawn_blocking(sizes).await.map_err(|error| failure("vault", &error))?;
-        let needed = bytes.map_err(|error| failure("vault", &error))?.saturating_mul(COPIES);
-        for place in [Some(self.double.folder.clone()), self.live.place().await?].into_iter().flatten() {
-            let Some(free) = free_bytes(&place) else { continue };
-            if free < needed {
-                let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-                let message = format!(
-                    "a rehearsal may need {} MiB on the file system of `{}`, which has {} MiB free; nothing was started",
-                    mib(needed),
-                    place.display(),
-                    mib(free)
-                );
-                return Err(failure("space", &message));
-            }
-        }
-        Ok(())
-    }
-
-    /// Lays out what the project's folder has beside data; what is live, as `docker compose config` has it where it is
-    /// asked.
-    pub async fn copy_project(&self, cx: &StepContext) -> Result<Arc<Value>, Failure> {
+    pub async fn original(&self) -> Result<Original, Failure> {
         let (live, mut apart) = match &self.live {
             Rehearsable::Containers(Around::Compose(compose)) => {
                 let live = compose.configuration().await?;
@@ -110,10 +100,37 @@ impl Site {
         };
         apart.extend(self.deployment.datastores.iter().flat_map(|datastore| datastore.grants.paths.values().cloned()));
         apart.retain(|path| path.starts_with(&self.double.origin) && *path != self.double.origin);
-        let (from, to) = (self.double.origin.clone(), self.double.copy());
+        Ok(Original { live, apart })
+    }
+
+    /// The disk of what is live is not filled by a rehearsal.
+    pub async fn has_room(
+        &self, cx: &StepContext, vault: &Vault, backups: &BTreeMap<String, BackupRef>, original: &Original,
+    ) -> Result<(), Failure> {
+        let keys: Vec<String> = backups.values().flat_map(|backup| backup.artifacts.iter().cloned()).collect();
+        let vault = vault.clone();
+        let sizes = move || keys.iter().map(|key| vault.find(key).map(|artifact| artifact.size_bytes)).sum();
+        let bytes: Result<u64, crate::vault::VaultError> =
+            tokio::task::spawn_blocking(sizes).await.map_err(|error| failure("vault", &error))?;
+        let data = bytes.map_err(|error| failure("vault", &error))?.saturating_mul(COPIES);
+        let (from, apart) = (self.double.origin.clone(), original.apart.clone());
+        let copy = work::run(cx, self.double.copy(), move |pulse| size_bytes(&from, &apart, pulse)).await?;
+        let folder = &self.double.folder;
+        for place in [Some(folder.clone()), self.live.place().await?].into_iter().flatten() {
+            let Some(free) = free_bytes(&place) else { continue };
+            let needed = Needed { data, copy: if file_system(&place) == file_system(folder) { copy } else { 0 } };
+            if let Some(why) = needed.lacks_room(&place, free) {
+                return Err(failure("space", &why));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lays out what the project's folder has beside data.
+    pub async fn copy_project(&self, cx: &StepContext, original: &Original) -> Result<(), Failure> {
+        let (from, to, apart) = (self.double.origin.clone(), self.double.copy(), original.apart.clone());
         let copied = work::run(cx, to.clone(), move |pulse| copy_project(&from, &to, &apart, pulse));
-        copied.await?;
-        Ok(live)
+        Ok(copied.await?)
     }
 
     pub fn double(&self, live: &Value) -> Place {
@@ -168,4 +185,57 @@ fn writable_binds(rendered: &Value) -> Vec<PathBuf> {
     let mounts = services.flat_map(|(_, service)| service["volumes"].as_array().into_iter().flatten());
     let writable = mounts.filter(|mount| mount["type"] == "bind" && mount["read_only"] != true);
     writable.filter_map(|mount| Some(PathBuf::from(mount["source"].as_str()?))).collect()
+}
+
+impl Needed {
+    fn lacks_room(&self, place: &Path, free: u64) -> Option<String> {
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        let needed = self.data.saturating_add(self.copy);
+        let copy = match self.copy {
+            0 => String::new(),
+            copy => format!(" ({} of them for a copy of the project's folder)", mib(copy)),
+        };
+        let message = format!(
+            "a rehearsal may need {} MiB{copy} on the file system of `{}`, which has {} MiB free; nothing was started",
+            mib(needed),
+            place.display(),
+            mib(free)
+        );
+        (free < needed).then_some(message)
+    }
+}
+
+/// On which the path lies, or will lie.
+fn file_system(path: &Path) -> Option<u64> {
+    path.ancestors().find_map(|path| path.metadata().ok()).map(|found| found.dev())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folders_copy_counts_beside_its_data() {
+        const MIB: u64 = 1 << 20;
+        let lacks = |data, copy, free| Needed { data, copy }.lacks_room(Path::new("/var"), free);
+        assert_eq!(lacks(3 * MIB, 2 * MIB, 5 * MIB), None);
+        assert_eq!(lacks(3 * MIB, 0, 3 * MIB), None);
+        let why = lacks(3 * MIB, 2 * MIB, 4 * MIB).unwrap();
+        assert!(
+            why.starts_with("a rehearsal may need 5 MiB (2 of them for a copy of the project's folder) on"),
+            "{why}"
+        );
+        let why = lacks(3 * MIB, 0, 1).unwrap();
+        assert!(
+            why.ends_with("3 MiB on the file system of `/var`, which has 1 MiB free; nothing was started"),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_yet_lies_where_its_folder_does() {
+        let scratch = tempfile::tempdir().unwrap();
+        assert_eq!(file_system(&scratch.path().join("a/b")), file_system(scratch.path()));
+        assert_ne!(file_system(Path::new("/proc/self")), file_system(scratch.path()));
+    }
 }
