@@ -6,11 +6,13 @@
 //! is a pod of its own, as is one in which an image is asked what it is, and a rehearsal's a release in a namespace of its own.
 
 mod claims;
+mod clocks;
 mod cluster;
 mod double;
 mod error;
 mod forward;
 mod helm;
+mod kinds;
 pub mod manifest;
 mod pods;
 mod published;
@@ -23,11 +25,13 @@ mod stands;
 mod volumes;
 mod workload;
 
+pub use clocks::Started;
 pub use cluster::{Cluster, Target};
 pub use double::{Come, Said};
 pub use error::{Error, Result};
 pub use forward::Forward;
 pub use helm::{Chart, Helm, Mark, Source, major_minor};
+pub use kinds::Kinds;
 pub use published::Published;
 pub use reconcilers::Reconciler;
 pub use rehearsal::{Beside, needed_for_rehearsal};

@@ -13,7 +13,8 @@ pub fn read(text: &str) -> Result<Vec<Value>> {
     let wrong = |error: &dyn std::fmt::Display| Error::other("manifest", format!("a manifest is no YAML: {error}"));
     let mut documents = Vec::new();
     for part in split(text) {
-        let value: Value = serde_saphyr::from_str(&part).map_err(|error| wrong(&error))?;
+        let value: Value =
+            serde_saphyr::from_str_with_options(&part, as_helm_reads()).map_err(|error| wrong(&error))?;
         match value {
             Value::Null => {}
             Value::Object(ref object) if object.is_empty() => {}
@@ -21,6 +22,15 @@ pub fn read(text: &str) -> Result<Vec<Value>> {
         }
     }
     Ok(documents)
+}
+
+/// YAML 1.1, in which `0755` is octal and `on` is true; of a key that is there twice the last counts.
+fn as_helm_reads() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        legacy_octal_numbers: true,
+        duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins,
+        strict_booleans: false,
+    }
 }
 
 /// At lines that begin with `---`.
@@ -47,10 +57,15 @@ pub fn head(document: &Value) -> (&str, &str) {
     (document["kind"].as_str().unwrap_or_default(), document["metadata"]["name"].as_str().unwrap_or_default())
 }
 
+/// Of an `apiVersion`.
+pub(crate) fn group(version: &str) -> &str {
+    version.split_once('/').map_or("", |(group, _)| group)
+}
+
 /// Group, resource, and whether it lies in a namespace; as far as it is known without the cluster.
 pub fn object_resource(document: &Value) -> Option<(String, String, bool)> {
     let kind = document["kind"].as_str()?;
-    let group = document["apiVersion"].as_str()?.split_once('/').map_or("", |(group, _)| group);
+    let group = group(document["apiVersion"].as_str()?);
     let lower = kind.to_lowercase();
     let resource = match lower.as_str() {
         "endpoints" => lower.clone(),
@@ -205,6 +220,32 @@ mod tests {
         let mut fresh = read(MANIFEST).unwrap();
         hold(&mut fresh, &All(None));
         assert_eq!(fresh[1]["metadata"]["annotations"][REPLICAS], "1");
+    }
+
+    #[test]
+    fn documents_are_read_as_helm_reads_them() {
+        let of = |text: &str| read(&format!("spec: {{x: {text}}}")).unwrap()[0]["spec"]["x"].clone();
+        for (text, value) in [
+            ("0400", json!(256)),
+            ("0755", json!(493)),
+            ("420", json!(420)),
+            ("0", json!(0)),
+            ("-1", json!(-1)),
+            ("'0755'", json!("0755")),
+            ("0x1F", json!(31)),
+            ("0.25", json!(0.25)),
+            ("on", json!(true)),
+            ("No", json!(false)),
+            ("'no'", json!("no")),
+            ("2024-02-29", json!("2024-02-29")),
+            ("1.2.3", json!("1.2.3")),
+        ] {
+            assert_eq!(of(text), value, "{text}");
+        }
+        let twice = read("metadata:\n  labels:\n    app: one\n    tier: web\n    app: two\n").unwrap();
+        assert_eq!(twice[0]["metadata"]["labels"], json!({ "app": "two", "tier": "web" }));
+        let chart = chart_of("evose", "0.0.0", "1.4.0", &read("data: {mode: 0755}").unwrap());
+        assert_eq!(chart["manifest.json"], "{\"data\":{\"mode\":493}}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::claims::RIGHTS;
 use crate::cluster::Cluster;
 use crate::error::Result;
-use crate::manifest::object_resource;
+use crate::kinds::Kinds;
 use futures::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -40,7 +40,7 @@ impl fmt::Display for Right {
 }
 
 /// What looking at a release, holding it and upgrading it to what the manifests say takes. `claims`: some are data.
-pub fn needed(documents: &[Value], forwards: bool, claims: bool) -> BTreeSet<Right> {
+pub fn needed(documents: &[Value], kinds: &Kinds, forwards: bool, claims: bool) -> BTreeSet<Right> {
     let mut all = BTreeSet::new();
     let mut add = |group: &str, resource: &str, verbs: &[&str]| {
         all.extend(verbs.iter().map(|verb| Right::new(group, resource, verb)));
@@ -64,7 +64,7 @@ pub fn needed(documents: &[Value], forwards: bool, claims: bool) -> BTreeSet<Rig
         all.extend(RIGHTS.map(|(resource, verb)| Right::wide(resource, verb)));
     }
     for document in documents {
-        let Some((group, resource, namespaced)) = object_resource(document) else { continue };
+        let Some((group, resource, namespaced)) = kinds.of(document) else { continue };
         for verb in ["get", "create", "patch", "delete"] {
             let cluster_wide = !namespaced;
             all.insert(Right { cluster_wide, ..Right::new(&group, &resource, verb) });

@@ -49,7 +49,8 @@ impl Workload {
         if let Some(broken) = pods.iter().find_map(broken_pod) {
             return broken;
         }
-        Standing::Coming(format!("{ready} of {wanted} are ready, {updated} are new"))
+        let waits = pods.iter().find_map(why_no_node).map(|why| format!("; no node takes {why}")).unwrap_or_default();
+        Standing::Coming(format!("{ready} of {wanted} are ready, {updated} are new{waits}"))
     }
 
     fn failed(&self) -> Option<Standing> {
@@ -96,12 +97,18 @@ fn broken_pod(pod: &Value) -> Option<Standing> {
             _ => {}
         }
     }
-    let unscheduled = status["conditions"].as_array().into_iter().flatten();
-    let unscheduled = unscheduled.filter(|c| c["type"] == "PodScheduled" && c["status"] == "False");
-    // A volume that is still being made is no reason to give up.
-    let is_of_a_claim = |why: &str| why.to_ascii_lowercase().contains("persistentvolumeclaim");
-    let mut lasting = unscheduled.filter_map(|c| c["message"].as_str()).filter(|why| !is_of_a_claim(why));
-    lasting.next().and_then(|why| broken(format!("no node takes it: {why}")))
+    None
+}
+
+/// A node may still come, and a volume be made.
+fn why_no_node(pod: &Value) -> Option<String> {
+    if !pod["metadata"]["deletionTimestamp"].is_null() {
+        return None;
+    }
+    let mut conditions = pod["status"]["conditions"].as_array()?.iter();
+    let unscheduled = conditions.find(|c| c["type"] == "PodScheduled" && c["status"] == "False")?;
+    let (name, why) = (pod["metadata"]["name"].as_str()?, unscheduled["message"].as_str().unwrap_or_default());
+    Some(format!("the pod `{name}`: {why}"))
 }
 
 #[cfg(test)]
@@ -135,15 +142,30 @@ mod tests {
         let crash = json!({ "reason": "CrashLoopBackOff" });
         assert_eq!(api.standing(&[pod(crash.clone(), 2)]), broken("`api` keeps ending, the last time with 3"));
         assert!(matches!(api.standing(&[pod(crash, 1)]), Standing::Coming(_)), "once may be chance");
-        let unscheduled = |why: &str| {
-            let condition = json!({ "type": "PodScheduled", "status": "False", "message": why });
-            api.standing(&[json!({ "metadata": { "name": "api-1" }, "status": { "conditions": [condition] } })])
-        };
-        assert_eq!(unscheduled("1 Insufficient memory"), broken("no node takes it: 1 Insufficient memory"));
-        for made in ["pod has unbound immediate PersistentVolumeClaims", "persistentvolumeclaim \"data-0\" not found"] {
-            assert!(matches!(unscheduled(made), Standing::Coming(_)), "{made}");
-        }
         let pull = json!({ "reason": "ErrImagePull", "message": "not found" });
         assert_eq!(api.standing(&[pod(pull, 0)]), broken("can't get the image of `api` (ErrImagePull): not found"));
+    }
+
+    #[test]
+    fn a_pod_that_no_node_takes_is_waited_for_with_the_reason() {
+        let api = deployment(json!({ "replicas": 1 }), json!({ "observedGeneration": 3 }));
+        let pod = |name: &str, metadata: Value, why: &str| {
+            let mut pod = json!({ "metadata": metadata, "status": { "conditions": [
+                { "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why }
+            ] } });
+            pod["metadata"]["name"] = json!(name);
+            pod
+        };
+        let coming = |rest: &str| Standing::Coming(format!("0 of 1 are ready, 0 are new{rest}"));
+        for why in [
+            "0/3 nodes are available: 3 Insufficient memory",
+            "pod has unbound immediate PersistentVolumeClaims",
+            "persistentvolumeclaim \"data-0\" not found",
+        ] {
+            let waits = api.standing(&[pod("api-1", json!({}), why)]);
+            assert_eq!(waits, coming(&format!("; no node takes the pod `api-1`: {why}")));
+        }
+        let goes = pod("api-0", json!({ "deletionTimestamp": "2024-02-29T12:00:00Z" }), "0/3 nodes are available");
+        assert_eq!(api.standing(&[goes]), coming(""));
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
-use crate::manifest::{self, object_resource};
+use crate::kinds::Kinds;
+use crate::manifest;
 use crate::server::container;
 use crate::{REPLICAS, SUSPENDED};
 use serde_json::{Value, json};
@@ -230,13 +231,14 @@ impl Cluster {
         self.delete(&self.path(Kind::Job.group(), Kind::Job.resource()), name).await
     }
 
-    /// Whether the object that a document describes is there, in the release's namespace or in none.
-    pub async fn has(&self, document: &Value) -> Result<bool> {
-        let Some((_, resource, namespaced)) = object_resource(document) else { return Ok(true) };
+    /// Whether the object that a document describes is there, in the release's namespace or in none. What lies elsewhere,
+    /// or is of no kind that the cluster has, is not looked for.
+    pub async fn has(&self, document: &Value, kinds: &Kinds) -> Result<bool> {
         let namespace = document["metadata"]["namespace"].as_str();
         if namespace.is_some_and(|namespace| namespace != self.namespace()) {
             return Ok(true);
         }
+        let Some((_, resource, namespaced)) = kinds.of(document) else { return Ok(true) };
         let version = document["apiVersion"].as_str().unwrap_or_default();
         let group = if version.contains('/') { format!("apis/{version}") } else { format!("api/{version}") };
         let path = if namespaced { self.path(&group, &resource) } else { format!("/{group}/{resource}") };

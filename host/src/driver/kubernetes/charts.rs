@@ -30,7 +30,9 @@ impl Kubernetes {
             Err(upgraded_kubernetes::Error::Denied(_)) => Vec::new(),
             Err(error) => return Err(verb_error(error)),
         };
-        let missing = cluster.missing(&needed(&documents, true, !self.claims.is_empty())).await.map_err(verb_error)?;
+        let kinds = cluster.kinds(&documents).await.map_err(verb_error)?;
+        let needed = needed(&documents, &kinds, true, !self.claims.is_empty());
+        let missing = cluster.missing(&needed).await.map_err(verb_error)?;
         Ok(missing.iter().map(ToString::to_string).collect())
     }
 

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use std::path::PathBuf;
 use std::time::Duration;
-use upgraded_kubernetes::{Cluster, Kind, Standing, Workload};
+use upgraded_kubernetes::{Cluster, Kind, Standing, Started, Workload};
 
 #[async_trait]
 impl Orchestrator for Kubernetes {
@@ -126,8 +126,14 @@ impl Orchestrator for Kubernetes {
                 }
                 cx.activity.touch();
             }
-            Ok(())
+            started_have_ended(cx, cluster, &workloads).await
         });
+        let work = async {
+            match work.await {
+                Err(VerbError::Timeout) => Err(self.why_not_stopped().await),
+                other => other,
+            }
+        };
         cx.effects.perform("control.stop", &names, &handle(names), true, work).await
     }
 
@@ -146,7 +152,9 @@ impl Orchestrator for Kubernetes {
                 return false;
             }
         }
-        true
+        let mut clocks = workloads.iter().filter(|workload| workload.kind == Kind::CronJob);
+        let started = cluster.started_by_clocks(&workloads).await;
+        clocks.all(|clock| clock.object["spec"]["suspend"] == true) && started.is_ok_and(|started| started.is_empty())
     }
 
     async fn open_for_writing(&self, apart: &[String]) -> Result<Vec<OpenFile>, VerbError> {
@@ -184,6 +192,38 @@ impl Kubernetes {
             return if active { cluster.end_job(&workload.name).await.map_err(verb_error) } else { Ok(()) };
         }
         cluster.hold(workload).await.map_err(verb_error)
+    }
+
+    async fn why_not_stopped(&self) -> VerbError {
+        let Ok(cluster) = self.cluster().await else { return VerbError::Timeout };
+        let Ok(workloads) = cluster.workloads().await else { return VerbError::Timeout };
+        match cluster.started_by_clocks(&workloads).await.as_deref() {
+            Ok([Started { job, clock, .. }, ..]) => VerbError::other(
+                "job",
+                format!(
+                    "the Job `{job}` of the CronJob `{clock}` does not end, and may write: `kubectl --namespace {} delete \
+                     job {job}` ends it",
+                    cluster.namespace()
+                ),
+            ),
+            Ok([]) | Err(_) => VerbError::Timeout,
+        }
+    }
+}
+
+/// What a clock started before it was suspended writes on; another number of its pods is a sign of life.
+async fn started_have_ended(cx: &StepContext, cluster: &Cluster, workloads: &[Workload]) -> Result<(), VerbError> {
+    let mut seen = Vec::new();
+    loop {
+        let started = cluster.started_by_clocks(workloads).await.map_err(verb_error)?;
+        if started.is_empty() {
+            return Ok(());
+        }
+        if seen != started {
+            cx.activity.touch();
+            seen = started;
+        }
+        tokio::time::sleep(POLL).await;
     }
 }
 
