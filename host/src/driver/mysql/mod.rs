@@ -25,6 +25,7 @@ mod shape;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod triggers;
 mod wire;
 
 use super::server::names::SCRATCH_PREFIX;

@@ -3,6 +3,7 @@
 use super::grants::{self, Grant};
 use super::lanes;
 use super::session::{Flavour, Session, name, quoted};
+use super::triggers;
 use crate::model::VerbError;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -186,19 +187,7 @@ async fn objects(session: &mut Session, database: &str, enabled: &BTreeSet<Strin
         let collation = said.get(3).cloned().flatten();
         objects.push(Object { collation, ..Object::new(Kind::View, &view, column(said, 1, &view)?) });
     }
-    let sql = format!(
-        "SELECT TRIGGER_NAME, DEFINER, ACTION_TIMING, EVENT_MANIPULATION, EVENT_OBJECT_TABLE, ACTION_STATEMENT, \
-         SQL_MODE, COLLATION_CONNECTION FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = {literal} \
-         ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER"
-    );
-    for row in grants::texts(session.rows(&sql).await?) {
-        // `SHOW CREATE TRIGGER` keeps a database's name where its author wrote one.
-        let [trigger, by, timing, event, table, body, mode, collation] = &row[..] else { continue };
-        let (by, trigger_name, table) = (definer(by), name(trigger), name(table));
-        let statement = format!("CREATE {by} TRIGGER {trigger_name} {timing} {event} ON {table} FOR EACH ROW {body}");
-        let (sql_mode, collation) = (Some(mode.clone()), Some(collation.clone()));
-        objects.push(Object { sql_mode, collation, ..Object::new(Kind::Trigger, trigger, statement) });
-    }
+    objects.extend(triggers::read(session, database).await?);
     let sql = format!(
         "SELECT EVENT_NAME, DEFINER, STATUS FROM information_schema.EVENTS WHERE EVENT_SCHEMA = {literal} \
          ORDER BY EVENT_NAME"
@@ -230,7 +219,7 @@ impl Object {
         (!parts.is_empty()).then(|| format!("SET SESSION {}", parts.join(", ")))
     }
 
-    fn new(kind: Kind, name: &str, statement: String) -> Self {
+    pub fn new(kind: Kind, name: &str, statement: String) -> Self {
         let name = name.to_owned();
         Self { kind, name, definer: None, sql_mode: None, collation: None, time_zone: None, enabled: false, statement }
     }
@@ -243,7 +232,8 @@ fn routine(kind: &str) -> Result<Kind, VerbError> {
         .ok_or_else(|| VerbError::Invalid(format!("a `{kind}` is nothing that can be saved")))
 }
 
-fn column(mut row: Vec<Option<String>>, index: usize, of: &str) -> Result<String, VerbError> {
+/// Of what `SHOW CREATE` says.
+pub fn column(mut row: Vec<Option<String>>, index: usize, of: &str) -> Result<String, VerbError> {
     let text = if index < row.len() { row.swap_remove(index) } else { None };
     text.ok_or_else(|| VerbError::Denied(format!("the user may not read how `{of}` is defined")))
 }

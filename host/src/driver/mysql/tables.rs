@@ -65,6 +65,9 @@ pub fn load(into: &str, table: &Table, file: &str) -> String {
     format!("LOAD DATA LOCAL INFILE '{file}' INTO TABLE {into} CHARACTER SET binary ({columns}){set}")
 }
 
+/// Keys that a server has in the order in which they were made.
+const IN_ORDER: [&str; 3] = ["  KEY ", "  SPATIAL KEY ", "  VECTOR KEY "];
+
 /// How to make a table, and what of it once its rows are there: the keys that nothing needs before.
 pub struct Steps<'a> {
     pub first: String,
@@ -102,7 +105,10 @@ pub fn steps<'a>(table: &'a Table, needed: &BTreeSet<(&str, &str)>) -> Steps<'a>
         let Some((column, _)) = columns.strip_prefix(" (").and_then(quoted) else { return false };
         !needed.contains(&(table.name.as_str(), column)) && !numbers(column)
     };
-    let later: Vec<&str> = lines.iter().copied().filter(is_late).collect();
+    // A key that is made later is the last of its kind.
+    let stays = |line: &&str| IN_ORDER.iter().any(|begin| line.starts_with(*begin)) && !is_late(line);
+    let behind = lines.iter().rposition(stays).map_or(0, |last| last + 1);
+    let later: Vec<&str> = lines[behind..].iter().copied().filter(is_late).collect();
     if later.is_empty() {
         return whole;
     }
@@ -162,6 +168,12 @@ mod tests {
         let Steps { first, later } = steps(&tables[1], &needed);
         assert_eq!(later, ["KEY `x` (`x`) COMMENT 'c,'"]);
         assert_eq!(first, tables[1].statement.replace("\n  KEY `x` (`x`) COMMENT 'c,',", ""));
+        let before = table(
+            "t",
+            "CREATE TABLE `t` (\n  `x` int,\n  `p` int,\n  KEY `x` (`x`),\n  KEY `p` (`p`),\n  KEY `y` (`x`,`p`),\n  \
+             FULLTEXT KEY `f` (`x`)\n) ENGINE=InnoDB",
+        );
+        assert_eq!(steps(&before, &needed).later, ["KEY `y` (`x`,`p`)"], "keys stay in their order");
         let last = table("t", "CREATE TABLE `t` (\n  `x` int,\n  KEY `x` (`x`)\n) ENGINE=InnoDB");
         assert_eq!(steps(&last, &needed).first, "CREATE TABLE `t` (\n  `x` int\n) ENGINE=InnoDB");
         let other = table("t", "CREATE TABLE `t` (\n  `x` int,\n  KEY `x` (`x`)\n) ENGINE=MyISAM");

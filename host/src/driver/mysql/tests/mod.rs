@@ -16,6 +16,7 @@ pub const SHOP: &[&str] = &[
     "CREATE TABLE customers (id INT PRIMARY KEY AUTO_INCREMENT, name VARCHAR(40) NOT NULL, sponsor INT NULL, \
      CONSTRAINT sponsor FOREIGN KEY (sponsor) REFERENCES customers (id)) COMMENT 'who AUTO_INCREMENT=7 buys'",
     "CREATE TABLE orders (id INT PRIMARY KEY, customer INT NOT NULL, total DECIMAL(20,6), made TIMESTAMP NULL, \
+     KEY total (total), KEY customer (customer), KEY made (made), \
      CONSTRAINT customer FOREIGN KEY (customer) REFERENCES customers (id) ON DELETE CASCADE)",
     "CREATE TABLE kinds (id INT PRIMARY KEY, t TEXT, b LONGBLOB, d DOUBLE, bits BIT(9), e ENUM('a','b'), \
      l VARCHAR(9) CHARACTER SET latin1, j JSON, g GEOMETRY, n BINARY(4), doubled INT AS (id * 2) STORED, \
@@ -43,6 +44,9 @@ pub const SHOP: &[&str] = &[
     "CREATE VIEW a_view AS SELECT twice FROM z_base WHERE id > 1",
     "CREATE TRIGGER noted AFTER INSERT ON orders FOR EACH ROW INSERT INTO log VALUES (CONCAT('order; ', NEW.id))",
     "CREATE TRIGGER noted_too AFTER INSERT ON orders FOR EACH ROW BEGIN SET @x = 1; INSERT INTO log VALUES ('too'); END",
+    // Quotes that are there twice or behind a backslash; and it acts before one that is made later.
+    "CREATE TRIGGER first_of_all AFTER INSERT ON orders FOR EACH ROW PRECEDES noted \
+     SET @text = CONCAT('it''s', '\\\\', 'a\\'b\\n', \"\"\"\")",
     "CREATE EVENT nightly ON SCHEDULE EVERY 1 DAY STARTS '2030-01-01 00:00:00' COMMENT 'x' DO DELETE FROM log",
     "CREATE EVENT never ON SCHEDULE EVERY 1 DAY STARTS '2030-01-01 00:00:00' DISABLE DO DELETE FROM log",
 ];
