@@ -15,6 +15,7 @@ mod names;
 mod note;
 mod preflight;
 mod properties;
+mod public;
 mod quote;
 mod restore;
 mod server;

@@ -31,7 +31,7 @@ const BRIEF_BYTES: i64 = 64 << 20;
 
 /// Within the caller's snapshot.
 pub fn take(server: &impl Server, connection: &impl Connection, database: &str, extent: Extent) -> Result<String> {
-    let mut lines = Properties::read(connection, database)?.lines();
+    let mut lines = Properties::read_inside(connection, database)?.lines();
     add(&mut lines, connection.query(&objects())?)?;
     add(&mut lines, connection.query(LARGE_OBJECTS)?)?;
     lines.extend(sequences(connection)?);

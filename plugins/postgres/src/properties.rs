@@ -6,6 +6,7 @@
 
 use crate::facts::{Database, LIMIT_SETTING};
 use crate::note::Note;
+use crate::public::Public;
 use crate::quote;
 use crate::server::{Connection, cell};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,9 @@ pub struct Properties {
     pub locale: Locale,
     /// Number and digest.
     pub settings: (u64, String),
+    /// Of the schema inside it that it was made with: what an archive may not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public: Option<Public>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +82,14 @@ impl Properties {
                 locale: row.get(8).cloned().flatten(),
             },
             settings: (crate::server::number(&row, 9)?, cell(&row, 10)?.into()),
+            public: None,
         })
+    }
+
+    /// Of the connected database, with what stands inside it.
+    pub fn read_inside(connection: &impl Connection, database: &str) -> Result<Self> {
+        let public = Public::read(connection)?.filter(Public::is_kept);
+        Ok(Self { public, ..Self::read(connection, database)? })
     }
 
     /// The lines of a manifest.
@@ -236,6 +247,7 @@ mod tests {
             encoding: "UTF8".into(),
             locale: Locale { provider: "i".into(), collate: "C".into(), ctype: "C".into(), locale: Some("de".into()) },
             settings: (2, "abc".into()),
+            public: Some(Public { owner: "app".into(), grants: [("".into(), "CREATE".into(), false)].into() }),
         }
     }
 
@@ -244,6 +256,10 @@ mod tests {
         let lines = properties().lines();
         assert!(lines.iter().all(|line| line.matches('\t').count() == 2 && !line.contains('\n')), "{lines:?}");
         assert_eq!(Properties::parse(&lines.join("\n")), Ok(properties()));
+        let older: Vec<String> = lines.into_iter().filter(|line| !line.starts_with("database/public\t")).collect();
+        let without = Properties { public: None, ..properties() };
+        assert_eq!(without.lines(), older);
+        assert_eq!(Properties::parse(&older.join("\n")), Ok(without));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::manifest::{self, Extent};
 use crate::names::Names;
 use crate::note::{Note, Replacement};
 use crate::properties::Properties;
+use crate::public::Public;
 use crate::quote;
 use crate::server::{Connection, Server};
 use upgraded_sdk::{BackupRef, Error, Result};
@@ -50,6 +51,7 @@ pub fn from_backup(server: &impl Server, names: &Names, backup: &BackupRef) -> R
     let limit = if Abilities::is_superuser(&maintenance)? { 0 } else { -1 };
     maintenance.execute(&properties.create(&making, limit))?;
     server.restore(&making, artifact)?;
+    mend_public(server, &making, &properties)?;
     let mut sql = properties.grant(&maintenance, &making)?;
     sql.extend(properties.label(&making));
     let note = Note {
@@ -65,6 +67,21 @@ pub fn from_backup(server: &impl Server, names: &Names, backup: &BackupRef) -> R
     let made = made.ok_or_else(|| Error::not_found(format!("`{making}` is gone")))?;
     let replacement = Replacement { oid: made.oid, frozen: None, evidence: None };
     flip(&maintenance, names, &making, replacement, properties.limit, properties.comment)
+}
+
+/// The schema `public` is whose it was, as far as we may say so: what differs all the same is told once it is counted.
+fn mend_public(server: &impl Server, making: &str, properties: &Properties) -> Result<()> {
+    let Some(wanted) = &properties.public else { return Ok(()) };
+    let inside = server.connect(Some(making))?;
+    let Some(found) = Public::read(&inside)? else { return Ok(()) };
+    let sql = wanted.changes(&found);
+    if sql.is_empty() {
+        return Ok(());
+    }
+    match inside.execute(&sql.join("; ")) {
+        Ok(_) | Err(Error::Denied(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// What was restored is what was saved, in brief: users wait, and whoever asked for the restore holds every row against the

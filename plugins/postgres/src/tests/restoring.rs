@@ -204,3 +204,27 @@ fn bytes_that_restore_to_something_else_are_refused_and_live_stays() {
     assert!(refused.text().contains("sequence/public.tally"), "{}", refused.text());
     assert_eq!(bench.as_app("SELECT count(*) FROM ledger.entry"), Ok("3000".into()));
 }
+
+/// An archive of 14 or older says nothing of `public`, as the one here says nothing of what came later.
+#[test]
+fn the_schema_that_every_database_has_is_whose_it_was() {
+    const OF_14: &str = "ALTER SCHEMA public OWNER TO postgres; GRANT CREATE ON SCHEMA public TO PUBLIC; \
+        GRANT USAGE ON SCHEMA public TO pg_monitor WITH GRANT OPTION";
+    for (bench, may) in [(Bench::new("of_14"), true), (Bench::owned("of_14_owned"), false)] {
+        bench.as_app("CREATE TABLE t (x int); INSERT INTO t VALUES (1)").expect("made by the application");
+        let (host, names) = step(&bench, "r1-backup-ahead-main");
+        let mut saved = backup(&host, &names, None).expect("saved");
+        bench.sql(OF_14);
+        saved.manifest = live(&bench);
+        let (host, names) = step(&bench, "r1-restore-main");
+        let restored = from_backup(&host, &names, &saved);
+        if may {
+            restored.expect("restored");
+            assert_eq!(bench.copies(), [names.copy("r1-restore-main")]);
+        } else {
+            let refused = restored.expect_err("nobody gives to a role that he is no member of");
+            assert!(refused.text().contains("-database/public 1"), "{}", refused.text());
+        }
+        same(&saved.manifest, &live(&bench));
+    }
+}
