@@ -2,6 +2,7 @@
 //! socket like Docker's has [`PodmanSocket`].
 
 mod firewall;
+mod names;
 
 use crate::account::{Account, wait_for};
 use crate::shelf::one_at_a_time;
@@ -82,6 +83,9 @@ impl Podman {
         }
         fs::create_dir_all(folder.join("tmp")).expect("a folder of podman's");
         podman.give_folders();
+        if podman.account.is_none() {
+            names::are_served(podman.place().join("usr/lib/podman/aardvark-dns"));
+        }
         podman
     }
 
