@@ -26,7 +26,7 @@ pub enum Exit {
 /// For the end of every help text.
 pub const TABLE: &str = "\
 Exit codes:
-    0  done; with `watch`: the deployment is at its version
+    0  done; with `watch`: the deployment is at its version, or back where it was told to go
     1  failed; with `watch`: the run was rolled back or abandoned
     2  the arguments are wrong
     3  refused: a rule, a blocker, a mistake in the file, or nothing to do it to

@@ -10,7 +10,7 @@ use super::planning::{Looked, Refused, blockers};
 use crate::api::types::{News, Running, State, StepState};
 use crate::config::edit::line_of;
 use crate::config::{Deployment, SecretCheck};
-use crate::journal::{Quarantine, Record, Refusal, RunRow, digest};
+use crate::journal::{JournalError, Quarantine, Record, Refusal, digest};
 use crate::model::Failure;
 use crate::pipeline::ledger::{Listener, RunLedger};
 use crate::pipeline::{Ended, Patience, Pipeline};
@@ -67,12 +67,8 @@ pub async fn live(host: Arc<Host>, entry: Arc<Entry>) {
     }
 }
 
-fn newest(host: &Host, entry: &Entry) -> Option<RunRow> {
-    host.journal.runs(Some(&entry.name), 1).ok()?.pop()
-}
-
 fn open_run(host: &Host, entry: &Entry) -> Option<u64> {
-    newest(host, entry).filter(|run| run.outcome.is_none()).map(|run| run.run)
+    host.journal.open_run(&entry.name).ok().flatten()
 }
 
 fn fail(host: &Host, entry: &Entry, message: String) {
@@ -131,7 +127,15 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
         }
     };
     let activity = host.activity(entry);
-    match host.look(&ready, &text, None, &activity).await {
+    let looked = host.look(&ready, &text, None, &activity).await;
+    // A run may have been asked for, or the file saved anew: what was found is another one's.
+    if open_run(host, entry).is_some() {
+        return None;
+    }
+    if text_of(host, entry).as_ref() != Ok(&text) {
+        return Some(Duration::ZERO);
+    }
+    match looked {
         Ok(Looked::Nothing { installed, .. }) => {
             let _ = host.journal.settle(&entry.name, &digest(&text), &installed.version);
             host.update(entry, |seen| {
@@ -147,13 +151,22 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
                 seen.detected_at = Some(clock::now());
             });
             match blockers(&findings) {
-                Some(why) => refuse(host, entry, Refused { from: Some(plan.from.clone()), why, retryable: true }),
-                None => begin(host, entry, &plan).await,
+                Some(why) => {
+                    let refused = Refused { from: Some(plan.from.clone()), why, retryable: true };
+                    refuse(host, entry, &ready.deployment.version, refused)
+                }
+                None => match begin(host, entry, &plan).await {
+                    Ok(_) | Err(Unbegun::UnderWay(_)) => None,
+                    Err(Unbegun::Failed(why)) => {
+                        fail(host, entry, why);
+                        Some(LOOK_AGAIN)
+                    }
+                },
             }
         }
         // The daemon leaves: that is no refusal.
         Err(_) if host.stop.is_cancelled() => None,
-        Err(refused) => refuse(host, entry, refused),
+        Err(refused) => refuse(host, entry, &ready.deployment.version, refused),
     }
 }
 
@@ -216,13 +229,12 @@ fn quarantined(host: &Host, entry: &Entry, text: &str, wanted: &str) -> bool {
     true
 }
 
-fn refuse(host: &Host, entry: &Entry, refused: Refused) -> Option<Duration> {
-    let wanted = entry.seen.lock().expect("no panic holds this lock").wanted.clone().unwrap_or_default();
+fn refuse(host: &Host, entry: &Entry, wanted: &str, refused: Refused) -> Option<Duration> {
     let refusal = Refusal {
         deployment: entry.name.clone(),
         at: clock::now(),
         from: refused.from,
-        to: wanted,
+        to: wanted.to_owned(),
         why: refused.why.clone(),
     };
     if let Err(error) = host.journal.refuse(&refusal) {
@@ -239,22 +251,24 @@ fn refuse(host: &Host, entry: &Entry, refused: Refused) -> Option<Duration> {
     refused.retryable.then_some(LOOK_AGAIN)
 }
 
-/// Writes the plan down; the loop takes it from there.
-pub async fn begin(host: &Host, entry: &Entry, plan: &Plan) -> Option<Duration> {
-    if let Err(error) = host.plugins.keep(&plan.bindings).await {
-        fail(host, entry, error.to_string());
-        return Some(LOOK_AGAIN);
-    }
-    match host.journal.begin(plan) {
-        Ok(run) => {
-            tracing::info!(deployment = entry.name, run, from = plan.from, to = plan.to, "a run begins");
-            None
-        }
-        Err(error) => {
-            fail(host, entry, error.to_string());
-            Some(LOOK_AGAIN)
-        }
-    }
+/// Why a run did not begin.
+pub enum Unbegun {
+    /// Another one is open.
+    UnderWay(String),
+    Failed(String),
+}
+
+/// Writes the plan down; the loop takes it from there. The run's number.
+pub async fn begin(host: &Host, entry: &Entry, plan: &Plan) -> Result<u64, Unbegun> {
+    host.plugins.keep(&plan.bindings).await.map_err(|error| Unbegun::Failed(error.to_string()))?;
+    let run = host.journal.begin(plan).map_err(|error| match error {
+        JournalError::UnderWay(_) => Unbegun::UnderWay(error.to_string()),
+        other => Unbegun::Failed(other.to_string()),
+    })?;
+    tracing::info!(deployment = entry.name, run, from = plan.from, to = plan.to, "a run begins");
+    // Whoever watches is not told that all is done before the first step is.
+    host.update(entry, |seen| seen.state = State::Planning);
+    Ok(run)
 }
 
 /// Takes an open run to its end, or to the daemon's.

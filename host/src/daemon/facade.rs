@@ -1,6 +1,6 @@
 //! What the socket asks of the daemon, answered from the journal, the deployments' tasks, and looks of its own.
 
-use super::actor;
+use super::actor::{self, Unbegun};
 use super::clock;
 use super::host::{Entry, Host};
 use super::looks::Ready;
@@ -16,7 +16,7 @@ use crate::phase::hops::old_bytes_key;
 use crate::plan::event::Event;
 use crate::plan::next::{Next, Wait, next};
 use crate::plan::state::{Progress as RunProgress, Status};
-use crate::plan::step::Phase;
+use crate::plan::step::{Phase, Stretch};
 use crate::plan::{Plan, WayBack};
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -59,10 +59,13 @@ impl Host {
         let text = tokio::fs::read_to_string(&entry.file).await.map_err(|error| {
             ApiError::new(ErrorCode::Unavailable, format!("`{}` can't be read: {error}", entry.file.display()))
         })?;
-        let deployment = self.parse(&entry.name, text.clone(), SecretCheck::Resolve).await;
+        Ok((self.ready_for(entry, &text).await?, text))
+    }
+
+    async fn ready_for(&self, entry: &Entry, text: &str) -> Answer<Ready> {
+        let deployment = self.parse(&entry.name, text.to_owned(), SecretCheck::Resolve).await;
         let deployment = deployment.map_err(|diagnostics| ApiError::invalid_file(&entry.file, diagnostics))?;
-        let ready = self.ready(deployment).await.map_err(|failure| internal(failure.message))?;
-        Ok((ready, text))
+        self.ready(deployment).await.map_err(|failure| internal(failure.message))
     }
 
     /// A word to the run under way.
@@ -115,22 +118,38 @@ impl Host {
 
     async fn begin_rollback(self: &Arc<Self>, entry: &Arc<Entry>) -> Answer<u64> {
         let (row, progress, way) = self.way_back(entry)?;
-        let (ready, _) = self.look_ready(entry).await?;
-        let there = planning::can_go_back(&ready, &progress.plan, &way).await;
-        there.map_err(|failure| ApiError::refused(failure.message))?;
-        if let Err(error) = crate::config::edit::set_version(&entry.file, &row.from) {
-            return Err(internal(error));
-        }
         let (ready, text) = self.look_ready(entry).await?;
-        self.begin_now(entry, &planning::rollback(&ready, &progress.plan, way, &text)).await
+        let there = planning::can_go_back(&self.journal, &ready, &progress.plan, &way).await;
+        there.map_err(|failure| ApiError::refused(failure.message))?;
+        let text = crate::config::edit::with_version(&text, &row.from).map_err(internal)?;
+        let ready = self.ready_for(entry, &text).await?;
+        let plan = planning::rollback(&ready, &progress.plan, way, &text);
+        // The file and the run go together, whether or not the caller stays.
+        let (host, entry) = (self.clone(), entry.clone());
+        let begun = self.tasks.spawn(async move {
+            crate::config::edit::set_version(&entry.file, &plan.to).map_err(internal)?;
+            host.begin_now(&entry, &plan).await
+        });
+        begun.await.map_err(internal)?
     }
 
     /// The deployment's task takes it from there.
     async fn begin_now(&self, entry: &Entry, plan: &Plan) -> Answer<u64> {
-        actor::begin(self, entry, plan).await;
-        let run = self.journal.runs(Some(&entry.name), 1).map_err(internal)?.pop();
+        let begun = actor::begin(self, entry, plan).await;
         entry.nudge.notify_one();
-        run.filter(|run| run.outcome.is_none()).map(|run| run.run).ok_or_else(|| internal("the run did not begin"))
+        begun.map_err(|why| match why {
+            Unbegun::UnderWay(why) => ApiError::conflict(why),
+            Unbegun::Failed(why) => internal(why),
+        })
+    }
+
+    /// Of a run that is not at its end, though none of it goes on just now.
+    fn has_no_open_run(&self, entry: &Entry) -> Answer<()> {
+        match self.journal.open_run(&entry.name).map_err(internal)? {
+            None => Ok(()),
+            Some(run) => Err(ApiError::conflict(format!("run {run} of `{}` is not at its end", entry.name))
+                .hint(format!("`upgradectl status {}` says how it stands", entry.name))),
+        }
     }
 }
 
@@ -227,6 +246,11 @@ impl Facade for Door {
         match self.todo(&entry) {
             Some((run, Next::Wait(Wait::Approval))) if request.run.is_none_or(|wanted| wanted == run) => {
                 self.tell(&entry, Event::Approved { by: by.to_string() })?;
+                self.update(&entry, |seen| {
+                    if matches!(seen.state, State::Waiting(_)) {
+                        seen.state = State::Planning;
+                    }
+                });
                 Ok(self.view(&entry))
             }
             Some((run, Next::Wait(Wait::Approval))) => {
@@ -265,6 +289,7 @@ impl Facade for Door {
         if self.todo(&entry).is_some() {
             return Err(ApiError::conflict(format!("a run of `{name}` is under way; a rehearsal waits for its end")));
         }
+        self.has_no_open_run(&entry)?;
         let (ready, text) = self.look_ready(&entry).await?;
         if let Err(why) = super::rehearsal::can_be_rehearsed(&ready).await {
             return Err(ApiError::refused(why));
@@ -290,6 +315,11 @@ impl Facade for Door {
     async fn rollback(&self, name: &str, request: RollbackRequest, by: &Caller) -> Answer<RollbackAnswer> {
         let entry = self.known(name)?;
         if let Some((run, _)) = self.todo(&entry) {
+            if entry.stretch() == Some(Stretch::Serving) {
+                let error = ApiError::conflict(format!("run {run} of `{name}` has touched nothing yet"));
+                let hint = format!("`upgradectl cancel {name}` ends it; what ran before it can go back afterwards");
+                return Err(error.hint(hint));
+            }
             let records = self.journal.records(run).map_err(internal)?;
             if let Some(since) = admitted_at(&records).filter(|_| request.confirm != Some(run)) {
                 return Ok(to_confirm(&self.journal.run(run).map_err(internal)?, since));
@@ -298,6 +328,7 @@ impl Facade for Door {
             let event = Event::Decided { by: by.to_string(), decision: Decision::Rollback, why };
             return Ok(RollbackAnswer::Started { run: self.tell(&entry, event)? });
         }
+        self.has_no_open_run(&entry)?;
         let (row, _, way) = self.way_back(&entry)?;
         if request.confirm == Some(row.run) {
             return Ok(RollbackAnswer::Started { run: self.begin_rollback(&entry).await? });

@@ -40,6 +40,16 @@ impl RealHands {
         Ok(Some((hook, self.drivers(Role::Platform, &hook.service.platform)?)))
     }
 
+    fn copy_of(&self, binding: &str, step: &str) -> KeptCopy {
+        KeptCopy {
+            deployment: self.entry.name.clone(),
+            run: self.run,
+            binding: binding.to_owned(),
+            step: step.to_owned(),
+            made: Timestamp::now(),
+        }
+    }
+
     fn known_databases(&self, binding: &Binding) -> Vec<String> {
         super::servers::known_databases(&self.ready.deployment, &binding.name)
     }
@@ -226,14 +236,11 @@ impl Hands for RealHands {
     }
 
     fn keep_copy(&self, binding: &str, step: &str) -> Result<(), Failure> {
-        let copy = KeptCopy {
-            deployment: self.entry.name.clone(),
-            run: self.run,
-            binding: binding.to_owned(),
-            step: step.to_owned(),
-            made: Timestamp::now(),
-        };
-        self.host.journal.keep(&copy).map_err(|e| failure("journal", &e))
+        self.host.journal.keep(&self.copy_of(binding, step)).map_err(|e| failure("journal", &e))
+    }
+
+    fn copy_is_gone(&self, binding: &str, step: &str) -> Result<(), Failure> {
+        self.host.journal.let_go(&self.copy_of(binding, step)).map_err(|e| failure("journal", &e))
     }
 
     async fn fence_and_probe(&self, step: &Step, effect: &Effect) -> Verdict {

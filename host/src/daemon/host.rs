@@ -16,7 +16,7 @@ use crate::driver::{Engines, Environment, Machine, scratch_name};
 use crate::journal::{Journal, RunRow};
 use crate::model::Failure;
 use crate::pipeline::Pipeline;
-use crate::plan::step::Step;
+use crate::plan::step::{Step, Stretch};
 use crate::plugin::Plugins;
 use crate::trigger::{Change, Kind};
 use crate::vault::{Vault, VaultError};
@@ -75,6 +75,12 @@ pub struct Seen {
 }
 
 impl Entry {
+    /// Of the run under way.
+    pub fn stretch(&self) -> Option<Stretch> {
+        let pipeline = self.pipeline.lock().expect("no panic holds this lock").clone()?;
+        Some(pipeline.ledger.with(|progress| progress.stretch()))
+    }
+
     fn new(name: &str, file: PathBuf) -> Self {
         let seen = Seen {
             product: None,

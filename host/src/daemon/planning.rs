@@ -9,9 +9,15 @@ use super::servers::Servers;
 use crate::activity::Activity;
 use crate::config::{Approve, Deployment, Drill, GoogleConfig};
 use crate::driver::project::{Project, is_dotenv};
+use crate::journal::Journal;
 use crate::model::{Change, Failure, Finding, Hop, Installed, Role, Severity, VerbError};
 use crate::plan::*;
 use similar::TextDiff;
+
+/// Of all that one look finds.
+const FINDINGS_BYTES: usize = 16 << 20;
+/// Of a refusal: it is written down, and told to everybody who watches.
+const WHY_BYTES: usize = 16 << 10;
 
 /// What came of looking.
 pub enum Looked {
@@ -148,6 +154,7 @@ impl Host {
         let (binding, product) = &ready.bound.product;
         for hop in &plan.hops {
             findings.extend(product.preflight(&ready.context(binding, activity), hop).await?);
+            bounded(&findings)?;
         }
         for (binding, platform) in &ready.bound.platforms {
             findings.extend(platform.preflight(&ready.context(binding, activity), &whole).await?);
@@ -305,6 +312,15 @@ fn price_of_drills(deployment: &Deployment) -> Vec<Finding> {
     drilled_at_a_price(deployment).map(finding).collect()
 }
 
+/// What nobody could read, nobody is to hold.
+fn bounded(findings: &[Finding]) -> Result<(), Failure> {
+    let bytes: usize = findings.iter().map(|f| f.message.len() + f.hint.as_ref().map_or(0, String::len)).sum();
+    if bytes > FINDINGS_BYTES {
+        return Err(failure("size", &format!("{} findings with {bytes} bytes", findings.len())));
+    }
+    Ok(())
+}
+
 /// Every blocker in one sentence each.
 pub fn blockers(findings: &[Finding]) -> Option<String> {
     let blockers: Vec<String> = findings
@@ -315,11 +331,20 @@ pub fn blockers(findings: &[Finding]) -> Option<String> {
             None => finding.message.clone(),
         })
         .collect();
-    (!blockers.is_empty()).then(|| blockers.join("; "))
+    (!blockers.is_empty()).then(|| shortened(blockers.join("; ")))
+}
+
+fn shortened(mut why: String) -> String {
+    if why.len() > WHY_BYTES {
+        let end = (0..=WHY_BYTES).rev().find(|at| why.is_char_boundary(*at)).unwrap_or(0);
+        why.truncate(end);
+        why.push('…');
+    }
+    why
 }
 
 /// Whether what the way back of a committed run needs is there.
-pub async fn can_go_back(ready: &Ready, of: &Plan, way: &WayBack) -> Result<(), Failure> {
+pub async fn can_go_back(journal: &Journal, ready: &Ready, of: &Plan, way: &WayBack) -> Result<(), Failure> {
     super::servers::can_go_back(ready, of, way.of).await?;
     if of.rolls() {
         return Ok(());
@@ -329,6 +354,10 @@ pub async fn can_go_back(ready: &Ready, of: &Plan, way: &WayBack) -> Result<(), 
             let message = format!("run {} holds no backup of `{}`", way.of, binding.name);
             return Err(failure("missing", &message));
         };
+        if journal.manifest(&backup.manifest).map_err(|error| failure("journal", &error))?.is_none() {
+            let message = format!("what the backup of `{}` held in run {} is not known any more", binding.name, way.of);
+            return Err(failure("missing", &message));
+        }
         let drivers = ready.drivers.get(&(binding.role, binding.name.clone()));
         // The vault's are ours alone; what lies at Google's somebody may have deleted.
         if let Some(store) = drivers.and_then(|drivers| drivers.cloud_sql.as_ref()) {

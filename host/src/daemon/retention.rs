@@ -10,6 +10,7 @@ use crate::driver::google::named::{self, Made};
 use crate::effect::Effects;
 use crate::journal::{KeptCopy, digest};
 use crate::plan::event::{Event, Outcome};
+use crate::plan::step::Stretch;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,10 +57,12 @@ async fn tidy(host: &Arc<Host>, entry: &Arc<Entry>) -> Result<(), String> {
     let deployment = host.parse(&entry.name, text, SecretCheck::NameOnly).await.map_err(|e| e.to_string())?;
     let (policy, name) = (deployment.policy.clone(), entry.name.clone());
     let ready = host.ready(deployment).await.map_err(|failure| failure.message)?;
-    for copy in copies {
-        let old = clock::now().duration_since(copy.made).unsigned_abs() >= policy.keep_frozen;
-        if old {
-            let_go(host, &ready, &copy).await?;
+    let old = |copy: &KeptCopy| clock::now().duration_since(copy.made).unsigned_abs() >= policy.keep_frozen;
+    for copy in copies.iter().filter(|copy| old(copy)) {
+        let is_of_abandoned =
+            runs.iter().any(|run| run.run == copy.run && matches!(run.outcome, Some(Outcome::Abandoned(_))));
+        if let Err(why) = let_go(host, &ready, copy, is_of_abandoned).await {
+            tracing::warn!(deployment = name, "keeping house: the copy `{}` stays: {why}", copy.step);
         }
     }
     let quarantined = host.journal.quarantined(&name).ok().flatten().map(|entry| entry.run);
@@ -72,9 +75,15 @@ async fn tidy(host: &Arc<Host>, entry: &Arc<Entry>) -> Result<(), String> {
         .chain(quarantined)
         .chain(committed)
         .collect();
-    host.journal.forget_manifests_but_of(&name, &held).map_err(|e| e.to_string())?;
-    let (pinned, newest) = (pinned(host, &held)?, runs.first().map_or(0, |run| run.run));
+    let newest = runs.first().map_or(0, |run| run.run);
+    host.journal.forget_manifests_but_of(&name, &held, newest).map_err(|e| e.to_string())?;
+    let pinned = pinned(host, &held)?;
     let gone = move |step: &str| run_of(step).is_some_and(|run| run <= newest && !held.contains(&run));
+    // Forgetting keeps everybody else from the vault.
+    let shuts_out = |entry: &Arc<Entry>| matches!(entry.stretch(), Some(Stretch::Downtime | Stretch::Back));
+    if host.entries().iter().any(shuts_out) {
+        return Ok(());
+    }
     let (vault, deployment, former) = (ready.vault.clone(), name.clone(), gone.clone());
     let forgotten = tokio::task::spawn_blocking(move || {
         let artifacts = vault.list(&format!("{deployment}/"))?;
@@ -140,8 +149,9 @@ async fn let_go_at_googles(host: &Host, ready: &Ready, made: Vec<Made>) -> Resul
     named::forget(&host.machine().state, &ready.deployment.name, &made).map_err(|error| error.to_string())
 }
 
-/// What was set aside goes to the vault before it leaves.
-async fn let_go(host: &Host, ready: &Ready, copy: &KeptCopy) -> Result<(), String> {
+/// What was set aside goes to the vault before it leaves, and so does the copy of a run that nobody took to an end: it may
+/// be all there is of the data before.
+async fn let_go(host: &Host, ready: &Ready, copy: &KeptCopy, is_of_abandoned: bool) -> Result<(), String> {
     let Some((binding, datastore)) = ready.bound.datastore(&copy.binding) else {
         return Err(format!("`{}` of run {} has a copy, and is no longer in the file", copy.binding, copy.run));
     };
@@ -150,7 +160,8 @@ async fn let_go(host: &Host, ready: &Ready, copy: &KeptCopy) -> Result<(), Strin
     // Its record is the row that it removes last.
     cx.effects = Effects::unjournaled(&cx.step);
     let set_aside = copy.step.contains("-restore-");
-    if set_aside {
+    let frozen = copy.step.contains("-freeze-");
+    if set_aside || (frozen && is_of_abandoned) {
         datastore.backup(&cx, Some(&copy.step)).await.map_err(|e| e.to_string())?;
     }
     datastore.discard(&cx, &copy.step).await.map_err(|e| e.to_string())?;

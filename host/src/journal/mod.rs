@@ -40,6 +40,8 @@ pub enum JournalError {
     NewerPlan { run: u64, found: u64, ours: u32 },
     #[error("there is no run {0}")]
     NoRun(u64),
+    #[error("another run of `{0}` is under way")]
+    UnderWay(String),
 }
 
 #[derive(Clone)]
@@ -50,6 +52,8 @@ pub struct Journal {
 
 /// Freed when the disk is full, so that a run under way can still be written down and taken back.
 const RESERVE_BYTES: u64 = 16 << 20;
+/// Of one deployment.
+const REFUSALS_KEPT: u32 = 100;
 
 impl Journal {
     pub fn open(path: &Path) -> Result<Self, JournalError> {
@@ -104,7 +108,7 @@ impl Journal {
 
     // ---- runs ----
 
-    /// A run's first event; the run's number.
+    /// A run's first event; the run's number. Of a deployment that has an open run, none begins.
     pub fn begin(&self, plan: &Plan) -> Result<u64, JournalError> {
         let kind = match plan.kind {
             Kind::Upgrade => "upgrade",
@@ -116,18 +120,23 @@ impl Journal {
         let now = Timestamp::now().to_string();
         let run = self.write(|connection| {
             let transaction = connection.unchecked_transaction()?;
-            transaction.execute(
-                "INSERT INTO runs (deployment, kind, source, target, started) VALUES (?1, ?2, ?3, ?4, ?5)",
+            let begun = transaction.execute(
+                "INSERT INTO runs (deployment, kind, source, target, started) SELECT ?1, ?2, ?3, ?4, ?5 \
+                 WHERE NOT EXISTS (SELECT 1 FROM runs WHERE deployment = ?1 AND outcome IS NULL)",
                 params![plan.deployment, kind, plan.from, plan.to, now],
             )?;
+            if begun == 0 {
+                return Ok(None);
+            }
             let run = transaction.last_insert_rowid();
             transaction.execute(
                 "INSERT INTO records (run, number, at, body) VALUES (?1, 0, ?2, ?3)",
                 params![run, now, body],
             )?;
             transaction.commit()?;
-            Ok(run as u64)
+            Ok(Some(run as u64))
         })?;
+        let run = run.ok_or_else(|| JournalError::UnderWay(plan.deployment.clone()))?;
         failpoint("record");
         Ok(run)
     }
@@ -222,7 +231,12 @@ impl Journal {
 
     /// Oldest first.
     pub fn open_runs(&self) -> Result<Vec<RunRow>, JournalError> {
-        self.read(rows::OPEN_RUNS, [], RunRow::read)
+        self.read(rows::OPEN_RUNS, [None::<&str>], RunRow::read)
+    }
+
+    pub fn open_run(&self, deployment: &str) -> Result<Option<u64>, JournalError> {
+        let open = self.read(rows::OPEN_RUNS, [Some(deployment)], RunRow::read)?;
+        Ok(open.first().map(|row| row.run))
     }
 
     pub fn run(&self, run: u64) -> Result<RunRow, JournalError> {
@@ -249,26 +263,36 @@ impl Journal {
         Ok(unpacked.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
-    /// Those of the deployment's other runs go.
-    pub fn forget_manifests_but_of(&self, deployment: &str, held: &BTreeSet<u64>) -> Result<(), JournalError> {
+    /// Those of the deployment's other runs go, up to the `newest`.
+    pub fn forget_manifests_but_of(
+        &self, deployment: &str, held: &BTreeSet<u64>, newest: u64,
+    ) -> Result<(), JournalError> {
         let held = held.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
         let sql = format!(
-            "DELETE FROM manifests WHERE run IN (SELECT run FROM runs WHERE deployment = ?1 AND run NOT IN ({held}))"
+            "DELETE FROM manifests WHERE run IN \
+             (SELECT run FROM runs WHERE deployment = ?1 AND run <= ?2 AND run NOT IN ({held}))"
         );
-        self.write(|connection| connection.execute(&sql, [deployment]))?;
+        self.write(|connection| connection.execute(&sql, params![deployment, newest as i64]))?;
         Ok(())
     }
 
     // ---- refusals and quarantine ----
 
-    /// The same refusal again only moves its time.
+    /// The same refusal again only moves its time. The oldest are forgotten.
     pub fn refuse(&self, refusal: &Refusal) -> Result<(), JournalError> {
         self.write(|connection| {
-            connection.execute(
+            let transaction = connection.unchecked_transaction()?;
+            transaction.execute(
                 "INSERT INTO refusals (deployment, source, target, why, at) VALUES (?1, ?2, ?3, ?4, ?5) \
                  ON CONFLICT (deployment, target, why) DO UPDATE SET at = excluded.at, source = excluded.source",
                 params![refusal.deployment, refusal.from, refusal.to, refusal.why, refusal.at.to_string()],
-            )
+            )?;
+            transaction.execute(
+                "DELETE FROM refusals WHERE deployment = ?1 AND rowid NOT IN \
+                 (SELECT rowid FROM refusals WHERE deployment = ?1 ORDER BY at DESC LIMIT ?2)",
+                params![refusal.deployment, REFUSALS_KEPT],
+            )?;
+            transaction.commit()
         })?;
         Ok(())
     }

@@ -61,7 +61,8 @@ pub struct KeptCopy {
 
 pub(super) const RUNS_OF: &str = "SELECT run, deployment, kind, source, target, started, ended, outcome FROM runs \
      WHERE ?1 IS NULL OR deployment = ?1 ORDER BY run DESC LIMIT ?2";
-pub(super) const OPEN_RUNS: &str = "SELECT run, deployment, kind, source, target, started, ended, outcome FROM runs WHERE outcome IS NULL ORDER BY run";
+pub(super) const OPEN_RUNS: &str = "SELECT run, deployment, kind, source, target, started, ended, outcome FROM runs \
+     WHERE outcome IS NULL AND (?1 IS NULL OR deployment = ?1) ORDER BY run";
 pub(super) const ONE_RUN: &str =
     "SELECT run, deployment, kind, source, target, started, ended, outcome FROM runs WHERE run = ?1";
 pub(super) const REFUSALS: &str = "SELECT deployment, source, target, why, at FROM refusals \

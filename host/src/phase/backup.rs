@@ -10,12 +10,15 @@ use serde_json::Value;
 
 /// Of what users write to, between what its hook does before and after; that is done whatever happened between.
 pub async fn ahead(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
+    // Of data that changes meanwhile a copy is made and saved: it is found, where nobody comes to remove it.
+    run.hands.keep_copy(&cx.binding.name, &cx.step)?;
     let saved = match run.hands.hook(cx, Moment::Before).await {
         Ok(()) => live(run, cx).await,
         Err(failure) => Err(failure),
     };
     let after = run.hands.hook(cx, Moment::After).await;
     let saved = saved?;
+    run.hands.copy_is_gone(&cx.binding.name, &cx.step)?;
     after?;
     Ok(saved)
 }

@@ -85,6 +85,9 @@ pub trait Hands: Send + Sync {
     /// The step made a local copy, which retention will let go one day.
     fn keep_copy(&self, binding: &str, step: &str) -> Result<(), Failure>;
 
+    /// The step has removed its copy itself, or never made one.
+    fn copy_is_gone(&self, binding: &str, step: &str) -> Result<(), Failure>;
+
     /// See [`crate::driver::Drivers::fence_and_probe`].
     async fn fence_and_probe(&self, step: &Step, effect: &Effect) -> Verdict;
 }

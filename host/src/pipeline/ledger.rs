@@ -4,6 +4,7 @@ use crate::effect::{Cut, Ledger, LedgerError};
 use crate::journal::{Journal, JournalError, Record, failpoint};
 use crate::plan::aftermath::Aftermath;
 use crate::plan::event::Event;
+use crate::plan::next::{Next, next};
 use crate::plan::state::{IllegalEvent, Progress};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -79,16 +80,25 @@ impl RunLedger {
     }
 
     pub fn append(&self, event: Event) -> Result<(), LedgerError> {
-        self.write(&event, true)
+        self.write(self.inner(), &event, true)
+    }
+
+    /// The same while `todo` is what there is to do: what was told from outside since it was decided comes first. Whether
+    /// it was appended.
+    pub fn append_while(&self, todo: &Next, event: Event) -> Result<bool, LedgerError> {
+        let inner = self.inner();
+        if next(&inner.progress) != *todo {
+            return Ok(false);
+        }
+        self.write(inner, &event, true).map(|()| true)
     }
 
     /// An event that can't follow is the caller's mistake, not the run's.
     pub fn record_from_outside(&self, event: Event) -> Result<(), LedgerError> {
-        self.write(&event, false)
+        self.write(self.inner(), &event, false)
     }
 
-    fn write(&self, event: &Event, ours: bool) -> Result<(), LedgerError> {
-        let mut inner = self.inner();
+    fn write(&self, mut inner: MutexGuard<'_, Inner>, event: &Event, ours: bool) -> Result<(), LedgerError> {
         if let Some(broken) = &inner.broken {
             return Err(broken.clone());
         }

@@ -14,6 +14,7 @@ use crate::plan::next::{Next, Wait, next};
 use crate::plan::step::Step;
 use crate::plugin::roles::Bound;
 use async_trait::async_trait;
+use futures::FutureExt;
 use ledger::RunLedger;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -115,8 +116,9 @@ impl Pipeline {
                 _ => {}
             }
             match todo {
-                Next::Do { step, attempt } => self.perform(&step, attempt).await?,
+                Next::Do { ref step, attempt } => self.perform(&todo, step, attempt).await?,
                 Next::Probe { step, attempt } => self.probe(&step, attempt).await?,
+                Next::Wait(Wait::Window) => place = self.window().await?,
                 Next::Wait(wait) => self.wait(wait).await?,
                 Next::Stuck { step, why } => {
                     self.patience.parked(&Parked::Stuck { step, why });
@@ -126,11 +128,12 @@ impl Pipeline {
                     }
                     self.patience.parked(&Parked::No);
                 }
-                Next::Done(outcome) => {
-                    if self.ledger.with(|progress| progress.finished.is_none()) {
-                        self.ledger.append(Event::Finished { outcome: outcome.clone() })?;
+                Next::Done(ref outcome) => {
+                    let is_over = self.ledger.with(|progress| progress.finished.is_some());
+                    let finished = Event::Finished { outcome: outcome.clone() };
+                    if is_over || self.ledger.append_while(&todo, finished)? {
+                        return Ok(Ended::Outcome(outcome.clone()));
                     }
-                    return Ok(Ended::Outcome(outcome));
                 }
             }
         }
@@ -150,11 +153,39 @@ impl Pipeline {
         place
     }
 
-    async fn perform(&self, step: &Step, attempt: u32) -> Result<(), PipelineError> {
+    /// Users are shut out while a window has room, and not once there is a place among the runs: the window may be over by
+    /// then. None where something else is to be done first.
+    async fn window(&self) -> Result<Option<OwnedSemaphorePermit>, PipelineError> {
+        let place = tokio::select! {
+            place = self.a_place_in_a_window() => place,
+            () = self.wake.notified() => None,
+            () = self.shutdown.cancelled() => None,
+        };
+        self.patience.parked(&Parked::No);
+        if place.is_some() {
+            self.ledger.append(Event::WindowOpened)?;
+        }
+        Ok(place)
+    }
+
+    async fn a_place_in_a_window(&self) -> Option<OwnedSemaphorePermit> {
+        loop {
+            self.patience.parked(&Parked::Waiting(Wait::Window));
+            self.patience.window().await;
+            let place = self.a_place().await?;
+            if self.patience.window().now_or_never().is_some() {
+                return Some(place);
+            }
+        }
+    }
+
+    async fn perform(&self, todo: &Next, step: &Step, attempt: u32) -> Result<(), PipelineError> {
         let token = self.shutdown.child_token();
         *self.current.lock().expect("no panic holds this lock") = token.clone();
         let prior = self.ledger.with(|p| p.steps.get(&step.id).map(|state| state.prior()).unwrap_or_default());
-        self.ledger.append(Event::Started { step: step.id.clone(), attempt })?;
+        if !self.ledger.append_while(todo, Event::Started { step: step.id.clone(), attempt })? {
+            return Ok(());
+        }
         let activity = Activity::new(token, (self.sink)(step));
         let progress = self.ledger.snapshot();
         let context = RunContext {
@@ -195,16 +226,14 @@ impl Pipeline {
     async fn wait(&self, wait: Wait) -> Result<(), PipelineError> {
         self.patience.parked(&Parked::Waiting(wait.clone()));
         let elapsed = match &wait {
-            Wait::Approval => None,
-            Wait::Window => Some(Event::WindowOpened),
+            Wait::Approval | Wait::Window => None,
             Wait::Backoff { step, attempt, .. } => {
                 Some(Event::BackoffElapsed { step: step.clone(), attempt: *attempt })
             }
         };
         let over = async {
             match &wait {
-                Wait::Approval => std::future::pending().await,
-                Wait::Window => self.patience.window().await,
+                Wait::Approval | Wait::Window => std::future::pending().await,
                 Wait::Backoff { failures, .. } => self.patience.backoff(*failures).await,
             }
         };

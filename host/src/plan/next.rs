@@ -57,7 +57,7 @@ pub fn next(progress: &Progress) -> Next {
 }
 
 fn forward(progress: &Progress) -> Next {
-    if let Some(why) = &progress.cancelled {
+    if let Some(why) = progress.cancelled.as_ref().filter(|_| progress.stretch() == Stretch::Serving) {
         return Next::Done(Outcome::Refused(format!("cancelled: {why}")));
     }
     for step in &progress.forward {

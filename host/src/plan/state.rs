@@ -221,6 +221,10 @@ impl Progress {
         }
         state.attempts = attempt;
         state.status = Status::Running;
+        // Of a journal in which users were shut out though it was cancelled.
+        if let Some(why) = self.cancelled.clone().filter(|_| self.stretch() == Stretch::Downtime) {
+            self.turn(format!("cancelled: {why}"));
+        }
         Ok(())
     }
 

@@ -173,7 +173,11 @@ impl Library {
         let describe = |why: String| PluginError::Describe { file: plugin.into(), why };
         let alone = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let alone = alone.map_err(|error| PluginError::Engine(error.to_string()))?;
-        let info = alone.block_on(v0_1::describe(&pass, &loaded, &self.limits)).map_err(describe)?;
+        // It may sleep, and nothing that it says keeps it alive.
+        let within = 4 * self.limits.cpu;
+        let said = async { tokio::time::timeout(within, v0_1::describe(&pass, &loaded, &self.limits)).await };
+        let too_long = || format!("it has not said what it is within {} s", within.as_secs());
+        let info = alone.block_on(said).unwrap_or_else(|_| Err(too_long())).map_err(describe)?;
         schema::compile(&info.config_schema, self.limits.schema_bytes)
             .map_err(|source| PluginError::Schema { file: plugin.into(), source })?;
         let text = serde_json::to_vec(&info).map_err(|error| describe(error.to_string()))?;

@@ -28,10 +28,18 @@ fn a_run_waits_for_its_approval_and_can_be_cancelled_before() {
     daemon.kill();
     let mut daemon = Daemon::start(&site);
     daemon.wait("it still asks", approval);
-    daemon.told(&["approve", &site.name]);
-    let now = daemon.end_of_run_to("1.1.0");
-    assert_eq!(outcome(&now), "committed", "{now:#}");
+    let (refused, code) = daemon.upgradectl(&["rollback", &site.name, "--yes"]);
+    let why = refused.to_string();
+    assert!(code == Some(3) && why.contains("has touched nothing yet"), "nothing is there to go back: {refused:#}");
+    let (refused, code) = daemon.upgradectl(&["rehearse", &site.name]);
+    assert_eq!(code, Some(3), "one run at a time: {refused:#}");
+    let watched = |arguments: &[&str]| daemon.command(arguments).arg("--watch").output().expect("`upgradectl`");
+    let seen = watched(&["approve", &site.name]);
+    assert_eq!(seen.status.code(), Some(0), "{seen:?}");
     site.is_whole("1.1.0", None);
+    let seen = watched(&["rollback", &site.name, "--yes"]);
+    assert_eq!(seen.status.code(), Some(0), "it went back as it was told to: {seen:?}");
+    site.is_whole("1.0.0", Some(&before));
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Exi
         return Err(Failure::own(Exit::Waiting, told).hint(format!("`upgradectl rollback {name}` asks anew")));
     };
     if arguments.watch {
-        return watch::follow(name, watch::Options::default(), session).await;
+        return watch::follow(name, watch::Options::back(), session).await;
     }
     session
         .answer(&answer, Exit::Done, |_| format!("`{name}` goes back, run {run}\n`upgradectl watch {name}` follows it"))
@@ -56,7 +56,7 @@ async fn decide(arguments: &Arguments, session: &mut Session<'_>) -> Result<Exit
     let name = &arguments.name;
     let now = session.client.decide(name, &DecideRequest { decision: Decision::Rollback, why: None }).await?;
     if arguments.watch {
-        return watch::follow(name, watch::Options::default(), session).await;
+        return watch::follow(name, watch::Options::back(), session).await;
     }
     session.answer(&now, Exit::Done, |_| format!("`{name}` goes back\n`upgradectl watch {name}` follows it"))
 }

@@ -13,13 +13,15 @@ use crate::journal::Journal;
 use crate::model::*;
 use crate::phase::hands::Hands;
 use crate::plan::event::{Event, Outcome};
+use crate::plan::next::{Next, Wait, next};
 use crate::plan::*;
 use crate::plugin::roles::Bound;
 use async_trait::async_trait;
 use roles::Sim;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use world::{Behaviour, World};
 
@@ -182,6 +184,21 @@ impl Patience for Hasty {
 
 /// One life of the daemon: takes the run up and goes on until it ends or the scissors close.
 async fn live(sim: &Sim, plan: &Plan, journal: &Journal, run: u64, scissors: Option<Scissors>) -> Option<Outcome> {
+    let ledger = RunLedger::open(journal.clone(), run, Arc::new(|_, _| {}), scissors).expect("legal history");
+    let resumed = Event::Resumed { host_version: "0".into(), boot_id: "0".into() };
+    if ledger.with(|p| p.finished.is_none()) && ledger.append(resumed).is_err() {
+        return None;
+    }
+    match pipeline(sim, plan, ledger, Arc::new(Hasty), &Arc::new(Semaphore::new(1))).drive().await {
+        Ok(Ended::Outcome(outcome)) => Some(outcome),
+        Ok(Ended::Shutdown) => unreachable!("nobody shuts down"),
+        Err(_) => None,
+    }
+}
+
+fn pipeline(
+    sim: &Sim, plan: &Plan, ledger: RunLedger, patience: Arc<dyn Patience>, slots: &Arc<Semaphore>,
+) -> Pipeline {
     let bind = |role: Role| {
         plan.bindings.iter().filter(move |b| b.binding.role == role).map(|b| b.binding.clone()).collect::<Vec<_>>()
     };
@@ -192,28 +209,10 @@ async fn live(sim: &Sim, plan: &Plan, journal: &Journal, run: u64, scissors: Opt
         datastores: bind(Role::Datastore).into_iter().map(|b| (b, sim.clone() as _)).collect(),
         digests: BTreeMap::new(),
     };
-    let ledger = RunLedger::open(journal.clone(), run, Arc::new(|_, _| {}), scissors).expect("legal history");
-    let resumed = Event::Resumed { host_version: "0".into(), boot_id: "0".into() };
-    if ledger.with(|p| p.finished.is_none()) && ledger.append(resumed).is_err() {
-        return None;
-    }
     let hands: Arc<dyn Hands> = sim.clone();
     let sink = Arc::new(|_: &step::Step| -> crate::activity::Sink { Arc::new(|_| {}) });
-    let pipeline = Pipeline::new(
-        run,
-        Arc::new(ledger),
-        bound,
-        hands,
-        Arc::new(Hasty),
-        sink,
-        CancellationToken::new(),
-        Arc::new(tokio::sync::Semaphore::new(1)),
-    );
-    match pipeline.drive().await {
-        Ok(Ended::Outcome(outcome)) => Some(outcome),
-        Ok(Ended::Shutdown) => unreachable!("nobody shuts down"),
-        Err(_) => None,
-    }
+    let (run, stop) = (ledger.run(), CancellationToken::new());
+    Pipeline::new(run, Arc::new(ledger), bound, hands, patience, sink, stop, slots.clone())
 }
 
 /// Closes at the n-th passage of any place.
@@ -235,17 +234,22 @@ struct Crash {
     again: Option<usize>,
 }
 
-/// Plays the story with a cut; true when it was reached.
-async fn play(story: &Story, cut: Option<usize>, crash: Crash) -> bool {
+fn told(story: &Story) -> (Sim, Plan) {
     let sim = Sim {
         world: Arc::new(Mutex::new(World { serves_on: story.rolls, ..World::new(&story.stores) })),
         behaviour: story.behaviour,
-        doubled: crash.doubled,
+        doubled: false,
         can_freeze: story.can_freeze,
         repeatable: story.repeatable,
         strict_schema: story.strict_schema,
     };
-    let plan = plan(story);
+    (sim, plan(story))
+}
+
+/// Plays the story with a cut; true when it was reached.
+async fn play(story: &Story, cut: Option<usize>, crash: Crash) -> bool {
+    let (sim, plan) = told(story);
+    let sim = Sim { doubled: crash.doubled, ..sim };
     let journal = Journal::in_memory().expect("memory");
     let run = journal.begin(&plan).expect("memory");
     let passed = Arc::new(AtomicUsize::new(0));
@@ -350,4 +354,73 @@ fn every_story_survives_a_second_cut_soon_after_the_first() {
     let stories = [story(), stories()[6].clone(), stories()[10].clone()];
     let jobs = stories.into_iter().flat_map(|story| [0, 1, 3, 8].map(|again| (story.clone(), crash(again)))).collect();
     on_all_processors(jobs, |(story, crash)| cut_everywhere(&story, crash));
+}
+
+struct Windowed {
+    open: AtomicBool,
+    parked: Mutex<Vec<Parked>>,
+}
+
+impl Windowed {
+    async fn until(&self, parked: &Parked) {
+        while !self.parked.lock().unwrap().contains(parked) {
+            tokio::task::yield_now().await;
+        }
+        self.parked.lock().unwrap().clear();
+    }
+}
+
+#[async_trait]
+impl Patience for Windowed {
+    async fn window(&self) {
+        while !self.open.load(Ordering::SeqCst) {
+            tokio::task::yield_now().await;
+        }
+    }
+    async fn backoff(&self, _: u32) {}
+    fn parked(&self, why: &Parked) {
+        self.parked.lock().unwrap().push(why.clone());
+    }
+}
+
+#[test]
+fn a_window_that_closed_while_other_runs_went_on_is_waited_for_again() {
+    let (sim, mut plan) = told(&story());
+    plan.policy.windows = vec!["Sat 02:00-03:00".into()];
+    let journal = Journal::in_memory().expect("memory");
+    let run = journal.begin(&plan).expect("memory");
+    let ledger = RunLedger::open(journal, run, Arc::new(|_, _| {}), None).expect("legal history");
+    let (slots, parked) = (Arc::new(Semaphore::new(1)), Mutex::default());
+    let windowed = Arc::new(Windowed { open: AtomicBool::new(false), parked });
+    let pipeline = pipeline(&sim, &plan, ledger, windowed.clone(), &slots);
+    let open = |is: bool| windowed.open.store(is, Ordering::SeqCst);
+    let others = async {
+        windowed.until(&Parked::Waiting(Wait::Window)).await;
+        let place = slots.acquire().await.expect("slots");
+        open(true);
+        windowed.until(&Parked::Slot).await;
+        open(false);
+        drop(place);
+        windowed.until(&Parked::Waiting(Wait::Window)).await;
+        assert!(!pipeline.ledger.with(|progress| progress.window_open), "it is over");
+        assert_eq!(slots.available_permits(), 1, "who waits takes no place");
+        open(true);
+    };
+    let (ended, ()) = runtime().block_on(async { tokio::join!(pipeline.drive(), others) });
+    assert_eq!(ended.expect("a journal"), Ended::Outcome(Outcome::Committed));
+}
+
+#[test]
+fn a_word_from_outside_comes_before_the_step_that_was_about_to_begin() {
+    let (_, plan) = told(&story());
+    let journal = Journal::in_memory().expect("memory");
+    let run = journal.begin(&plan).expect("memory");
+    assert!(journal.begin(&plan).is_err(), "a deployment has one run at a time");
+    let ledger = RunLedger::open(journal, run, Arc::new(|_, _| {}), None).expect("legal history");
+    let todo = ledger.with(next);
+    let Next::Do { step, attempt } = &todo else { panic!("{todo:?}") };
+    let started = Event::Started { step: step.id.clone(), attempt: *attempt };
+    ledger.record_from_outside(Event::CancelRequested { by: "me".into(), why: "no".into() }).expect("legal");
+    assert!(!ledger.append_while(&todo, started).expect("a journal"));
+    assert!(matches!(ledger.with(next), Next::Done(Outcome::Refused(_))));
 }

@@ -356,6 +356,10 @@ impl Hands for Sim {
 
     fn clear_overlay(&self) {}
 
+    fn copy_is_gone(&self, _: &str, _: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+
     fn keep_copy(&self, _: &str, _: &str) -> Result<(), Failure> {
         Ok(())
     }

@@ -23,6 +23,9 @@ const NAME_BYTES: usize = 1024;
 const PATTERN_BYTES: usize = 1 << 20;
 /// Of an error's message: it goes to a person.
 const MESSAGE_BYTES: usize = 16 << 10;
+/// Of a finding's, which may hold the difference of a file.
+const FINDING_BYTES: usize = 64 << 10;
+const MOST_FINDINGS: usize = 1000;
 /// A path of more hops is no upgrade that anybody waits for.
 const MOST_HOPS: usize = 200;
 
@@ -74,11 +77,17 @@ impl Checks<'_> {
     }
 
     pub fn findings(&self, findings: &[Finding]) -> Sense {
-        self.count("findings", findings.len())?;
+        if findings.len() > MOST_FINDINGS {
+            return Err(format!("{} findings", findings.len()));
+        }
         findings.iter().try_for_each(|finding| {
             self.name("a finding's id", &finding.id)?;
             if finding.id.contains(char::is_whitespace) {
                 return Err(format!("the finding's id `{}` is no kebab-case", finding.id));
+            }
+            let bytes = finding.message.len().max(finding.hint.as_ref().map_or(0, String::len));
+            if bytes > FINDING_BYTES {
+                return Err(format!("the finding `{}` with {bytes} bytes", finding.id));
             }
             self.some_text("finding's message", &finding.message)?;
             self.optional("a finding's hint", finding.hint.as_deref())
@@ -269,5 +278,22 @@ pub fn bounded(error: VerbError, limits: &Limits) -> VerbError {
             VerbError::Other(Failure { code, message: cut(message), retryable })
         }
         VerbError::Timeout | VerbError::Cancelled => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_are_what_somebody_can_read() {
+        let limits = Limits::default();
+        let checks = Checks { limits: &limits, deployment: "shop", bindings: &[] };
+        let finding = |bytes: usize| Finding::blocker("product", "full", "x".repeat(bytes));
+        assert_eq!(checks.findings(&vec![finding(1); MOST_FINDINGS]), Ok(()));
+        assert_eq!(checks.findings(&vec![finding(1); MOST_FINDINGS + 1]), Err("1001 findings".into()));
+        assert_eq!(checks.findings(&[finding(FINDING_BYTES)]), Ok(()));
+        let hinted = finding(1).hint("x".repeat(FINDING_BYTES + 1));
+        assert_eq!(checks.findings(&[hinted]), Err("the finding `full` with 65537 bytes".into()));
     }
 }

@@ -35,6 +35,15 @@ pub struct Options {
     /// End with 4 when it waits for a window or another run, and not only for an approval
     #[arg(long)]
     no_wait: bool,
+    #[arg(skip)]
+    back: bool,
+}
+
+impl Options {
+    /// Of what was asked to go back.
+    pub fn back() -> Self {
+        Self { back: true, ..Self::default() }
+    }
 }
 
 pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Exit, Failure> {
@@ -56,7 +65,7 @@ pub async fn follow(name: &str, options: Options, session: &mut Session<'_>) -> 
         view.state(&now, session)?;
         let open = now.last_run.as_ref().filter(|run| run.outcome.is_none());
         watched = open.map(|run| run.id).or(watched);
-        if let Settled::At(exit) = settled(&now, watched, options.no_wait) {
+        if let Settled::At(exit) = settled(&now, watched, options) {
             if let Some(run) = now.last_run.as_ref().filter(|run| Some(run.id) == watched) {
                 view.ended(run, session)?;
             }
@@ -75,7 +84,8 @@ pub async fn follow(name: &str, options: Options, session: &mut Session<'_>) -> 
                 News::Gap => break look(name, &mut feed, session).await?,
                 News::Finished { outcome } if watched.is_none() || notice.run == watched => {
                     view.end(session)?;
-                    return Ok(Exit::of_outcome(&outcome));
+                    let run = now.last_run.as_ref().filter(|run| Some(run.id) == notice.run);
+                    return Ok(settled::exit(&outcome, run.map(|run| &run.kind), options));
                 }
                 News::Removed => {
                     view.end(session)?;

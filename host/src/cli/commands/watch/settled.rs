@@ -1,7 +1,9 @@
 //! When there is nothing more to watch. Pure.
 
-use crate::api::{Deployment, State, WaitReason};
+use super::Options;
+use crate::api::{Deployment, Outcome, State, WaitReason};
 use crate::cli::exit::Exit;
+use crate::plan::Kind;
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Settled {
@@ -9,17 +11,29 @@ pub enum Settled {
     At(Exit),
 }
 
-/// `watched`: the run that was seen open; how it ended counts, even where its last notice was lost.
-pub fn settled(now: &Deployment, watched: Option<u64>, no_wait: bool) -> Settled {
-    let ended = now.last_run.as_ref().filter(|run| Some(run.id) == watched).and_then(|run| run.outcome.as_ref());
-    if let Some(outcome) = ended {
-        return Settled::At(Exit::of_outcome(outcome));
+/// What was asked to go back, and went, is done.
+pub fn exit(outcome: &Outcome, kind: Option<&Kind>, options: Options) -> Exit {
+    match outcome {
+        Outcome::RolledBack(_) if options.back || matches!(kind, Some(Kind::Rollback(_))) => Exit::Done,
+        other => Exit::of_outcome(other),
     }
+}
+
+/// `watched`: the run that was seen open; how it ended counts, even where its last notice was lost.
+pub fn settled(now: &Deployment, watched: Option<u64>, options: Options) -> Settled {
+    let run = now.last_run.as_ref().filter(|run| Some(run.id) == watched);
+    if let Some((run, outcome)) = run.and_then(|run| Some((run, run.outcome.as_ref()?))) {
+        return Settled::At(exit(outcome, Some(&run.kind), options));
+    }
+    let is_open = now.last_run.as_ref().is_some_and(|run| run.outcome.is_none());
     match &now.state {
+        State::Idle if is_open => Settled::NotYet,
         // Where the version line was just edited, the daemon has not looked yet.
         State::Idle if now.installed == now.wanted => Settled::At(Exit::Done),
         State::Idle | State::Planning | State::Running(_) => Settled::NotYet,
-        State::Waiting(waiting) if no_wait || waiting.reason == WaitReason::Approval => Settled::At(Exit::Waiting),
+        State::Waiting(waiting) if options.no_wait || waiting.reason == WaitReason::Approval => {
+            Settled::At(Exit::Waiting)
+        }
         State::Waiting(_) => Settled::NotYet,
         State::Stuck(_) | State::Error { .. } | State::Quarantined { .. } => Settled::At(Exit::of_state(&now.state)),
     }
@@ -28,8 +42,7 @@ pub fn settled(now: &Deployment, watched: Option<u64>, no_wait: bool) -> Settled
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Outcome, RunSummary, Waiting};
-    use crate::plan::Kind;
+    use crate::api::{RunSummary, Waiting};
     use jiff::Timestamp;
 
     fn deployment(state: State) -> Deployment {
@@ -49,31 +62,44 @@ mod tests {
 
     #[test]
     fn when_there_is_nothing_more_to_watch() {
-        let at = |state: State| settled(&deployment(state), None, false);
+        let at = |state: State| settled(&deployment(state), None, Options::default());
         assert_eq!(at(State::Idle), Settled::At(Exit::Done));
         assert_eq!(at(State::Planning), Settled::NotYet);
         assert_eq!(at(waiting(WaitReason::Approval)), Settled::At(Exit::Waiting));
         assert_eq!(at(waiting(WaitReason::Window)), Settled::NotYet);
-        assert_eq!(settled(&deployment(waiting(WaitReason::Window)), None, true), Settled::At(Exit::Waiting));
+        let hasty = Options { no_wait: true, ..Options::default() };
+        assert_eq!(settled(&deployment(waiting(WaitReason::Window)), None, hasty), Settled::At(Exit::Waiting));
         let edited = Deployment { wanted: Some("1.1".into()), ..deployment(State::Idle) };
-        assert_eq!(settled(&edited, None, false), Settled::NotYet);
+        assert_eq!(settled(&edited, None, Options::default()), Settled::NotYet);
     }
 
-    #[test]
-    fn a_run_that_ended_unseen_counts() {
-        let mut now = deployment(State::Idle);
-        now.last_run = Some(RunSummary {
+    fn run(outcome: Option<Outcome>) -> RunSummary {
+        RunSummary {
             id: 7,
             deployment: "shop".into(),
             kind: Kind::Upgrade,
             from: "1.0".into(),
             to: "1.1".into(),
             started_at: Timestamp::UNIX_EPOCH,
-            ended_at: Some(Timestamp::UNIX_EPOCH),
+            ended_at: outcome.as_ref().map(|_| Timestamp::UNIX_EPOCH),
             downtime_s: None,
-            outcome: Some(Outcome::RolledBack("it broke".into())),
-        });
-        assert_eq!(settled(&now, Some(7), false), Settled::At(Exit::Failed));
-        assert_eq!(settled(&now, Some(6), false), Settled::At(Exit::Done));
+            outcome,
+        }
+    }
+
+    #[test]
+    fn a_run_that_has_only_begun_is_not_over() {
+        let now = Deployment { last_run: Some(run(None)), ..deployment(State::Idle) };
+        assert_eq!(settled(&now, Some(7), Options::default()), Settled::NotYet);
+    }
+
+    #[test]
+    fn a_run_that_ended_unseen_counts() {
+        let mut now = deployment(State::Idle);
+        now.last_run = Some(run(Some(Outcome::RolledBack("it broke".into()))));
+        let at = |watched, options| settled(&now, Some(watched), options);
+        assert_eq!(at(7, Options::default()), Settled::At(Exit::Failed));
+        assert_eq!(at(7, Options { back: true, ..Options::default() }), Settled::At(Exit::Done), "as it was asked to");
+        assert_eq!(at(6, Options::default()), Settled::At(Exit::Done));
     }
 }
