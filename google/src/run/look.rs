@@ -179,7 +179,7 @@ fn fingerprint(service: &model::Service) -> String {
         template.containers[at].image.clear();
     }
     let mut annotations = service.annotations.clone();
-    let kept = annotations.remove(KEPT).map(Value::from);
+    let kept = annotations.remove(KEPT).filter(|_| is_stopped(service)).map(Value::from);
     let scaling = kept.unwrap_or_else(|| Value::from(scaling_text(service.scaling.as_ref())));
     let tags = service.traffic.iter().filter(|target| !target.tag.is_empty() && target.tag != TAG);
     let mut tags: Vec<String> = tags.map(|target| format!("{} {}", target.tag, target.revision)).collect();

@@ -15,13 +15,8 @@ pub(super) fn deployed(current: &Service, name: &str, image: &str, variables: &V
     if latest.is_empty() {
         return Err(Error::Invalid(format!("`{}` has no revision that is ready", short(&current.name))));
     }
-    let mut traffic = without_our_tag(&current.traffic);
-    for target in &mut traffic {
-        if is_latest(&target.r#type) {
-            target.r#type = TrafficTargetAllocationType::Revision;
-            target.revision = latest.into();
-        }
-    }
+    let kept = without_our_tag(&current.traffic).into_iter();
+    let mut traffic: Vec<TrafficTarget> = kept.flat_map(|target| pinned(target, latest)).collect();
     traffic.push(revision(name, 0).set_tag(TAG));
     let template = look::template_with(current, image, variables, Some(name))?;
     Ok(Some(current.clone().set_template(template).set_traffic(traffic)))
@@ -57,8 +52,10 @@ pub(super) fn stopped(current: &Service) -> Result<Option<Service>> {
         return Ok(None);
     }
     let mut annotations = current.annotations.clone();
-    // A second stop finds what the first made of it.
-    annotations.entry(KEPT.into()).or_insert_with(|| look::scaling_text(current.scaling.as_ref()));
+    // A second stop finds what the first made of it; where somebody let it run meanwhile, it is scaled as they did.
+    if !(kept && look::is_stopped(current)) {
+        annotations.insert(KEPT.into(), look::scaling_text(current.scaling.as_ref()));
+    }
     let scaling = ServiceScaling::new().set_scaling_mode(ScalingMode::Manual).set_manual_instance_count(0);
     Ok(Some(current.clone().set_scaling(scaling).set_annotations(annotations).set_traffic(traffic)))
 }
@@ -66,6 +63,9 @@ pub(super) fn stopped(current: &Service) -> Result<Option<Service>> {
 pub(super) fn started(current: &Service) -> Result<Option<Service>> {
     let mut annotations = current.annotations.clone();
     let Some(kept) = annotations.remove(KEPT) else { return Ok(None) };
+    if !look::is_stopped(current) {
+        return Ok(Some(current.clone().set_annotations(annotations)));
+    }
     let scaling: Option<ServiceScaling> = serde_json::from_str(&kept).map_err(|error| {
         let name = short(&current.name);
         Error::Conflict(format!(
@@ -75,6 +75,18 @@ pub(super) fn started(current: &Service) -> Result<Option<Service>> {
     let mut wanted = current.clone().set_annotations(annotations);
     wanted.scaling = scaling;
     Ok(Some(wanted))
+}
+
+/// Users go on to reach `latest`; somebody's tag of whichever revision is newest stays one.
+fn pinned(target: TrafficTarget, latest: &str) -> Vec<TrafficTarget> {
+    if !is_latest(&target.r#type) || target.percent == 0 {
+        return vec![target];
+    }
+    let mut all = vec![revision(latest, target.percent)];
+    if !target.tag.is_empty() {
+        all.push(target.set_percent(0));
+    }
+    all
 }
 
 fn revision(name: &str, percent: i32) -> TrafficTarget {
@@ -120,4 +132,64 @@ fn same(left: &[TrafficTarget], right: &[TrafficTarget]) -> bool {
         keys
     };
     sorted(left) == sorted(right)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use google_cloud_run_v2::model::{Container, RevisionTemplate};
+
+    const NAME: &str = "projects/acme/locations/europe-west1/services/web";
+
+    fn service(traffic: impl IntoIterator<Item = TrafficTarget>) -> Service {
+        let template = RevisionTemplate::new().set_containers([Container::new().set_image("app:1")]);
+        let service = Service::new().set_name(NAME).set_template(template).set_traffic(traffic);
+        service.set_latest_ready_revision(format!("{NAME}/revisions/web-1"))
+    }
+
+    fn newest(percent: i32, tag: &str) -> TrafficTarget {
+        let target = TrafficTarget::new().set_type(TrafficTargetAllocationType::Latest);
+        target.set_percent(percent).set_tag(tag)
+    }
+
+    fn fingerprint(service: &Service) -> String {
+        look::Service::of(service).fingerprint
+    }
+
+    #[test]
+    fn only_what_users_reach_is_named() {
+        let target = revision("web-2", 0).set_tag(TAG);
+        for (before, after) in [
+            (vec![newest(100, "")], vec![revision("web-1", 100), target.clone()]),
+            (vec![newest(100, "newest")], vec![revision("web-1", 100), newest(0, "newest"), target.clone()]),
+            (
+                vec![revision("web-0", 100), newest(0, "newest")],
+                vec![revision("web-0", 100), newest(0, "newest"), target.clone()],
+            ),
+        ] {
+            let before = service(before);
+            let deployed =
+                deployed(&before, "web-2", "app:2", &Variables::new()).expect("it can be").expect("a change");
+            assert_eq!(deployed.traffic, after);
+            assert_eq!(fingerprint(&deployed), fingerprint(&before), "nobody else changed it");
+        }
+    }
+
+    #[test]
+    fn how_it_was_scaled_counts_while_it_is_stopped() {
+        let by_hand =
+            |count: i32| ServiceScaling::new().set_scaling_mode(ScalingMode::Manual).set_manual_instance_count(count);
+        let before = service([newest(100, "")]).set_scaling(by_hand(3));
+        let halted = stopped(&before).expect("it can be").expect("a change");
+        assert_eq!((look::is_stopped(&halted), fingerprint(&halted)), (true, fingerprint(&before)));
+        assert!(stopped(&halted).expect("it can be").is_none());
+        assert_eq!(started(&halted).expect("it can be").expect("a change"), before);
+        // Somebody lets it run, and leaves the annotation.
+        let let_run = halted.set_scaling(by_hand(5));
+        let going = started(&let_run).expect("it can be").expect("a change");
+        assert_eq!((&going.scaling, going.annotations.len()), (&Some(by_hand(5)), 0));
+        let again = stopped(&let_run).expect("it can be").expect("a change");
+        assert_eq!(fingerprint(&again), fingerprint(&let_run));
+        assert_eq!(started(&again).expect("it can be").expect("a change").scaling, Some(by_hand(5)));
+    }
 }

@@ -4,7 +4,10 @@
 //! first waits until the instance is idle, and looks for what an earlier try of its own left: a backup by its
 //! description, a restore by the backup that it restores, an instance by its name.
 
+mod instance;
 mod scratch;
+
+pub use instance::Instance;
 
 use crate::pause::Pauses;
 use crate::place::backoff;
@@ -12,12 +15,9 @@ use crate::{Error, Heard, Place, Result};
 use google_cloud_sql_v1::client::{
     SqlBackupRunsService, SqlDatabasesService, SqlInstancesService, SqlOperationsService,
 };
-use google_cloud_sql_v1::model::backup_configuration::BackupTier;
-use google_cloud_sql_v1::model::database_instance::SqlInstanceState;
 use google_cloud_sql_v1::model::operation::{SqlOperationStatus, SqlOperationType};
 use google_cloud_sql_v1::model::{
-    BackupRun, DatabaseInstance, InstancesRestoreBackupRequest, IpMapping, Operation, RestoreBackupContext,
-    SqlBackupRunStatus,
+    BackupRun, DatabaseInstance, InstancesRestoreBackupRequest, Operation, RestoreBackupContext, SqlBackupRunStatus,
 };
 use std::collections::BTreeSet;
 use tokio::sync::OnceCell;
@@ -36,35 +36,6 @@ struct Clients {
     backups: SqlBackupRunsService,
     operations: SqlOperationsService,
     databases: SqlDatabasesService,
-}
-
-/// What an instance says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Instance {
-    pub name: String,
-    /// `POSTGRES_15`
-    pub version: String,
-    /// `db-custom-1-3840`
-    pub tier: String,
-    pub region: String,
-    pub disk_gb: Option<i64>,
-    /// It runs, and may be changed.
-    pub runnable: bool,
-    /// `RUNNABLE`, `MAINTENANCE`
-    pub state: String,
-    pub addresses: Vec<Address>,
-    pub labels: std::collections::BTreeMap<String, String>,
-    /// By Google's Backup and DR, whose plan says how long a backup is kept.
-    pub backups_managed: bool,
-    /// Backups are kept when the instance is deleted.
-    pub backups_outlive_it: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
-    /// `PRIMARY`, `PRIVATE`
-    pub kind: String,
-    pub ip: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,9 +120,12 @@ impl CloudSql {
     }
 
     /// Makes an on-demand backup, and returns when the list says that it is `SUCCESSFUL`. One with this description that
-    /// is there already is this one.
+    /// is there already is this one, and then nothing is waited for: what came after it may be under way.
     pub async fn back_up(&self, description: &str, heard: Heard<'_>) -> Result<Backup> {
         let mut pauses = Pauses::new(heard);
+        if let Some(made) = self.made(description, &mut pauses).await? {
+            return Ok(made);
+        }
         for _ in 0..TRIES {
             self.idle(&self.instance, &mut pauses).await?;
             match self.run_of(description, &mut pauses).await? {
@@ -190,7 +164,11 @@ impl CloudSql {
 
     /// The backup with this description, where it is good.
     pub async fn find(&self, description: &str) -> Result<Option<Backup>> {
-        let run = self.run_of(description, &mut Pauses::new(&|_| {})).await?;
+        self.made(description, &mut Pauses::new(&|_| {})).await
+    }
+
+    async fn made(&self, description: &str, pauses: &mut Pauses<'_>) -> Result<Option<Backup>> {
+        let run = self.run_of(description, pauses).await?;
         let run = run.filter(|run| run.status == SqlBackupRunStatus::Successful);
         Ok(run.map(|run| Backup { id: run.id, description: run.description }))
     }
@@ -292,7 +270,7 @@ impl CloudSql {
         loop {
             let operations = self.operations(instance, pauses).await?;
             let Some(busy) = operations.iter().find(|operation| !is_done(operation)) else { return Ok(()) };
-            pauses.pause(&format!("{:?} is {:?}", busy.operation_type, busy.status)).await;
+            pause_for(busy, pauses).await;
         }
     }
 
@@ -308,9 +286,7 @@ impl CloudSql {
                         false => Err(Error::Failed(format!("{}: {}", self.about(), said.join("; ")))),
                     };
                 }
-                Ok(operation) => {
-                    pauses.pause(&format!("{:?} is {:?}", operation.operation_type, operation.status)).await;
-                }
+                Ok(operation) => pause_for(&operation, pauses).await,
                 Err(Error::Unavailable(why)) => pauses.pause(&why).await,
                 Err(error) => return Err(error),
             }
@@ -351,44 +327,13 @@ impl CloudSql {
     }
 }
 
-impl Instance {
-    /// Its address of the same kind as `host` is of `other`. Where `host` is none of `other`'s (a proxy's, a name), a private
-    /// one before a public one.
-    pub fn address_as(&self, other: &Self, host: &str) -> Option<&str> {
-        let known = other.addresses.iter().find(|address| address.ip == host).map(|address| address.kind.as_str());
-        let of_kind = |kind: &str| self.addresses.iter().find(|address| address.kind == kind);
-        let found = known.and_then(of_kind).or_else(|| of_kind("PRIVATE")).or_else(|| of_kind("PRIMARY"));
-        found.map(|address| address.ip.as_str())
+/// One that Google says is running lives; one that is queued may be stuck.
+async fn pause_for(operation: &Operation, pauses: &mut Pauses<'_>) {
+    let state = format!("{:?} is {:?}", operation.operation_type, operation.status);
+    match operation.status {
+        SqlOperationStatus::Running => pauses.alive(&state).await,
+        _ => pauses.pause(&state).await,
     }
-
-    fn of(instance: &DatabaseInstance) -> Self {
-        let settings = instance.settings.clone().unwrap_or_default();
-        Self {
-            name: instance.name.clone(),
-            version: instance.database_version.name().unwrap_or_default().into(),
-            tier: settings.tier,
-            region: instance.region.clone(),
-            disk_gb: settings.data_disk_size_gb,
-            runnable: instance.state == SqlInstanceState::Runnable,
-            state: instance.state.name().unwrap_or_default().into(),
-            addresses: instance.ip_addresses.iter().map(Address::of).collect(),
-            labels: settings.user_labels.into_iter().collect(),
-            backups_managed: settings.backup_configuration.and_then(|backups| backups.backup_tier).is_some_and(managed),
-            backups_outlive_it: settings.retain_backups_on_delete.unwrap_or_default(),
-        }
-    }
-}
-
-impl Address {
-    fn of(mapping: &IpMapping) -> Self {
-        Self { kind: mapping.r#type.name().unwrap_or_default().into(), ip: mapping.ip_address.clone() }
-    }
-}
-
-/// `ADVANCED` is an older name for it.
-#[allow(deprecated, reason = "an instance may have it still")]
-fn managed(tier: BackupTier) -> bool {
-    matches!(tier, BackupTier::Enhanced | BackupTier::Advanced)
 }
 
 fn is_done(operation: &Operation) -> bool {

@@ -1,7 +1,9 @@
 //! A revision without traffic, traffic in steps, back, stopped and started.
 
 use crate::{NOTHING, answered, full, image, nobody, start, with_web};
-use scratch_google::Image;
+use scratch_google::{Fault, Google, Image};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 use upgraded_google::{CloudRun, Error, Share};
 
 fn share(revision: &str, percent: u32) -> Share {
@@ -77,7 +79,7 @@ async fn images_that_can_t_be() {
     let private = run.pinned(&image("private")).await.unwrap_err();
     assert!(matches!(&private, Error::Denied(text) if text.contains("roles/artifactregistry.reader")), "{private}");
     assert!(matches!(run.pinned("app").await, Err(Error::Invalid(_))));
-    google.set_pace(scratch_google::Pace { startup: std::time::Duration::from_millis(50), ..Default::default() });
+    google.set_pace(scratch_google::Pace { startup: Duration::from_millis(50), ..Default::default() });
     for (number, version) in ["broken", "private", "9"].iter().enumerate() {
         let failed =
             run.deploy("web", &format!("web-r{number}"), &image(version), &NOTHING, &nobody).await.unwrap_err();
@@ -102,22 +104,18 @@ async fn images_that_can_t_be() {
 #[tokio::test]
 async fn a_job_runs_once_to_its_end() {
     let (google, place) = start();
-    let counted = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let counted = std::sync::Arc::new(AtomicU32::new(0));
     let count = counted.clone();
     google.push(
         &image("migrate"),
         Image::task(move |environment| {
-            count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            count.fetch_add(1, Ordering::SeqCst);
             i32::from(environment.arguments != ["up"])
         }),
     );
-    let body = format!("{{\"template\":{{\"template\":{{\"containers\":[{{\"image\":\"{}\"}}]}}}}}}", image("1"));
-    let url = format!("{}/v2/projects/acme/locations/europe-west1/jobs?jobId=migrate", google.url());
-    let request =
-        reqwest::Client::new().post(url).bearer_auth(google.token()).header("content-type", "application/json");
-    assert!(request.body(body).send().await.unwrap().status().is_success());
+    make_job(&google).await;
     let run = CloudRun::new(place);
-    google.inject(scratch_google::Fault::lost_answer("jobs.run"));
+    google.inject(Fault::lost_answer("jobs.run"));
     for _ in 0..2 {
         run.run_job("migrate", Some(&image("migrate")), &NOTHING, &["up".into()], "r1-h0-apply", &nobody)
             .await
@@ -125,7 +123,46 @@ async fn a_job_runs_once_to_its_end() {
     }
     let failed = run.run_job("migrate", None, &NOTHING, &["down".into()], "r2-h0-apply", &nobody).await.unwrap_err();
     assert!(matches!(failed, Error::Failed(_)), "{failed}");
-    assert_eq!(counted.load(std::sync::atomic::Ordering::SeqCst), 2);
+    assert_eq!(counted.load(Ordering::SeqCst), 2);
+    google.assert_held_to_the_documents();
+}
+
+/// `migrate`, with the image of version 1.
+async fn make_job(google: &Google) {
+    let body = format!("{{\"template\":{{\"template\":{{\"containers\":[{{\"image\":\"{}\"}}]}}}}}}", image("1"));
+    let url = format!("{}/v2/projects/acme/locations/europe-west1/jobs?jobId=migrate", google.url());
+    let request =
+        reqwest::Client::new().post(url).bearer_auth(google.token()).header("content-type", "application/json");
+    assert!(request.body(body).send().await.unwrap().status().is_success());
+}
+
+/// Whoever began it may be gone: it is found by its mark, and a next try begins anew.
+#[tokio::test]
+async fn a_job_that_is_given_up_is_ended() {
+    let (google, place) = start();
+    google.push(&image("sleep"), Image::command(["sleep", "600"]));
+    google.push(&image("migrate"), Image::task(|_| 0));
+    make_job(&google).await;
+    let run = CloudRun::new(place);
+    let looks = AtomicU32::new(0);
+    let heard = |state: &str| {
+        looks.fetch_add(u32::from(state.contains("1 tasks")), Ordering::SeqCst);
+    };
+    let (sleep, migrate) = (image("sleep"), image("migrate"));
+    let hangs = run.run_job("migrate", Some(&sleep), &NOTHING, &[], "r1-h0-apply", &heard);
+    assert!(tokio::time::timeout(Duration::from_secs(2), hangs).await.is_err());
+    assert!(looks.load(Ordering::SeqCst) > 1, "what runs is alive");
+    let marks = ["r0-h0-apply".to_owned(), "r1-h0-apply".to_owned()];
+    run.end_job("migrate", &marks[..1], &nobody).await.unwrap();
+    let cancels = || google.exchanges().iter().filter(|e| e.method.ends_with("executions.cancel")).count();
+    assert_eq!(cancels(), 0, "it is another's");
+    google.inject(Fault::lost_answer("executions.cancel"));
+    for _ in 0..2 {
+        run.end_job("migrate", &marks, &nobody).await.unwrap();
+    }
+    assert!(cancels() > 0);
+    run.end_job("elsewhere", &marks, &nobody).await.unwrap();
+    run.run_job("migrate", Some(&migrate), &NOTHING, &[], "r1-h0-apply", &nobody).await.unwrap();
     google.assert_held_to_the_documents();
 }
 

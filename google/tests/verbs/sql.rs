@@ -4,6 +4,8 @@ use crate::{make_instance, nobody, with_instance};
 use scratch_google::{Fault, Folder, Refusal};
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 use upgraded_google::Error;
 
 #[tokio::test]
@@ -63,11 +65,19 @@ async fn a_backup_is_made_once_and_brought_back() {
 async fn a_restore_under_way_is_followed_and_not_begun_again() {
     let (google, sql) = with_instance().await;
     let backup = sql.back_up("upgraded r1", &nobody).await.unwrap();
+    let aside = sql.back_up("upgraded r2, set aside", &nobody).await.unwrap();
     google.inject(Fault::stuck_operation("instances.restoreBackup"));
-    let hangs = sql.restore(backup.id, &nobody);
-    assert!(tokio::time::timeout(std::time::Duration::from_millis(300), hangs).await.is_err());
+    let looks = AtomicU32::new(0);
+    let heard = |state: &str| {
+        looks.fetch_add(u32::from(state.ends_with("is Running")), Ordering::SeqCst);
+    };
+    let hangs = sql.restore(backup.id, &heard);
+    assert!(tokio::time::timeout(Duration::from_secs(2), hangs).await.is_err());
+    assert!(looks.load(Ordering::SeqCst) > 1, "what runs is alive");
+    // The next try finds what the first set aside, though the instance is busy.
+    assert_eq!(sql.back_up("upgraded r2, set aside", &nobody).await.unwrap(), aside);
     let (again, ()) = tokio::join!(sql.restore(backup.id, &nobody), async {
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
         google.end_stuck_operations();
     });
     again.unwrap();

@@ -119,9 +119,8 @@ impl Platform for CloudRun {
         match hop.numbered(act)? {
             Act::Wave(wave) => wave::apply(call, host, hop, &staged, wave),
             Act::Command(once) => {
-                // On the way back a rebuild runs as an act of a hop that leads to where the old version was.
-                let image = if hop.target == staged.target { staged.jobs.get(&once.service.name) } else { None };
-                host.cloud_run().run_job(&once.service.name, image.map(String::as_str), &once.argv)
+                let image = staged.image_of(call, host, hop, &once.service.name)?;
+                host.cloud_run().run_job(&once.service.name, image.as_deref(), &once.argv)
             }
         }
     }
@@ -156,18 +155,16 @@ impl Platform for CloudRun {
     fn revert(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, staged: &str) -> Result<()> {
         let staged = Staged::read(staged)?;
         let named = HopServices::of(&call.binding, hop);
-        for (name, former) in &staged.services {
+        for (name, serving) in staged.before(&call.binding, hop) {
             let seen = host.cloud_run().look(name)?;
             let follows_latest = seen.shares.iter().all(|share| share.revision.is_none());
             // The run did not come to it.
-            if follows_latest && images::serving(&seen) == former.serving {
+            if follows_latest && images::serving(&seen) == *serving {
                 continue;
             }
-            let shares = former
-                .serving
-                .iter()
-                .map(|(revision, percent)| Share { revision: Some(revision.clone()), percent: *percent });
-            host.cloud_run().route(name, &shares.collect::<Vec<_>>(), None)?;
+            let share =
+                |(revision, percent): &(String, u32)| Share { revision: Some(revision.clone()), percent: *percent };
+            host.cloud_run().route(name, &serving.iter().map(share).collect::<Vec<_>>(), None)?;
         }
         host.start(&named.behind_the_gate(), call.settings.idle_ms())
     }

@@ -63,6 +63,59 @@ fn a_hop_that_shuts_the_gate_and_its_way_back() {
     assert_eq!(fake.running(), ["api"]);
 }
 
+/// The way back is of the whole path, and has the token of its first hop.
+#[test]
+fn what_only_a_later_hop_touches_goes_back_too() {
+    let fake = fake();
+    for service in ["web", "api"] {
+        fake.registered(&format!("r/{service}:3"), &format!("r/{service}@sha256:3"));
+    }
+    let (host, call) = (fake.platform(), fake.call(settings()));
+    let (first, second) = (Hop::new("1", "2").act(wave(false, "api")), Hop::new("2", "3").act(wave(false, "web")));
+    let tokens = [&first, &second].map(|hop| CloudRun::stage(&call, &host, hop).expect("staged"));
+    for (hop, token) in [&first, &second].into_iter().zip(&tokens) {
+        CloudRun::apply(&call, &host, hop, token, 0).expect("applied");
+    }
+    assert_eq!(fake.traffic("web"), [("web-3".into(), 100)]);
+    let whole = Hop { target: "3".into(), ..first.clone() }.act(wave(false, "web"));
+    CloudRun::revert(&call, &host, &whole, &tokens[0]).expect("back");
+    assert_eq!((fake.traffic("web"), fake.traffic("api")), (vec![("web-1".into(), 100)], vec![("api-1".into(), 100)]));
+    fake.take_calls();
+    CloudRun::revert(&call, &host, &first, &tokens[0]).expect("back");
+    assert!(!fake.calls().contains(&"cloud-run.look web".to_owned()), "no hop touched it");
+    let older = "{\"target\":\"2\",\"services\":{},\"jobs\":{}}";
+    CloudRun::revert(&call, &host, &whole, older).expect("a token without the others");
+}
+
+#[test]
+fn a_rebuild_has_the_old_release() {
+    let fake = fake();
+    for version in ["1", "2"] {
+        fake.registered(&format!("r/migrate:{version}"), &format!("r/migrate@sha256:{version}"));
+    }
+    let (host, call) = (fake.platform(), fake.call(settings()));
+    let once = |name: &str| Once::new(ServiceRef::new("main", name), ["run"]);
+    let up = Hop::new("1", "2").act(once("migrate"));
+    let run = |staged: &str, hop: &Hop| {
+        fake.take_calls();
+        let outcome = CloudRun::apply(&call, &host, hop, staged, 0);
+        let runs = fake.take_calls().into_iter().filter(|call| call.starts_with("cloud-run.run-job"));
+        outcome.map(|()| runs.collect::<Vec<_>>())
+    };
+    let back = |name: &str| Hop::new("1", "1").act(once(name));
+    let with_undo = up.clone().undo(Undo::Rebuild(once("migrate")));
+    let staged = CloudRun::stage(&call, &host, &with_undo).expect("staged");
+    assert_eq!(run(&staged, &up).expect("up"), ["cloud-run.run-job migrate r/migrate@sha256:2 run"]);
+    // Somebody pushes the tag again.
+    fake.registered("r/migrate:1", "r/migrate@sha256:other");
+    assert_eq!(run(&staged, &back("migrate")).expect("back"), ["cloud-run.run-job migrate r/migrate@sha256:1 run"]);
+    let staged = CloudRun::stage(&call, &host, &up).expect("staged");
+    assert_eq!(run(&staged, &back("migrate")).expect("back"), ["cloud-run.run-job migrate r/migrate@sha256:other run"]);
+    assert_eq!(run(&staged, &back("reindex")).expect("back"), ["cloud-run.run-job reindex own run"]);
+    let gone = Hop { target: "0".into(), ..back("migrate") };
+    assert!(matches!(run(&staged, &gone), Err(Error::NotFound(_))), "it has the new release's image");
+}
+
 #[test]
 fn traffic_moves_in_steps_and_not_back() {
     let fake = fake();

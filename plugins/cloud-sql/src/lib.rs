@@ -39,10 +39,11 @@ impl Datastore for CloudSql {
     const NAME: &'static str = "cloud-sql";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
-    fn preflight(call: &Call<Settings>, host: &DatastoreHost, _: &Hop) -> Result<Vec<Finding>> {
+    fn preflight(call: &Call<Settings>, host: &DatastoreHost, hop: &Hop) -> Result<Vec<Finding>> {
         let instance = match host.cloud_sql().look() {
             Ok(instance) => instance,
-            Err(Error::NotFound(why)) => return Ok(vec![Finding::blocker("instance", why)]),
+            Err(Error::NotFound(why) | Error::Invalid(why)) => return Ok(vec![Finding::blocker("instance", why)]),
+            Err(Error::Conflict(why)) => return Ok(vec![replicas(hop, why)]),
             Err(Error::Denied(why)) => {
                 let hint = "look at `project` under `google`; the daemon's account needs `roles/cloudsql.admin` there, or \
                             at least the rights to get instances, and to create, get, list and restore backup runs";
@@ -127,6 +128,20 @@ fn manifest(call: &Call<Settings>, host: &DatastoreHost) -> Result<String> {
     }
     lines.sort();
     Ok(lines.join("\n"))
+}
+
+/// Of a hop that rolls nothing is restored: it serves on, and goes back by code alone.
+fn replicas(hop: &Hop, why: String) -> Finding {
+    let mut waves = hop.acts.iter().filter_map(|act| if let Act::Wave(wave) = act { Some(wave.rolling) } else { None });
+    let waves_roll = waves.next() == Some(true) && waves.all(|rolling| rolling);
+    let serves_on = hop.gate.is_empty() && hop.quiesce.is_empty() && waves_roll;
+    let by_code = hop.expand_only && hop.undo.iter().any(|undo| matches!(undo, Undo::CodeOnly));
+    let finding = match serves_on && by_code {
+        true => Finding::warning("replicas", why),
+        false => Finding::blocker("replicas", why),
+    };
+    finding
+        .hint("delete the replicas before the upgrade, and make them anew once its data is not to be restored any more")
 }
 
 /// In words: Google's prices are another for each region and contract.

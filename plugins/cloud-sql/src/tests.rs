@@ -1,6 +1,7 @@
 //! What the plugin decides, against a fake instance; its SQL runs in the stories, against a real server.
 
 use super::*;
+use upgraded_sdk::Severity;
 use upgraded_sdk::fake::FakeHost;
 use upgraded_sdk::serde_json::json;
 
@@ -43,6 +44,28 @@ fn preflight_says_what_is_wrong_and_what_it_costs() {
     assert_eq!(look(json!({})), ["price", "backups-managed", "not-counted"]);
     fake.fail_once("cloud-sql.look", Error::Denied("no".into()));
     assert_eq!(look(json!({})), ["google"]);
+    fake.fail_once("cloud-sql.look", Error::invalid("it is a replica"));
+    assert_eq!(look(json!({})), ["instance"]);
+}
+
+#[test]
+fn replicas_matter_where_data_may_be_restored() {
+    let fake = FakeHost::new();
+    fake.cloud_instance("shop", "POSTGRES_15");
+    let wave = |rolling: bool| Wave { rolling, ..Wave::new([ServiceRef::new("main", "web")]) };
+    let by_code = Hop { expand_only: true, ..Hop::new("1", "2").undo(Undo::CodeOnly) };
+    for (hop, severity) in [
+        (Hop::new("1", "2").act(wave(true)), Severity::Blocker),
+        (by_code.clone().act(wave(true)).act(wave(false)), Severity::Blocker),
+        (by_code.act(wave(true)), Severity::Warning),
+    ] {
+        fake.fail_once("cloud-sql.look", Error::conflict("`shop` has replicas"));
+        let found = CloudSql::preflight(&fake.call(json!({})), &fake.datastore(), &hop).expect("asked");
+        assert_eq!(
+            found.iter().map(|finding| (&*finding.id, finding.severity)).collect::<Vec<_>>(),
+            [("replicas", severity)]
+        );
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ const DOCUMENTS: &[(&str, &str, &[&str])] = &[
         &[
             "run.projects.locations.jobs.create",
             "run.projects.locations.jobs.delete",
+            "run.projects.locations.jobs.executions.cancel",
             "run.projects.locations.jobs.executions.get",
             "run.projects.locations.jobs.executions.list",
             "run.projects.locations.jobs.get",

@@ -16,6 +16,7 @@ use crate::activity::Level;
 use crate::config::{GoogleConfig, GoogleLogin};
 use crate::context::StepContext;
 use crate::model::VerbError;
+use std::sync::Mutex;
 use upgraded_google::{Error, Login, Place};
 
 fn place(config: &GoogleConfig) -> Result<Place, VerbError> {
@@ -44,9 +45,18 @@ impl From<Error> for VerbError {
     }
 }
 
-/// Each change of state at Google's is a sign of life.
+/// Each change of state at Google's is a line, and what is heard again a sign of life.
 fn heard(cx: &StepContext) -> impl Fn(&str) + Send + Sync + '_ {
-    |state| cx.activity.line(Level::Debug, state)
+    let last = Mutex::new(String::new());
+    move |state| {
+        let mut last = last.lock().expect("no panic holds this lock");
+        if *last == state {
+            cx.activity.touch();
+        } else {
+            state.clone_into(&mut last);
+            cx.activity.line(Level::Debug, state);
+        }
+    }
 }
 
 /// Or the nearest that there is. `place`: where it was looked for.

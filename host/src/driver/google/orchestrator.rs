@@ -48,6 +48,8 @@ impl Orchestrator for Region {
     }
 
     async fn stop(&self, cx: &StepContext, names: &[ServiceRef]) -> Result<(), VerbError> {
+        live(cx, "control.stop")?;
+        self.end_all_jobs(cx).await?;
         self.all(cx, "control.stop", names, false).await
     }
 

@@ -1,6 +1,7 @@
 //! Services and jobs of one region, those that the operator named.
 
 use super::{heard, missing, named, place};
+use crate::activity::Level;
 use crate::config::GoogleConfig;
 use crate::context::{Site, StepContext};
 use crate::driver::Machine;
@@ -107,7 +108,7 @@ impl Region {
         cx.activity.watch(self.idle, async { Ok(client.ask(own, by_tag, path).await?) }).await
     }
 
-    /// An execution is found again by the step: it converges.
+    /// An execution is found again by the step: it converges. One that is given up is ended.
     pub async fn run_job(
         &self, cx: &StepContext, job: &str, image: Option<&str>, args: &[String],
     ) -> Result<(), VerbError> {
@@ -119,11 +120,45 @@ impl Region {
         let (client, heard, mark) = (self.client().await?, heard(cx), named::of_step(cx, &self.machine.state)?);
         let variables = self.variables(cx, job, false).await?;
         let work = async { Ok(client.run_job(own, image, &variables, args, &mark, &heard).await?) };
-        let watched = cx.activity.watch(self.idle, work);
+        let watched = async {
+            let outcome = cx.activity.watch(self.idle, work).await;
+            let given_up = matches!(outcome, Err(VerbError::Timeout | VerbError::Cancelled));
+            if given_up && !self.machine.leaving.is_cancelled() {
+                self.end_given_up(cx, own, &mark).await;
+            }
+            outcome
+        };
         cx.effects.perform("cloud-run.run-job", &(job, image, args), own, true, watched).await
     }
 
-    /// Whatever goes on is waited for by the verb that comes next. Every verb converges.
+    /// What goes on all the same is ended when services are stopped, before anything else is done on the way back.
+    async fn end_given_up(&self, cx: &StepContext, own: &str, mark: &str) {
+        let activity = cx.activity.to_the_end();
+        if let Err(error) = activity.watch(self.idle, self.end_jobs(cx, &[own], &[mark.to_owned()])).await {
+            activity.line(Level::Warn, format!("the job `{own}` may go on: {error}"));
+        }
+    }
+
+    /// What goes on of jobs that a step of the deployment's began, whoever waited for it: of a daemon that is gone, too.
+    pub(super) async fn end_all_jobs(&self, cx: &StepContext) -> Result<(), VerbError> {
+        let made = named::of_steps(&self.machine.state, &cx.deployment, |_| true);
+        let marks: Vec<String> = made.into_iter().map(|(_, name)| name).collect();
+        if marks.is_empty() {
+            return Ok(());
+        }
+        let jobs: Vec<&str> = self.config.jobs.values().map(String::as_str).collect();
+        cx.activity.watch(self.idle, self.end_jobs(cx, &jobs, &marks)).await
+    }
+
+    async fn end_jobs(&self, cx: &StepContext, jobs: &[&str], marks: &[String]) -> Result<(), VerbError> {
+        let (client, heard) = (self.client().await?, heard(cx));
+        for job in jobs {
+            client.end_job(job, marks, &heard).await?;
+        }
+        Ok(())
+    }
+
+    /// Whatever goes on is waited for, or ended, by the verb that comes next. Every verb converges.
     pub async fn fence_and_probe(&self, _: &Effect) -> Verdict {
         Verdict::Unknown
     }

@@ -44,6 +44,7 @@ impl Store {
         self.client.get_or_try_init(async || Ok(CloudSql::new(place(&self.config)?, &self.config.instance))).await
     }
 
+    /// One whose data can't be put back is a conflict; one that can't even be backed up is invalid.
     pub async fn look(&self, cx: &StepContext) -> Result<Instance, VerbError> {
         let client = self.client().await?;
         match cx.activity.watch(self.idle, async { Ok(client.look().await?) }).await {
@@ -51,6 +52,11 @@ impl Store {
                 let (there, place) = (client.names().await?, format!("in the project `{}`", self.config.project));
                 Err(VerbError::NotFound(missing("instance", &self.config.instance, &place, &there)))
             }
+            Ok(seen) => match seen.keeps_its_data() {
+                Some(why) if seen.primary.is_some() => Err(VerbError::Invalid(why)),
+                Some(why) => Err(VerbError::Conflict(why)),
+                None => Ok(seen),
+            },
             other => other,
         }
     }
@@ -95,7 +101,8 @@ impl Store {
         cx.effects.perform("cloud-sql.save", &(), &self.config.instance, true, watched).await
     }
 
-    /// In place; what was there is backed up before. At a drill, into the drill's double.
+    /// In place; what was there is backed up before. At a drill, into the drill's double. An earlier try's restore that goes
+    /// on is waited for.
     pub async fn put_back(&self, cx: &StepContext, artifact: &str) -> Result<(), VerbError> {
         cx.effects.may_change("cloud-sql.put-back")?;
         let (client, heard) = (self.client().await?, heard(cx));

@@ -18,6 +18,7 @@ pub(crate) fn needed(method: &str) -> Option<&'static str> {
         "jobs.list" => "run.jobs.list",
         "jobs.patch" => "run.jobs.update",
         "jobs.run" => "run.jobs.run",
+        "jobs.executions.cancel" => "run.executions.cancel",
         "jobs.executions.get" => "run.executions.get",
         "jobs.executions.list" => "run.executions.list",
         "operations.get" | "operations.wait" => "run.operations.get",

@@ -13,6 +13,7 @@ use crate::paging::page;
 use crate::refusal::Refusal;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 pub(super) fn get(core: &Core, call: &Call) -> Result<Value, Refusal> {
     let name = resource_of(call);
@@ -79,29 +80,60 @@ pub(super) fn run(core: &Arc<Core>, call: &Call, caller: &str, fate: Fate) -> Re
     job.value["executionCount"] = number.into();
     job.value["latestCreatedExecution"] = reference(&execution, "EXECUTION_RUNNING");
     job.executions.push(execution.clone());
+    let ends = CancellationToken::new();
+    job.ends.insert(execution_name.clone(), ends.clone());
     let operation = state.start(&name, any("Execution", &execution));
     let operation_name = operation["name"].as_str().unwrap_or_default().to_owned();
     let task = Arc::clone(core);
-    core.spawn(async move { carry_out(&task, &execution_name, &operation_name, environment, fate).await });
+    core.spawn(async move { carry_out(&task, &execution_name, &operation_name, environment, fate, ends).await });
     Ok(operation)
 }
 
-async fn carry_out(core: &Core, name: &str, operation: &str, environment: Environment, fate: Fate) {
+/// Its program ends, unless it is a function of the test's: of that nobody hears any more.
+pub(super) fn cancel(core: &Core, call: &Call) -> Result<Value, Refusal> {
+    let name = resource_of(call);
+    let mut state = core.run.state();
+    let job = state.jobs.get(parent(&name)).ok_or_else(|| missing("JOB", parent(&name)))?;
+    let found = job.executions.iter().find(|execution| execution["name"] == name);
+    let execution = any("Execution", found.ok_or_else(|| missing("EXECUTION", &name))?);
+    if let Some(ends) = job.ends.get(&name).filter(|_| call.body["validateOnly"] != true) {
+        ends.cancel();
+    }
+    let mut operation = state.start(&name, execution.clone());
+    state.finish(operation["name"].as_str().unwrap_or_default(), Ok(execution.clone()));
+    operation["done"] = true.into();
+    operation["response"] = execution;
+    ended(core);
+    Ok(operation)
+}
+
+const CANCELLED: &str = "CANCELLED";
+
+async fn carry_out(
+    core: &Core, name: &str, operation: &str, environment: Environment, fate: Fate, ends: CancellationToken,
+) {
     let image = core.run.images.get(&environment.image);
     let shown = environment.image.clone();
-    let (code, said) = match core.endure(&fate, core.pace().run).await {
-        Verdict::GoOn => (run_to_end(image, environment).await, None),
-        Verdict::Fail(message) => (Some(1), Some(message)),
-        Verdict::Stop => return,
+    let program = async {
+        match core.endure(&fate, core.pace().run).await {
+            Verdict::GoOn => Some((run_to_end(image, environment).await, None)),
+            Verdict::Fail(message) => Some((Some(1), Some(message))),
+            Verdict::Stop => None,
+        }
     };
-    let why = match code {
-        Some(0) => None,
-        Some(_) => {
+    let why = match ends.run_until_cancelled(program).await {
+        Some(None) => return,
+        None => {
+            let message = format!("Execution {} was cancelled.", short(name));
+            Some(Why { field: "executionReason", reason: CANCELLED, message })
+        }
+        Some(Some((Some(0), _))) => None,
+        Some(Some((Some(_), said))) => {
             let usual = format!("Task {}-task0 failed with message: The container exited with an error.", short(name));
             let message = said.unwrap_or(usual);
             Some(Why { field: "executionReason", reason: "NON_ZERO_EXIT_CODE", message })
         }
-        None => {
+        Some(Some((None, _))) => {
             Some(Why { field: "reason", reason: "CONTAINER_MISSING", message: format!("Image '{shown}' not found.") })
         }
     };
@@ -112,14 +144,18 @@ async fn carry_out(core: &Core, name: &str, operation: &str, environment: Enviro
     if let Some(fields) = execution.as_object_mut() {
         fields.remove("runningCount");
     }
-    execution[if why.is_none() { "succeededCount" } else { "failedCount" }] = 1.into();
+    let (count, status) = match &why {
+        None => ("succeededCount", "EXECUTION_SUCCEEDED"),
+        Some(why) if why.reason == CANCELLED => ("cancelledCount", "EXECUTION_CANCELLED"),
+        Some(_) => ("failedCount", "EXECUTION_FAILED"),
+    };
+    execution[count] = 1.into();
     execution["completionTime"] = time(now);
     execution["updateTime"] = time(now);
     execution["reconciling"] = false.into();
     execution["observedGeneration"] = "1".into();
     execution["conditions"] = json!([judged("Completed", now, why.as_ref())]);
     let execution = execution.clone();
-    let status = if why.is_none() { "EXECUTION_SUCCEEDED" } else { "EXECUTION_FAILED" };
     job.value["latestCreatedExecution"] = reference(&execution, status);
     let outcome = match why {
         None => Ok(any("Execution", &execution)),

@@ -104,7 +104,7 @@ fn make(core: &Arc<Core>, call: &Call, name: &str, caller: &str) -> Result<Value
     if call.is_set("validateOnly") {
         return Ok(any_of_job(validated(&value)));
     }
-    state.jobs.insert(name.to_owned(), Job { value: value.clone(), executions: Vec::new() });
+    state.jobs.insert(name.to_owned(), Job { value: value.clone(), ..Job::default() });
     Ok(at_once(core, &mut state, &value))
 }
 

@@ -67,6 +67,7 @@ pub(crate) async fn answer(core: &Arc<Core>, call: &Call, caller: &str, fate: Fa
         "jobs.list" => jobs::list(core, call),
         "jobs.patch" => jobs::patch(core, call, caller),
         "jobs.run" => executions::run(core, call, caller, fate),
+        "jobs.executions.cancel" => executions::cancel(core, call),
         "jobs.executions.get" => executions::get(core, call),
         "jobs.executions.list" => executions::list(core, call),
         "operations.get" => operations::get(core, call),

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use tokio_util::sync::CancellationToken;
 
 #[derive(Default)]
 pub(crate) struct State {
@@ -42,10 +43,13 @@ pub(crate) struct Revision {
     pub instance: Option<Instance>,
 }
 
+#[derive(Default)]
 pub(crate) struct Job {
     pub value: Value,
     /// Oldest first.
     pub executions: Vec<Value>,
+    /// Ends one of them, by its name, before its time.
+    pub ends: BTreeMap<String, CancellationToken>,
 }
 
 impl State {

@@ -59,7 +59,9 @@ async fn run(client: &Client) {
     assert_eq!(client.get(&format!("{PLACE}/jobs")).await["jobs"].as_array().unwrap().len(), 1);
     let execution = client.response(client.post(&format!("{path}:run"), json!({})).await).await;
     assert_eq!(client.get(&format!("{path}/executions")).await["executions"][0]["name"], execution["name"]);
-    client.get(&format!("{path}/executions/{}", short(&execution["name"]))).await;
+    let execution = format!("{path}/executions/{}", short(&execution["name"]));
+    client.get(&execution).await;
+    client.response(client.post(&format!("{execution}:cancel"), json!({})).await).await;
     client.post(&format!("{path}:testIamPermissions"), asked).await;
     client.response(client.good("DELETE", &path, None).await).await;
 }

@@ -51,6 +51,28 @@ async fn a_job_runs_its_image_and_tells_how_it_ended() {
 }
 
 #[tokio::test]
+async fn a_job_that_is_cancelled_ends() {
+    let (google, client) = start();
+    google.push("sleep:1", Image::command(["sleep", "600"]));
+    client.response(client.post(&format!("{PLACE}/jobs?jobId=migrate"), job("sleep:1")).await).await;
+    let path = format!("{PLACE}/jobs/migrate");
+    let running = client.post(&format!("{path}:run"), json!({})).await;
+    let execution = format!("{path}/executions/{}", short(&running["metadata"]["name"]));
+    client.response(client.post(&format!("{execution}:cancel"), json!({ "validateOnly": true })).await).await;
+    assert_eq!(client.get(&execution).await["runningCount"], 1);
+    client.response(client.post(&format!("{execution}:cancel"), json!({})).await).await;
+    let ended = client.ended(running).await;
+    assert!(ended["error"]["message"].as_str().unwrap().contains("was cancelled"), "{ended:#}");
+    let cancelled = client.get(&execution).await;
+    assert_eq!(
+        (&cancelled["cancelledCount"], &cancelled["conditions"][0]["executionReason"]),
+        (&json!(1), &json!("CANCELLED"))
+    );
+    assert_eq!(client.get(&path).await["latestCreatedExecution"]["completionStatus"], "EXECUTION_CANCELLED");
+    google.assert_held_to_the_documents();
+}
+
+#[tokio::test]
 async fn a_job_that_was_edited_is_not_run_unseen() {
     let (google, client) = start();
     google.push("migrate:1", Image::task(|_| 0));
