@@ -25,8 +25,7 @@ impl Datastore for SqliteStore {
         let mut findings = Vec::new();
         for path in host.sqlite().list()? {
             match host.sqlite().check(&path, None) {
-                Ok(problems) if problems.is_empty() => {}
-                Ok(problems) => findings.push(damaged(&path, &problems)),
+                Ok(problems) => findings.extend(wrong(&path, &problems)),
                 Err(error) => findings.push(joined::unreadable(&path, error)?),
             }
         }
@@ -96,14 +95,27 @@ impl Datastore for SqliteStore {
     }
 }
 
-fn damaged(path: &str, problems: &[String]) -> Finding {
-    let shown: Vec<&str> = problems.iter().take(3).map(String::as_str).collect();
+/// Many an application never enforces its references: what is wrong with them is no damage.
+fn wrong(path: &str, problems: &[String]) -> Option<Finding> {
+    let (references, broken): (Vec<&str>, Vec<&str>) =
+        problems.iter().map(String::as_str).partition(|problem| problem.starts_with("reference: "));
+    if !broken.is_empty() {
+        let damaged = Finding::blocker("integrity", format!("`{path}` is damaged: {}", first_of(&broken)));
+        return Some(damaged.hint(format!(
+            "repair it first (`sqlite3 {path} .recover`): a backup of a damaged database is no way back"
+        )));
+    }
+    let finding = || Finding::warning("references", format!("in `{path}`, {}", first_of(&references)));
+    (!references.is_empty()).then(finding)
+}
+
+fn first_of(problems: &[&str]) -> String {
+    let shown: Vec<&str> = problems.iter().take(3).copied().collect();
     let more = match problems.len().saturating_sub(shown.len()) {
         0 => String::new(),
         more => format!(", and {more} more"),
     };
-    Finding::blocker("integrity", format!("`{path}` is damaged: {}{more}", shown.join("; ")))
-        .hint(format!("repair it first (`sqlite3 {path} .recover`): a backup of a damaged database is no way back"))
+    format!("{}{more}", shown.join("; "))
 }
 
 fn each<T>(paths: &[String], mut ask: impl FnMut(&str) -> Result<T>) -> Result<Vec<(&str, T)>> {

@@ -56,6 +56,16 @@ fn a_damaged_database_is_a_blocker_that_says_what_is_wrong() {
 }
 
 #[test]
+fn references_that_lead_nowhere_are_no_damage() {
+    let fake = fake();
+    fake.read_only(true);
+    fake.broken("app.db", &["reference: row 1 of `child` refers to a row of `people` that is not there"]);
+    let findings = SqliteStore::preflight(&call(&fake), &fake.datastore(), &Hop::new("1.0.0", "1.1.0")).unwrap();
+    assert_eq!(findings.len(), 1);
+    assert_eq!((findings[0].id.as_str(), findings[0].severity), ("references", Severity::Warning));
+}
+
+#[test]
 fn missing_denied_and_locked_databases_are_told_apart() {
     let cases = [
         (Error::not_found("x"), "path-missing"),

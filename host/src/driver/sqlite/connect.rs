@@ -69,6 +69,12 @@ pub fn begin_reading(connection: &Connection, path: &Path, pulse: &Pulse) -> Res
     })
 }
 
+/// Others write on while it is read.
+pub fn has_log(connection: &Connection, path: &Path, pulse: &Pulse) -> Result<bool, VerbError> {
+    let mode = || connection.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
+    Ok(patiently(path, pulse, mode)?.eq_ignore_ascii_case("wal"))
+}
+
 /// Tries again while somebody else has the lock.
 pub fn patiently<T>(
     path: &Path, pulse: &Pulse, mut attempt: impl FnMut() -> rusqlite::Result<T>,

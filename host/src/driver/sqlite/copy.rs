@@ -1,6 +1,6 @@
 //! A copy of a live database as of one moment, through SQLite's backup.
 
-use super::connect::{Of, begin_reading, patiently, reader};
+use super::connect::{Of, begin_reading, has_log, patiently, reader};
 use crate::driver::beside::work::{At, Pulse};
 use crate::driver::beside::{look, remove};
 use crate::driver::trees::copy::{Properties, make_private_file, settle};
@@ -27,9 +27,8 @@ pub fn copy(from: &Path, to: &Path, pulse: &Pulse) -> Result<(), VerbError> {
 fn back_up(from: &Path, to: &Path, pulse: &Pulse) -> Result<(), VerbError> {
     let source = reader(from, pulse)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mode: String = patiently(from, pulse, || source.query_row("PRAGMA journal_mode", [], |row| row.get(0)))?;
     // In a log, others write on while a reader keeps its moment. Without one a reader would hold them up.
-    let mut held = mode.eq_ignore_ascii_case("wal");
+    let mut held = has_log(&source, from, pulse)?;
     for beginning in 1.. {
         if held || beginning > PATIENCE {
             held = true;

@@ -25,6 +25,9 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+/// Before what is wrong with references alone: many an application never enforces them.
+const REFERENCE: &str = "reference: ";
+
 pub struct Sqlite {
     /// By the name that the plugin uses; absolute.
     paths: BTreeMap<String, PathBuf>,
@@ -184,11 +187,16 @@ fn missing(place: &Place, step: &str) -> VerbError {
     VerbError::NotFound(format!("there is no copy of `{}` that `{step}` made", place.live.display()))
 }
 
+/// A live database without a log is not looked at before it is saved: a reading would keep its writers waiting.
 fn check(place: &Place, step: Option<&str>, pulse: &Pulse) -> Result<Vec<String>, VerbError> {
     let (path, connection) = match step {
         None => {
             require(place)?;
-            (place.live.clone(), reader(&place.live, pulse))
+            let live = reader(&place.live, pulse);
+            match live.and_then(|live| connect::has_log(&live, &place.live, pulse).map(|has| (live, has))) {
+                Ok((_, false)) => return Ok(Vec::new()),
+                live => (place.live.clone(), live.map(|(live, _)| live)),
+            }
         }
         Some(_) => match existing(place, step)? {
             None => return Ok(Vec::new()),
@@ -209,16 +217,23 @@ fn problems(connection: &rusqlite::Connection, path: &Path, pulse: &Pulse) -> Re
         found.push(line.of(path)?);
     }
     found.retain(|line| line != "ok");
-    let mut keys = connection.prepare("PRAGMA foreign_key_check").of(path)?;
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    pulse.alive()?;
+    // Where they are not enforced, keys may be such as can't even be checked.
+    Ok(references(connection)
+        .unwrap_or_else(|error| vec![format!("{REFERENCE}foreign keys can't be checked: {error}")]))
+}
+
+fn references(connection: &rusqlite::Connection) -> rusqlite::Result<Vec<String>> {
+    let mut keys = connection.prepare("PRAGMA foreign_key_check")?;
     let rows = keys.query_map([], |row| {
         let (table, row_id, parent): (String, Option<i64>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let row_id = row_id.map_or_else(|| "a row".into(), |id| format!("row {id}"));
-        Ok(format!("{row_id} of `{table}` refers to a row of `{parent}` that is not there"))
-    });
-    for line in rows.of(path)? {
-        found.push(line.of(path)?);
-    }
-    Ok(found)
+        Ok(format!("{REFERENCE}{row_id} of `{table}` refers to a row of `{parent}` that is not there"))
+    })?;
+    rows.collect()
 }
 
 fn save(place: &Place, step: Option<&str>, vault: &Vault, key: &str, pulse: &Pulse) -> Result<String, VerbError> {

@@ -359,13 +359,16 @@ async fn damage_and_broken_references_are_findings() {
     let live = bench.path("app.db");
     let missing = sqlite.check(&call("r1-look"), "db", None).await.unwrap_err();
     assert!(matches!(missing, VerbError::NotFound(_)), "{missing}");
-    let app = furnish(&live, "delete");
+    let app = furnish(&live, "wal");
     app.execute_batch(
         "PRAGMA foreign_keys = OFF; CREATE TABLE child (of INT REFERENCES people (id)); INSERT INTO child VALUES (99)",
     )
     .unwrap();
     let found = sqlite.check(&call("r1-look"), "db", None).await.unwrap();
-    assert_eq!(found, ["row 1 of `child` refers to a row of `people` that is not there"]);
+    assert_eq!(found, ["reference: row 1 of `child` refers to a row of `people` that is not there"]);
+    app.execute_batch("CREATE TABLE odd (of INT REFERENCES people (name)); INSERT INTO odd VALUES (1)").unwrap();
+    let found = sqlite.check(&call("r1-look"), "db", None).await.unwrap();
+    assert!(found[0].starts_with("reference: foreign keys can't be checked: "), "{found:?}");
     drop(app);
     let mut bytes = fs::read(&live).unwrap();
     for byte in &mut bytes[4096 + 8..4096 + 200] {
