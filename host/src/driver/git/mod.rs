@@ -231,10 +231,17 @@ async fn lay_out(git: &Git<'_>, commit: &Commit, owner: Option<Account>) -> Resu
         durable::remove(left).map_err(io_error("remove an index"))?;
     }
     let places = [("GIT_INDEX_FILE", index.as_path()), ("GIT_WORK_TREE", release.as_path())];
-    for arguments in [&["read-tree", commit.as_str()][..], &["checkout-index", "--all", "--force"]] {
+    // Of files that Git LFS keeps, the repository has notes alone of where they are.
+    let elsewhere = ["ls-files", "-z", ":(top,attr:filter=lfs)"];
+    for arguments in [&["read-tree", commit.as_str()][..], &elsewhere, &["checkout-index", "--all", "--force"]] {
         let output = git.try_run(None, arguments, &places).await?;
         if !output.success() {
             return Err(VerbError::other("git", format!("`git {}` failed: {}", arguments[0], output.complaint)));
+        }
+        let said = output.text();
+        if let Some(path) = said.split('\0').find(|path| arguments[0] == elsewhere[0] && !path.is_empty()) {
+            let message = format!("`{path}` is kept by Git LFS, and releases with such files can't be laid out");
+            return Err(VerbError::Invalid(message));
         }
     }
     durable::remove(&index).map_err(io_error("remove an index"))?;

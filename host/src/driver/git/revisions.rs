@@ -8,6 +8,7 @@ use crate::driver::durable;
 use crate::driver::process::io_error;
 use crate::driver::release::Commit;
 use crate::model::{Tracked, VerbError};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// As much as of the project's own files.
@@ -84,13 +85,15 @@ impl Git<'_> {
     pub async fn tag_of(&self, commit: &Commit) -> Result<Option<String>, VerbError> {
         for prefix in ["refs/pinned/tags/", "refs/tags/"] {
             let known = self.known(prefix).await?;
-            if let Some((tag, _)) = known.into_iter().rfind(|(_, known)| known == commit.as_str()) {
+            let tags = known.into_iter().filter(|(_, known)| known == commit.as_str()).map(|(tag, _)| tag);
+            if let Some(tag) = tags.max_by(|one, other| release_like(one, other)) {
                 return Ok(Some(tag));
             }
         }
         // Nothing was fetched yet, or not since the tag was made.
         let tags = self.tags().await.unwrap_or_default();
-        Ok(tags.into_iter().rfind(|(_, tagged)| tagged == commit.as_str()).map(|(tag, _)| tag))
+        let tags = tags.into_iter().filter(|(_, tagged)| tagged == commit.as_str()).map(|(tag, _)| tag);
+        Ok(tags.max_by(|one, other| release_like(one, other)))
     }
 
     pub async fn is_commit(&self, commit: &Commit) -> Result<bool, VerbError> {
@@ -227,6 +230,17 @@ impl Git<'_> {
     }
 }
 
+/// Of two tags of one commit, the one that more looks like a release comes last: `v1.4.0` after `v1.4.0-rc2`, and both after
+/// `stable`.
+fn release_like(one: &str, other: &str) -> Ordering {
+    let rank = |tag: &str| match tag.find(|c: char| c.is_ascii_digit()) {
+        None => 0,
+        Some(at) if tag[at..].contains('-') => 1,
+        Some(_) => 2,
+    };
+    rank(one).cmp(&rank(other)).then_with(|| one.cmp(other))
+}
+
 /// `ls-remote` says an annotated tag twice: the tag's own object, and with `^{}` what it names.
 fn peeled(listed: &str) -> BTreeMap<String, String> {
     let mut tags = BTreeMap::new();
@@ -247,6 +261,14 @@ fn peeled(listed: &str) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_release_is_named_by_what_looks_like_one() {
+        let best = |tags: &[&'static str]| *tags.iter().max_by(|one, other| release_like(one, other)).unwrap();
+        assert_eq!(best(&["stable", "v1.4.0-rc2", "v1.4.0", "latest"]), "v1.4.0");
+        assert_eq!(best(&["stable", "1.5.0-beta"]), "1.5.0-beta");
+        assert_eq!(best(&["v1.4.0", "web-1.4.0"]), "web-1.4.0");
+    }
 
     #[test]
     fn annotated_tags_are_peeled() {

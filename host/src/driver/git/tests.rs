@@ -190,6 +190,19 @@ async fn a_submodule_is_refused_by_name() {
     assert!(error.to_string().starts_with("`vendor/lib` is a submodule"), "{error}");
 }
 
+/// A machine without Git LFS: the note of where such a file is, is the file itself.
+#[tokio::test]
+async fn a_file_that_lies_elsewhere_is_refused_by_name() {
+    let shop = shop();
+    fs::write(shop.origin().join(".gitattributes"), "*.jar filter=lfs diff=lfs merge=lfs -text\n").unwrap();
+    fs::create_dir(shop.origin().join("lib")).unwrap();
+    fs::write(shop.origin().join("lib/shop.jar"), "version https://git-lfs.github.com/spec/v1\n").unwrap();
+    release(&shop.origin(), "5", &["tag", "v5"]);
+    let commit = shop.checkout.fetch(&shop.cx, "v5").await.unwrap();
+    let error = shop.checkout.prepare(&shop.cx, &commit, None).await.unwrap_err();
+    assert!(error.to_string().starts_with("`lib/shop.jar` is kept by Git LFS"), "{error}");
+}
+
 #[tokio::test]
 async fn effects_say_what_became_of_them() {
     let shop = shop();
