@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use work::At;
 
@@ -93,8 +93,14 @@ impl Place {
             folder = folder.parent().unwrap_or(Path::new("/"));
         }
         for path in missing.iter().rev() {
+            let above = path.parent().unwrap_or(Path::new("/"));
             fs::create_dir(path).at("making", path)?;
-            sync_folder(path.parent().unwrap_or(Path::new("/")))?;
+            // Whoever gets into the folder above gets into this one, whatever the daemon's mask is.
+            let like = fs::metadata(above).at("looking at", above)?;
+            // An account that may not give it away stays its owner.
+            let _ = std::os::unix::fs::chown(path, Some(like.uid()), Some(like.gid()));
+            fs::set_permissions(path, fs::Permissions::from_mode(like.mode() & 0o777)).at("opening", path)?;
+            sync_folder(above)?;
         }
         Ok(())
     }

@@ -243,13 +243,27 @@ impl Put {
         let Some(parent) = place.parent().filter(|parent| *parent != Path::new("")) else {
             return self.dir.try_clone();
         };
-        self.dir.create_dir_all(parent)?;
         let mut above = PathBuf::from(".");
         for part in parent {
+            let folder = above.join(part);
+            match self.dir.create_dir(&folder) {
+                Ok(()) => self.open_as(&folder, &above)?,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
             sync_folder(&self.dir, &above)?;
-            above.push(part);
+            above = folder;
         }
         self.dir.open_dir(parent)
+    }
+
+    /// Whoever gets into the folder above gets into the new one, whatever the daemon's mask is.
+    fn open_as(&self, folder: &Path, above: &Path) -> io::Result<()> {
+        let Some(like) = mode_and_owner(&self.dir, above)? else { return Ok(()) };
+        let folder = self.dir.open(folder)?.into_std();
+        // An account that may not give it away stays its owner.
+        let _ = fchown(&folder, Some(Uid::from_raw(like.uid)), Some(Gid::from_raw(like.gid)));
+        Ok(fchmod(&folder, Mode::from_raw_mode(like.mode & 0o777))?)
     }
 
     fn sync(&self, place: &Path) -> Result<(), VerbError> {

@@ -60,10 +60,13 @@ async fn a_change_by_somebody_else_is_a_conflict() {
 #[tokio::test]
 async fn a_file_is_made_and_removed() {
     let shop = shop("");
+    fs::set_permissions(shop.folder.path(), fs::Permissions::from_mode(0o757)).unwrap();
     for _ in 0..2 {
         shop.put("config/shop/new.toml", None, Some(b"a = 1\n")).await.unwrap();
     }
     assert_eq!(shop.text("config/shop/new.toml"), "a = 1\n");
+    let mode = |path: &str| fs::metadata(shop.folder.path().join(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("config"), mode("config/shop")), (0o757, 0o757), "as open as the folder above");
     for _ in 0..2 {
         shop.put("config/shop/new.toml", Some(b"a = 1\n"), None).await.unwrap();
     }

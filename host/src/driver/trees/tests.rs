@@ -260,6 +260,7 @@ async fn a_tree_that_is_written_to_is_saved_as_something_whole() {
     });
     let mut keys = Vec::new();
     for number in 0..5 {
+        trees.manifest(&call(&format!("r{number}-backup")), "data", None).await.unwrap();
         keys.push(trees.save(&call(&format!("r{number}-backup")), "data", None).await.unwrap());
         trees.freeze(&call(&format!("r{number}-freeze")), "data").await.unwrap();
     }

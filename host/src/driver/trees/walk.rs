@@ -37,7 +37,11 @@ pub fn walk(
             }
             waiting.extend(children(&entry)?);
         }
-        visit(entry)?;
+        let (path, is_root) = (entry.path.clone(), entry.relative.as_os_str().is_empty());
+        match visit(entry) {
+            Err(VerbError::NotFound(_)) if !is_root && look(&path)?.is_none() => {}
+            visited => visited?,
+        }
     }
     Ok(())
 }
