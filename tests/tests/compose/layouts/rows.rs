@@ -14,7 +14,8 @@ pub fn rows() -> [Row; 5] {
     [files(), pinned(), include(), order(), edition()]
 }
 
-/// Several files, env files and profiles, all named; an `env_file`; the version in quotes in the last env file.
+/// Several files, env files and profiles, all named; an `env_file`; the version in quotes in the last env file. The operator
+/// has a container of a profile that is off.
 fn files() -> Row {
     let plan = Plan {
         name: "files",
@@ -35,7 +36,7 @@ fn files() -> Row {
                 r#"services:
   web: { image: "${IMAGE:?}:${APP_VERSION:?}", env_file: web.env }
   worker: { image: "${IMAGE}:${APP_VERSION}", profiles: [extra] }
-  off: { image: "${IMAGE}:${APP_VERSION}", profiles: [never] }
+  agent: { image: "${IMAGE}:${APP_VERSION}", profiles: [never] }
 "#,
             ),
             (
@@ -53,7 +54,17 @@ project = "{project}"
 [settings]
 services = ["web", "worker"]
 "#,
-        before: &[],
+        before: &[&[
+            "run",
+            "--detach",
+            "--label=com.docker.compose.project={project}",
+            "--label=com.docker.compose.service=agent",
+            "--label=com.docker.compose.oneoff=False",
+            "{other}",
+            "sh",
+            "-c",
+            "trap exit TERM; sleep 100000 & wait",
+        ]],
     };
     Row { plan, services: &["web", "worker"], back_by_hand: true }
 }
@@ -200,8 +211,8 @@ acts = [{ wave = ["init"] }, { wave = ["web"] }]
     Row { plan, services: &["web"], back_by_hand: false }
 }
 
-/// The vendor's files, with passwords of the vendor's and a file that is new, from a repository; beside them what is the
-/// operator's.
+/// The vendor's files, with passwords of the vendor's, a file, a volume and a network that are new, from a repository; beside
+/// them what is the operator's.
 fn edition() -> Row {
     let plan = Plan {
         name: "edition",
@@ -219,6 +230,10 @@ services:
     image: {app}:{v}
     env_file: conf/web.env
     environment: { APP_PASSWORD: "change-me-{v}", DATABASE_PASSWORD: "${DATABASE_PASSWORD:-change-me}" }
+{later}    volumes: ["media:/media"]
+{later}    networks: [default, media]
+{later}volumes: { media: {} }
+{later}networks: { media: {} }
 "#,
             ),
             ("conf/web.env", "GREETING=hello\nAPI_TOKEN=change-me-too-{v}\n"),
