@@ -127,6 +127,7 @@ impl Host {
         // The file and the run go together, whether or not the caller stays.
         let (host, entry) = (self.clone(), entry.clone());
         let begun = self.tasks.spawn(async move {
+            host.has_no_open_run(&entry)?;
             crate::config::edit::set_version(&entry.file, &plan.to).map_err(internal)?;
             host.begin_now(&entry, &plan).await
         });
@@ -141,6 +142,15 @@ impl Host {
             Unbegun::UnderWay(why) => ApiError::conflict(why),
             Unbegun::Failed(why) => internal(why),
         })
+    }
+
+    /// Whoever watches is not told any more that somebody is needed.
+    fn goes_on(&self, entry: &Entry) {
+        self.update(entry, |seen| {
+            if matches!(seen.state, State::Waiting(_) | State::Stuck(_)) {
+                seen.state = State::Planning;
+            }
+        });
     }
 
     /// Of a run that is not at its end, though none of it goes on just now.
@@ -246,11 +256,7 @@ impl Facade for Door {
         match self.todo(&entry) {
             Some((run, Next::Wait(Wait::Approval))) if request.run.is_none_or(|wanted| wanted == run) => {
                 self.tell(&entry, Event::Approved { by: by.to_string() })?;
-                self.update(&entry, |seen| {
-                    if matches!(seen.state, State::Waiting(_)) {
-                        seen.state = State::Planning;
-                    }
-                });
+                self.goes_on(&entry);
                 Ok(self.view(&entry))
             }
             Some((run, Next::Wait(Wait::Approval))) => {
@@ -343,6 +349,7 @@ impl Facade for Door {
         };
         let why = request.why.unwrap_or_else(|| format!("by {by}"));
         self.tell(&entry, Event::Decided { by: by.to_string(), decision: request.decision, why })?;
+        self.goes_on(&entry);
         Ok(self.view(&entry))
     }
 

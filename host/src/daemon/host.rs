@@ -13,9 +13,11 @@ use crate::context::Site;
 use crate::driver::durable;
 use crate::driver::services::Systemd;
 use crate::driver::{Engines, Environment, Machine, scratch_name};
-use crate::journal::{Journal, RunRow};
+use crate::journal::{Journal, JournalError, RunRow};
 use crate::model::Failure;
 use crate::pipeline::Pipeline;
+use crate::plan::aftermath::Aftermath;
+use crate::plan::event::Outcome;
 use crate::plan::step::{Step, Stretch};
 use crate::plugin::Plugins;
 use crate::trigger::{Change, Kind};
@@ -200,10 +202,21 @@ impl Host {
     }
 
     pub fn take_up_open_runs(self: &Arc<Self>) -> Result<(), StartError> {
-        for RunRow { deployment, .. } in self.journal.open_runs()? {
-            self.ensure(&deployment);
+        for row in self.journal.open_runs()? {
+            self.end_if_another_began(&row)?;
+            self.ensure(&row.deployment);
         }
         Ok(())
+    }
+
+    /// A daemon before this one could begin two at the same moment, and took the newer one up alone.
+    fn end_if_another_began(&self, row: &RunRow) -> Result<(), JournalError> {
+        let newest = self.journal.runs(Some(&row.deployment), 1)?.first().map(|newest| newest.run);
+        if newest == Some(row.run) || self.journal.records(row.run)?.len() > 1 {
+            return Ok(());
+        }
+        let (plan, why) = (self.journal.plan(row.run)?, "another run began at the same moment".to_owned());
+        self.journal.finish(row.run, 1, &plan, &Outcome::Refused(why), &Aftermath::LookAgain).map(drop)
     }
 
     pub fn changed(self: &Arc<Self>, change: Change) {

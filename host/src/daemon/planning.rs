@@ -369,6 +369,13 @@ pub async fn can_go_back(journal: &Journal, ready: &Ready, of: &Plan, way: &WayB
 
 /// A rollback by hand: the way back of a committed run, as a plan of its own.
 pub fn rollback(ready: &Ready, of: &Plan, way: WayBack, text: &str) -> Plan {
+    let mut bindings = planned_bindings(ready);
+    // A backup is read and counted by the component that made it.
+    for now in bindings.iter_mut().filter(|now| now.binding.role == Role::Datastore) {
+        if let Some(then) = of.bindings.iter().find(|then| then.binding == now.binding) {
+            now.digest.clone_from(&then.digest);
+        }
+    }
     Plan {
         schema: PLAN_SCHEMA,
         host_version: env!("CARGO_PKG_VERSION").into(),
@@ -377,7 +384,7 @@ pub fn rollback(ready: &Ready, of: &Plan, way: WayBack, text: &str) -> Plan {
         from: of.to.clone(),
         to: of.from.clone(),
         file: text.to_owned(),
-        bindings: planned_bindings(ready),
+        bindings,
         hops: of.hops.clone(),
         edits: vec![Vec::new(); of.hops.len()],
         carries: of.carries.clone(),

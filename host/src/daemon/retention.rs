@@ -10,7 +10,8 @@ use crate::driver::google::named::{self, Made};
 use crate::effect::Effects;
 use crate::journal::{KeptCopy, digest};
 use crate::plan::event::{Event, Outcome};
-use crate::plan::step::Stretch;
+use crate::plan::state::Progress;
+use crate::plan::step::{Phase, Stretch};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -161,11 +162,18 @@ async fn let_go(host: &Host, ready: &Ready, copy: &KeptCopy, is_of_abandoned: bo
     cx.effects = Effects::unjournaled(&cx.step);
     let set_aside = copy.step.contains("-restore-");
     let frozen = copy.step.contains("-freeze-");
-    if set_aside || (frozen && is_of_abandoned) {
+    if set_aside || (frozen && is_of_abandoned && is_unused(host, copy)?) {
         datastore.backup(&cx, Some(&copy.step)).await.map_err(|e| e.to_string())?;
     }
     datastore.discard(&cx, &copy.step).await.map_err(|e| e.to_string())?;
     host.journal.let_go(copy).map_err(|e| e.to_string())
+}
+
+/// A freeze made it, and no restore has put it in the place of what was live.
+fn is_unused(host: &Host, copy: &KeptCopy) -> Result<bool, String> {
+    let records = host.journal.records(copy.run).map_err(|e| e.to_string())?;
+    let run = Progress::replay(records.iter().map(|record| &record.event)).map_err(|e| e.to_string())?;
+    Ok(run.frozen(&copy.binding) && run.output(Phase::Restore, &copy.binding).is_none())
 }
 
 async fn forget_components(host: &Host) -> Result<(), String> {
