@@ -73,7 +73,7 @@ impl Voice {
 
 /// One line, without control characters, `limit` bytes at most and a note where it was longer.
 fn shorten(text: &str, limit: usize) -> String {
-    let end = (0..=limit.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let end = text.floor_char_boundary(limit);
     let mut line: String = text[..end].chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect();
     if end < text.len() {
         line.push_str(&format!(" … ({} bytes more)", text.len() - end));

@@ -158,13 +158,7 @@ impl<'a> Report<'a> {
 
     /// Spans come from parsers; one that is not within the text, or cuts a character, must not end the daemon.
     fn within(&self, span: Range<usize>) -> Range<usize> {
-        let on_boundary = |mut at: usize| {
-            at = at.min(self.text.len());
-            while !self.text.is_char_boundary(at) {
-                at -= 1;
-            }
-            at
-        };
+        let on_boundary = |at: usize| self.text.floor_char_boundary(at);
         let start = on_boundary(span.start);
         start..on_boundary(span.end).max(start)
     }

@@ -336,8 +336,7 @@ pub fn blockers(findings: &[Finding]) -> Option<String> {
 
 fn shortened(mut why: String) -> String {
     if why.len() > WHY_BYTES {
-        let end = (0..=WHY_BYTES).rev().find(|at| why.is_char_boundary(*at)).unwrap_or(0);
-        why.truncate(end);
+        why.truncate(why.floor_char_boundary(WHY_BYTES));
         why.push('…');
     }
     why

@@ -60,9 +60,7 @@ async fn tidy(host: &Arc<Host>, entry: &Arc<Entry>) -> Result<(), String> {
     let ready = host.ready(deployment).await.map_err(|failure| failure.message)?;
     let old = |copy: &KeptCopy| clock::now().duration_since(copy.made).unsigned_abs() >= policy.keep_frozen;
     for copy in copies.iter().filter(|copy| old(copy)) {
-        let is_of_abandoned =
-            runs.iter().any(|run| run.run == copy.run && matches!(run.outcome, Some(Outcome::Abandoned(_))));
-        if let Err(why) = let_go(host, &ready, copy, is_of_abandoned).await {
+        if let Err(why) = let_go(host, &ready, copy).await {
             tracing::warn!(deployment = name, "keeping house: the copy `{}` stays: {why}", copy.step);
         }
     }
@@ -152,7 +150,7 @@ async fn let_go_at_googles(host: &Host, ready: &Ready, made: Vec<Made>) -> Resul
 
 /// What was set aside goes to the vault before it leaves, and so does the copy of a run that nobody took to an end: it may
 /// be all there is of the data before.
-async fn let_go(host: &Host, ready: &Ready, copy: &KeptCopy, is_of_abandoned: bool) -> Result<(), String> {
+async fn let_go(host: &Host, ready: &Ready, copy: &KeptCopy) -> Result<(), String> {
     let Some((binding, datastore)) = ready.bound.datastore(&copy.binding) else {
         return Err(format!("`{}` of run {} has a copy, and is no longer in the file", copy.binding, copy.run));
     };
@@ -162,15 +160,19 @@ async fn let_go(host: &Host, ready: &Ready, copy: &KeptCopy, is_of_abandoned: bo
     cx.effects = Effects::unjournaled(&cx.step);
     let set_aside = copy.step.contains("-restore-");
     let frozen = copy.step.contains("-freeze-");
-    if set_aside || (frozen && is_of_abandoned && is_unused(host, copy)?) {
+    if set_aside || (frozen && may_be_all_there_is(host, copy)?) {
         datastore.backup(&cx, Some(&copy.step)).await.map_err(|e| e.to_string())?;
     }
     datastore.discard(&cx, &copy.step).await.map_err(|e| e.to_string())?;
     host.journal.let_go(copy).map_err(|e| e.to_string())
 }
 
-/// A freeze made it, and no restore has put it in the place of what was live.
-fn is_unused(host: &Host, copy: &KeptCopy) -> Result<bool, String> {
+/// A freeze made it, nobody took the run to an end, and no restore has put it in the place of what was live.
+fn may_be_all_there_is(host: &Host, copy: &KeptCopy) -> Result<bool, String> {
+    let outcome = host.journal.run(copy.run).map_err(|e| e.to_string())?.outcome;
+    if !matches!(outcome, Some(Outcome::Abandoned(_))) {
+        return Ok(false);
+    }
     let records = host.journal.records(copy.run).map_err(|e| e.to_string())?;
     let run = Progress::replay(records.iter().map(|record| &record.event)).map_err(|e| e.to_string())?;
     Ok(run.frozen(&copy.binding) && run.output(Phase::Restore, &copy.binding).is_none())

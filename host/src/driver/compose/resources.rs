@@ -1,9 +1,8 @@
 //! What Compose made for the project, and what of it a way back takes away again.
 
 use super::{Compose, Declaration};
-use crate::activity::Level;
 use crate::context::StepContext;
-use crate::driver::engine::{Container, PROJECT_LABEL};
+use crate::driver::engine::{Container, PROJECT_LABEL, unless_used};
 use crate::model::VerbError;
 use bollard::query_parameters::{ListNetworksOptionsBuilder, ListVolumesOptionsBuilder};
 use std::collections::HashMap;
@@ -42,13 +41,7 @@ impl Compose {
             let there = self.resources_of(&declaration.name).await?;
             let gone = resources.iter().filter(|name| there.contains(name) && !declares(&declaration, name));
             for resource in gone.collect::<Vec<_>>() {
-                match self.remove_unused(resource, &others).await {
-                    Err(VerbError::Conflict(why)) => {
-                        cx.activity.line(Level::Info, format!("`{resource}` is left for now: {why}"));
-                    }
-                    Err(error) => return Err(error),
-                    Ok(()) => cx.activity.touch(),
-                }
+                unless_used(cx, &format!("`{resource}`"), self.remove_unused(resource, &others).await)?;
             }
             Ok(())
         };

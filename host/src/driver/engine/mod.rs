@@ -19,6 +19,7 @@ pub use alone::{Alone, CPU_SHARES, OOM_SCORE_ADJ, Seen};
 pub use container::{Container, Health, Mount, State};
 pub use podman::Kind;
 pub use pods::PodSeen;
+pub use removal::unless_used;
 
 use crate::config::EngineConfig;
 use crate::model::VerbError;

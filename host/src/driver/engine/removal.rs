@@ -1,6 +1,8 @@
 //! Removing volumes and networks: nothing where one is gone, a conflict where something still uses it.
 
 use super::{Engine, NO_SUCH, status};
+use crate::activity::Level;
+use crate::context::StepContext;
 use crate::model::VerbError;
 use bollard::errors::Error;
 use bollard::query_parameters::RemoveVolumeOptions;
@@ -29,6 +31,18 @@ impl Engine {
             Ok(()) => Ok(()),
         }
     }
+}
+
+/// What something still uses is left, and that is said.
+pub fn unless_used(cx: &StepContext, what: &str, removed: Result<(), VerbError>) -> Result<(), VerbError> {
+    match removed {
+        Err(VerbError::Conflict(why)) => cx.activity.line(Level::Info, format!("{what} is left for now: {why}")),
+        other => {
+            other?;
+            cx.activity.touch();
+        }
+    }
+    Ok(())
 }
 
 /// What the engine says of something that is used. What else it forbids, an authorization's plugin may have refused.

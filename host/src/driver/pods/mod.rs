@@ -20,9 +20,8 @@ pub use units::{Obstacle, Starter};
 
 use super::Machine;
 use super::compose::double::Double;
-use super::engine::{Container, Engine, Mount, PodSeen};
+use super::engine::{Container, Engine, Mount, PodSeen, unless_used};
 use super::project::Project;
-use crate::activity::Level;
 use crate::config::PodsConfig;
 use crate::context::{Site, StepContext};
 use crate::model::*;
@@ -167,13 +166,7 @@ impl Pods {
             }
             let named = declaration.volumes();
             for volume in volumes.iter().filter(|volume| !named.contains(volume)) {
-                match self.engine.remove_volume(volume).await {
-                    Err(VerbError::Conflict(why)) => {
-                        cx.activity.line(Level::Info, format!("the volume `{volume}` is left for now: {why}"));
-                    }
-                    Err(error) => return Err(error),
-                    Ok(()) => cx.activity.touch(),
-                }
+                unless_used(cx, &format!("the volume `{volume}`"), self.engine.remove_volume(volume).await)?;
             }
             Ok(())
         };

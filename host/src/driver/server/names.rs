@@ -25,10 +25,7 @@ pub fn derived_prefix(database: &str) -> String {
         return format!("{database}_up_");
     }
     let digest = short_digest(database);
-    let mut end = longest - digest.len() - 1;
-    while !database.is_char_boundary(end) {
-        end -= 1;
-    }
+    let end = database.floor_char_boundary(longest - digest.len() - 1);
     format!("{}_{digest}_up_", &database[..end])
 }
 

@@ -262,8 +262,8 @@ impl Checks<'_> {
 pub fn bounded(error: VerbError, limits: &Limits) -> VerbError {
     let cut = |text: String| {
         let most = MESSAGE_BYTES.min(limits.text_bytes);
-        match (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at)) {
-            Some(end) if end < text.len() => format!("{} …", &text[..end]),
+        match text.floor_char_boundary(most) {
+            end if end < text.len() => format!("{} …", &text[..end]),
             _ => text,
         }
     };
