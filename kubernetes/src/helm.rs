@@ -97,10 +97,11 @@ impl Helm {
         self.argv(&["show", "chart", &chart.display().to_string()])
     }
 
-    /// What an upgrade would do, as JSON; nothing is changed.
+    /// What an upgrade would do, as JSON; nothing is changed. Where no values are given, Helm would take the last ones.
     pub fn dry_run(&self, chart: &Path, values: &[PathBuf]) -> Vec<String> {
         let chart = chart.display().to_string();
-        let mut argv = self.bound(&["upgrade", &self.target.release, &chart, "--dry-run=server", "--output", "json"]);
+        let mut argv = self.bound(&["upgrade", &self.target.release, &chart, "--dry-run=server", "--reset-values"]);
+        argv.extend(["--output".into(), "json".into()]);
         argv.extend(values.iter().flat_map(|file| ["--values".into(), file.display().to_string()]));
         argv
     }
@@ -117,7 +118,7 @@ impl Helm {
         };
         let held = held.as_deref().unwrap_or("null");
         argv.extend(["--labels".into(), format!("{STEP}={step},{HELD}={held}"), "--description".into(), told]);
-        argv.extend(["--timeout".into(), TIMEOUT.into(), "--reset-values".into()]);
+        argv.extend(["--timeout".into(), TIMEOUT.into(), "--reset-values".into(), "--cleanup-on-fail".into()]);
         argv.extend(["--history-max".into(), HISTORY.into()]);
         if !hooks {
             argv.push("--no-hooks".into());
@@ -181,6 +182,9 @@ mod tests {
         );
         let step = "--labels upgraded.dev/step=r1-h0,upgraded.dev/held=back.2";
         assert!(argv.contains(step) && !argv.contains("--no-hooks"), "{argv}");
+        assert!(argv.contains("--reset-values --cleanup-on-fail"), "{argv}");
+        let asked = helm.dry_run(Path::new("/c.tgz"), &[]);
+        assert!(asked.contains(&"--reset-values".to_owned()), "it says what the upgrade does: {asked:?}");
     }
 
     #[test]

@@ -32,7 +32,8 @@ impl Cluster {
         Ok(Kinds(known))
     }
 
-    async fn resources_of(&self, version: &str) -> Result<Option<Vec<APIResource>>> {
+    /// None: the account may not ask.
+    pub(crate) async fn resources_of(&self, version: &str) -> Result<Option<Vec<APIResource>>> {
         let said = match version.contains('/') {
             true => self.client.list_api_group_resources(version).await,
             false => self.client.list_core_api_resources(version).await,

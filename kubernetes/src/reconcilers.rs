@@ -1,4 +1,5 @@
-//! Who else makes the release what it should be: controllers that would undo an upgrade that is not theirs.
+//! Who else makes the release what it should be: controllers that would undo an upgrade that is not theirs, or start
+//! what is stopped for it.
 
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
@@ -26,9 +27,14 @@ enum Owner {
 
 /// Where Argo CD has its Applications, unless it says otherwise.
 const ARGO_NAMESPACE: &str = "argocd";
+const KEDA: &str = "keda.sh/v1alpha1";
+/// On what KEDA is to leave alone.
+const PAUSED: &str = "autoscaling.keda.sh/paused";
+/// Makes it a number that KEDA holds.
+const PAUSED_AT: &str = "autoscaling.keda.sh/paused-replicas";
 
 impl Cluster {
-    /// Of Flux and Argo CD. One that is gone reconciles nothing.
+    /// Of Flux, Argo CD and KEDA. One that is gone reconciles nothing.
     pub async fn reconcilers(&self) -> Result<Vec<Reconciler>> {
         let workloads = self.workloads().await?;
         let owners: BTreeSet<Owner> = workloads.iter().filter_map(owner).collect();
@@ -41,7 +47,21 @@ impl Cluster {
                 Err(error) => return Err(error),
             }
         }
+        found.extend(self.scalers(&workloads).await?);
         Ok(found)
+    }
+
+    /// Other than the cluster's own autoscaler, KEDA starts what is at zero.
+    async fn scalers(&self, workloads: &[Workload]) -> Result<Vec<Reconciler>> {
+        let known = self.resources_of(KEDA).await?.unwrap_or_default();
+        if !known.iter().any(|own| own.kind == "ScaledObject") {
+            return Ok(Vec::new());
+        }
+        match self.list(&self.path(&format!("apis/{KEDA}"), "scaledobjects"), None).await {
+            Ok(all) => Ok(all.iter().filter_map(|object| scaler(object, workloads)).collect()),
+            Err(Error::Denied(_)) => Ok(vec![unseen_scalers(self.namespace())]),
+            Err(error) => Err(error),
+        }
     }
 
     async fn owner_object(&self, owner: &Owner) -> Result<Option<Value>> {
@@ -103,6 +123,33 @@ impl Owner {
     }
 }
 
+/// None: it scales none of these.
+fn scaler(object: &Value, workloads: &[Workload]) -> Option<Reconciler> {
+    let (metadata, target) = (&object["metadata"], &object["spec"]["scaleTargetRef"]);
+    let kind = target["kind"].as_str().unwrap_or("Deployment");
+    let is_target = |own: &&Workload| target["name"] == own.name.as_str() && own.kind.to_string() == kind;
+    let scaled = &workloads.iter().find(is_target)?.name;
+    let name = metadata["name"].as_str()?;
+    let annotations = &metadata["annotations"];
+    let paused = annotations[PAUSED] == "true" && annotations[PAUSED_AT].is_null();
+    Some(Reconciler {
+        name: format!("the ScaledObject `{name}` of KEDA, which starts `{scaled}` when it is stopped,"),
+        suspended: Some(paused),
+        hint: format!(
+            "`kubectl annotate scaledobject {name} {PAUSED}=true {PAUSED_AT}-` pauses it, and `{PAUSED}-` lets it go \
+             on after the upgrade"
+        ),
+    })
+}
+
+fn unseen_scalers(namespace: &str) -> Reconciler {
+    let hint = format!(
+        "add this rule to a Role in the namespace `{namespace}`: \
+         {{apiGroups: [\"keda.sh\"], resources: [\"scaledobjects\"], verbs: [\"list\"]}}"
+    );
+    Reconciler { name: "KEDA, if it scales something here,".into(), suspended: None, hint }
+}
+
 fn owner(workload: &Workload) -> Option<Owner> {
     let metadata = &workload.object["metadata"];
     let label = |name: &str| metadata["labels"][name].as_str().map(str::to_owned);
@@ -152,5 +199,23 @@ mod tests {
         ] {
             assert_eq!(owner.is_suspended(&object), suspended, "{object}");
         }
+    }
+
+    #[test]
+    fn a_scaler_of_the_release_counts_until_it_is_paused() {
+        let object = json!({});
+        let own = [Workload { kind: Kind::Deployment, name: "shop-worker".into(), hook: false, object }];
+        let of = |target: Value, annotations: Value| {
+            let metadata = json!({ "name": "queue", "annotations": annotations });
+            scaler(&json!({ "metadata": metadata, "spec": { "scaleTargetRef": target } }), &own)
+        };
+        let suspended = |annotations: Value| of(json!({ "name": "shop-worker" }), annotations).unwrap().suspended;
+        assert_eq!(suspended(Value::Null), Some(false));
+        assert_eq!(suspended(json!({ PAUSED: "true" })), Some(true));
+        assert_eq!(suspended(json!({ PAUSED: "false" })), Some(false));
+        assert_eq!(suspended(json!({ PAUSED: "true", PAUSED_AT: "2" })), Some(false), "KEDA holds it at two");
+        assert_eq!(of(json!({ "name": "other" }), Value::Null), None);
+        assert_eq!(of(json!({ "name": "shop-worker", "kind": "StatefulSet" }), Value::Null), None);
+        assert!(unseen_scalers("shop").hint.contains("resources: [\"scaledobjects\"]"));
     }
 }

@@ -140,6 +140,14 @@ pub fn workloads_of(documents: &[Value]) -> Vec<Workload> {
     documents.iter().filter(|document| !is_hook(document)).filter_map(workload).collect()
 }
 
+/// By the release's own marks; not where the chart says that it stays.
+fn is_removable(object: &Value, release: &str, namespace: &str) -> bool {
+    let annotations = &object["metadata"]["annotations"];
+    annotations["meta.helm.sh/release-name"] == release
+        && annotations["meta.helm.sh/release-namespace"] == namespace
+        && annotations["helm.sh/resource-policy"] != "keep"
+}
+
 impl Cluster {
     /// What Helm made for the release, and the hooks of its newest revision that are still there.
     pub async fn workloads(&self) -> Result<Vec<Workload>> {
@@ -234,20 +242,54 @@ impl Cluster {
     /// Whether the object that a document describes is there, in the release's namespace or in none. What lies elsewhere,
     /// or is of no kind that the cluster has, is not looked for.
     pub async fn has(&self, document: &Value, kinds: &Kinds) -> Result<bool> {
+        let Some(path) = self.path_of(document, kinds) else { return Ok(true) };
+        Ok(self.get(&path, manifest::head(document).1).await?.is_some())
+    }
+
+    /// Removes the object that a document describes, where Helm made it for the release and may remove it. Converges.
+    pub async fn remove(&self, document: &Value, kinds: &Kinds) -> Result<()> {
+        let Some(path) = self.path_of(document, kinds) else { return Ok(()) };
+        let name = manifest::head(document).1;
+        match self.get(&path, name).await? {
+            Some(found) if is_removable(&found, self.release(), self.namespace()) => self.delete(&path, name).await,
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// None: it lies elsewhere than in the release's namespace or in none, or is of no kind that the cluster has.
+    fn path_of(&self, document: &Value, kinds: &Kinds) -> Option<String> {
         let namespace = document["metadata"]["namespace"].as_str();
         if namespace.is_some_and(|namespace| namespace != self.namespace()) {
-            return Ok(true);
+            return None;
         }
-        let Some((_, resource, namespaced)) = kinds.of(document) else { return Ok(true) };
+        let (_, resource, namespaced) = kinds.of(document)?;
         let version = document["apiVersion"].as_str().unwrap_or_default();
         let group = if version.contains('/') { format!("apis/{version}") } else { format!("api/{version}") };
-        let path = if namespaced { self.path(&group, &resource) } else { format!("/{group}/{resource}") };
-        let name = document["metadata"]["name"].as_str().unwrap_or_default();
-        Ok(self.get(&path, name).await?.is_some())
+        Some(if namespaced { self.path(&group, &resource) } else { format!("/{group}/{resource}") })
     }
 
     async fn patched(&self, workload: &Workload, patch: &Value) -> Result<()> {
         let path = self.path(workload.kind.group(), workload.kind.resource());
         self.merge(&path, &workload.name, patch).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_nobody_elses_and_need_not_stay_is_removable() {
+        let of = |name: &str, namespace: &str, policy: Value| {
+            let annotations = json!({
+                "meta.helm.sh/release-name": name, "meta.helm.sh/release-namespace": namespace,
+                "helm.sh/resource-policy": policy,
+            });
+            is_removable(&json!({ "metadata": { "annotations": annotations } }), "shop", "live")
+        };
+        assert!(of("shop", "live", Value::Null));
+        assert!(!of("shop", "live", json!("keep")));
+        assert!(!of("shop", "other", Value::Null) && !of("other", "live", Value::Null));
+        assert!(!is_removable(&json!({ "metadata": {} }), "shop", "live"), "made by hand");
     }
 }

@@ -74,6 +74,7 @@ impl Kubernetes {
         }
         let target = self.revision(revision).await?;
         let documents = manifest::read(&target.manifest).map_err(verb_error)?;
+        self.remove_leftovers(cx, revision, &documents).await?;
         let mark = Mark { step: label(&cx.step), held: Some(format!("back.{revision}")) };
         self.held(cx, "helm.back", documents, hold, &mark, (false, force), 0).await
     }

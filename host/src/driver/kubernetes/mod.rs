@@ -3,8 +3,8 @@
 //! `helm` upgrades a release as a whole, and would start whatever was stopped for the upgrade. So an upgrade under a shut
 //! gate is made in two revisions. The first is what the real chart renders to, with what is held at zero replicas: the chart's
 //! number is kept in an annotation, from which `control.start` takes it. The second, once users are let in, is the real
-//! chart with the real values; it changes nothing that runs. The way back is the same: the old revision's manifest with
-//! the gate held, then `helm rollback` to that very revision.
+//! chart with the real values; it changes nothing that runs where the chart renders to the same each time. The way back
+//! is the same: the old revision's manifest with the gate held, then `helm rollback` to that very revision.
 //!
 //! `helm` runs as a job that outlives the daemon. A revision that is left pending by one that is gone is unlocked where its
 //! record carries the mark of the same run.
@@ -14,6 +14,7 @@ mod claims;
 mod double;
 mod errors;
 mod held;
+mod leftover;
 mod look;
 mod orchestrator;
 mod place;

@@ -227,6 +227,6 @@ async fn started_have_ended(cx: &StepContext, cluster: &Cluster, workloads: &[Wo
     }
 }
 
-fn has_ended(pod: &serde_json::Value) -> bool {
+pub(super) fn has_ended(pod: &serde_json::Value) -> bool {
     matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
 }

@@ -1,10 +1,9 @@
 //! What a chart renders to, as its double may have it. [`Double::of_release`] replaces what it knows, and then looks at the
 //! outcome as at documents that it doesn't know.
 
+use super::addresses::Live;
 use crate::driver::compose::double::{Double, left, refusal};
 use crate::model::VerbError;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -63,7 +62,7 @@ impl Double {
                 false => made.left_out.push(called),
             }
         }
-        self.check_documents(&made.documents, live)?;
+        self.check_documents(&made.documents, &Live::new(live, documents))?;
         Ok(made)
     }
 
@@ -140,7 +139,7 @@ impl Double {
     }
 
     /// Nothing of what is live is left.
-    fn check_documents(&self, documents: &[Value], live: &str) -> Result<(), VerbError> {
+    fn check_documents(&self, documents: &[Value], live: &Live<'_>) -> Result<(), VerbError> {
         for document in documents {
             let (kind, name) = head(document);
             let left = |what: &str| Err(left(&format!("`{kind}/{name}` {what}")));
@@ -172,7 +171,7 @@ impl Double {
                     }
                 }
             }
-            if let Some(address) = names_live(document, live) {
+            if let Some(address) = live.named_in(document) {
                 return left(&format!("names `{address}`"));
             }
         }
@@ -213,27 +212,6 @@ fn collect(value: &Value, named: &mut BTreeSet<(Beside, String)>) {
         }
         _ => {}
     }
-}
-
-/// The first name within the live namespace, in whatever text.
-pub fn names_live(value: &Value, live: &str) -> Option<String> {
-    let within = format!(".{live}.svc");
-    match value {
-        Value::String(text) => [Some(text.clone()), decoded(text)].into_iter().flatten().find_map(|text| {
-            let at = text.find(&within)?;
-            let begins =
-                text[..at].rfind(|c: char| !c.is_ascii_alphanumeric() && !"-.".contains(c)).map_or(0, |i| i + 1);
-            Some(text[begins..at + within.len()].to_owned())
-        }),
-        Value::Array(all) => all.iter().find_map(|value| names_live(value, live)),
-        Value::Object(all) => all.values().find_map(|value| names_live(value, live)),
-        _ => None,
-    }
-}
-
-/// What a secret holds, where it is text.
-fn decoded(text: &str) -> Option<String> {
-    String::from_utf8(STANDARD.decode(text).ok()?).ok()
 }
 
 fn of_service(spec: &mut Value) {
@@ -283,6 +261,8 @@ fn list_mut<'v>(value: &'v mut Value, key: &str) -> impl Iterator<Item = &'v mut
 mod tests {
     use super::*;
     use crate::driver::compose::double::REHEARSAL_LABEL;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
 
     const NAME: &str = "upgraded-rehearsal-shop";
 

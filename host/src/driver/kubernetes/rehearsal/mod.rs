@@ -1,6 +1,7 @@
 //! The double of a release for a rehearsal: the same release, in a namespace that the operator names for that and nothing
 //! else. What its charts render to is made the double's before `helm` sees it.
 
+mod addresses;
 mod documents;
 
 use super::Kubernetes;
@@ -10,8 +11,8 @@ use crate::activity::Level;
 use crate::context::StepContext;
 use crate::driver::compose::double::{Double, left};
 use crate::model::{ServiceRef, VerbError};
+use addresses::Live;
 pub(super) use documents::beside;
-use documents::names_live;
 use reqwest::Url;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -133,17 +134,18 @@ impl Kubernetes {
     /// A double has none of what others made beside the release: what the documents name is copied from what is live.
     pub(super) async fn bring(&self, cx: &StepContext, documents: &[Value]) -> Result<(), VerbError> {
         let Some(double) = &self.double else { return Ok(()) };
-        let named = beside(documents);
+        let (named, names) = (beside(documents), Live::new(&self.config.namespace, documents));
         let work = async {
             let (live, cluster) = (self.live().await?, self.cluster().await?);
             for (kind, name) in &named {
                 cx.activity.touch();
-                cluster.bring(live, *kind, name, &double.project, self.is_cut_off()).await.map_err(verb_error)?;
+                let check = |copy: &Value| is_cut_off(&names, copy);
+                cluster.bring(live, *kind, name, &double.project, check).await.map_err(verb_error)?;
             }
             Ok(())
         };
-        let names: Vec<&String> = named.iter().map(|(_, name)| name).collect();
-        cx.effects.perform("helm.bring", &names, "", true, work).await
+        let brought: Vec<&String> = named.iter().map(|(_, name)| name).collect();
+        cx.effects.perform("helm.bring", &brought, "", true, work).await
     }
 
     pub(super) fn rehearsal_target(&self) -> Result<Target, VerbError> {
@@ -189,17 +191,6 @@ impl Kubernetes {
         Ok(doubled.documents)
     }
 
-    fn is_cut_off(&self) -> impl Fn(&Value) -> upgraded_kubernetes::Result<()> {
-        |copy| match names_live(copy, &self.config.namespace) {
-            None => Ok(()),
-            Some(address) => {
-                let name = copy["metadata"]["name"].as_str().unwrap_or_default();
-                let why = left(&format!("`{name}`, which the release reads, names `{address}`")).to_string();
-                Err(upgraded_kubernetes::Error::Invalid(why))
-            }
-        }
-    }
-
     async fn live(&self) -> Result<&Cluster, VerbError> {
         self.live.get_or_try_init(|| self.connect_to(self.live_target())).await
     }
@@ -208,4 +199,11 @@ impl Kubernetes {
         let none = || VerbError::Denied("a release that is live is not laid out anew".into());
         self.double.as_ref().ok_or_else(none)
     }
+}
+
+fn is_cut_off(names: &Live<'_>, copy: &Value) -> upgraded_kubernetes::Result<()> {
+    let Some(address) = names.named_in(copy) else { return Ok(()) };
+    let name = copy["metadata"]["name"].as_str().unwrap_or_default();
+    let why = left(&format!("`{name}`, which the release reads, names `{address}`")).to_string();
+    Err(upgraded_kubernetes::Error::Invalid(why))
 }
