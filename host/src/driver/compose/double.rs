@@ -18,8 +18,8 @@ pub const REHEARSAL_LABEL: &str = "upgraded.rehearsal";
 pub const DRILL_LABEL: &str = "upgraded.drill";
 /// Letters of a deployment's name in that of its double.
 const NAME_LETTERS: usize = 20;
-/// Of a service that does without: they would name it twice, let users in, or let somebody else route to it.
-const DROPPED: [&str; 13] = [
+/// Of a service that does without: they would name it twice, let users in, let others route to it, or turn it off.
+const DROPPED: [&str; 14] = [
     "annotations",
     "cgroup_parent",
     "container_name",
@@ -33,6 +33,7 @@ const DROPPED: [&str; 13] = [
     "mac_address",
     "network_mode",
     "ports",
+    "profiles",
 ];
 /// What can't be taken away without its being another service; each with what is right.
 const HOST_WIDE: [&str; 4] = ["pid", "ipc", "uts", "userns_mode"];
@@ -81,6 +82,11 @@ impl Double {
         let root = rendered.as_object_mut().ok_or_else(|| unreadable("the configuration is no mapping"))?;
         root.insert("name".into(), json!(self.project));
         let volumes = keys(root.get("volumes"));
+        // A service that names none joins it, also one whose mode is taken away.
+        let networks = root.entry("networks").or_insert_with(|| json!({}));
+        if let Some(networks) = networks.as_object_mut() {
+            networks.entry("default").or_insert(Value::Null);
+        }
         for (kind, made) in [("volumes", json!({})), ("networks", json!({ "internal": true }))] {
             let Some(all) = root.get_mut(kind).and_then(Value::as_object_mut) else { continue };
             for (key, entry) in all.iter_mut() {
@@ -225,6 +231,9 @@ impl Double {
                 }
             }
         }
+        if rendered["networks"]["default"]["internal"] != true {
+            return left("the network that services join by themselves leads out".into());
+        }
         for (name, service) in rendered.get("services").and_then(Value::as_object).into_iter().flatten() {
             let network = text(service.get("network_mode")).filter(|mode| !mode.starts_with("service:"));
             let forbidden = DROPPED.iter().filter(|key| **key != "network_mode");
@@ -326,6 +335,7 @@ mod tests {
         let service = json!({
             "image": "shop/web:1", "container_name": "shop", "ports": [{ "target": 80, "published": "80" }],
             "restart": "always", "labels": { "traefik.enable": "true" }, "logging": { "driver": "syslog" },
+            "profiles": ["mail"],
             "extra_hosts": ["db=10.0.0.1", "host.docker.internal=host-gateway"],
             "networks": { "default": { "ipv4_address": "10.1.0.3", "aliases": ["w"] }, "proxy": null },
             "environment": { "A": "b$$c" },
@@ -339,7 +349,7 @@ mod tests {
         });
         let made = double.of(rendered(service)).unwrap();
         let web = &made["services"]["web"];
-        for gone in ["container_name", "ports", "logging"] {
+        for gone in ["container_name", "ports", "logging", "profiles"] {
             assert!(web.get(gone).is_none(), "{gone}: {web}");
         }
         assert_eq!(web["labels"], json!({ REHEARSAL_LABEL: "shop" }));
@@ -364,6 +374,28 @@ mod tests {
         }
         assert_eq!(made["volumes"]["nfs"]["name"], "upgraded-rehearsal-shop_nfs");
         assert!(made["volumes"]["nfs"].get("driver_opts").is_none());
+    }
+
+    #[test]
+    fn a_service_that_names_no_network_leads_nowhere() {
+        let scratch = tempfile::tempdir().unwrap();
+        let service = json!({ "image": "shop/web:1", "network_mode": "bridge" });
+        let mut projects = [rendered(service.clone()), rendered(service)];
+        projects[0]["networks"] = json!({ "back": { "name": "shop_back" } });
+        projects[1].as_object_mut().unwrap().remove("networks");
+        for project in projects {
+            let double = double(scratch.path());
+            let made = double.of(project).unwrap();
+            assert!(made["services"]["web"].get("network_mode").is_none(), "{made}");
+            let own = json!({
+                "internal": true, "name": "upgraded-rehearsal-shop_default", "labels": { REHEARSAL_LABEL: "shop" },
+            });
+            assert_eq!(made["networks"]["default"], own);
+            let mut open = made;
+            open["networks"].as_object_mut().unwrap().remove("default");
+            let why = double.check(&open).unwrap_err().to_string();
+            assert!(why.contains("leads out"), "{why}");
+        }
     }
 
     #[test]

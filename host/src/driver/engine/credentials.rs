@@ -19,6 +19,8 @@ use tokio::process::Command;
 
 /// The name that logins to the default registry are kept under.
 const DEFAULT_REGISTRY: &str = "https://index.docker.io/v1/";
+/// As images name it, and as podman keeps logins to it.
+const HUB: [&str; 2] = ["docker.io", "index.docker.io"];
 /// A helper says so in place of a user where what follows is a token.
 const TOKEN_USER: &str = "<token>";
 /// What a helper says, as the protocol has it, where nobody logged in.
@@ -66,7 +68,9 @@ pub(super) async fn find_by(
     {
         return Ok(Some(found));
     }
-    let login = config.auths.into_iter().find(|(server, _)| server == registry || host(server) == registry);
+    let of_hub = |server: &str| registry == DEFAULT_REGISTRY && HUB.contains(&host(server));
+    let is_its_own = |server: &str| server == registry || host(server) == registry || of_hub(server);
+    let login = config.auths.into_iter().find(|(server, _)| is_its_own(server));
     let Some((server, auth)) = login else { return Ok(None) };
     // An engine reads user and password, and not the two as the client's file has them.
     let (username, password) = auth.auth.as_deref().and_then(user_and_password).unzip();
@@ -84,6 +88,7 @@ pub(super) async fn find_by(
 /// The name of the registry of an image: what comes before the first slash, where it can be a host.
 pub fn registry(reference: &str) -> &str {
     match reference.split_once('/') {
+        Some((host, _)) if HUB.contains(&host) => DEFAULT_REGISTRY,
         Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
         _ => DEFAULT_REGISTRY,
     }
@@ -195,6 +200,7 @@ mod tests {
         assert_eq!(registry("registry.example.org/shop/web@sha256:00"), "registry.example.org");
         assert_eq!(registry("shop/web:1"), DEFAULT_REGISTRY);
         assert_eq!(registry("web"), DEFAULT_REGISTRY);
+        assert_eq!(registry("docker.io/shop/web:1"), DEFAULT_REGISTRY);
     }
 
     #[tokio::test]
@@ -208,6 +214,19 @@ mod tests {
         assert!(find(Some(folder.path()), "empty.example.org/shop:1").await.unwrap().is_none());
         assert!(find(Some(folder.path()), "shop:1").await.unwrap().is_none());
         assert!(find(Some(&folder.path().join("none")), "shop:1").await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_login_to_the_hub_is_found_whatever_images_call_it() {
+        let folder = tempfile::tempdir().unwrap();
+        for server in ["https://index.docker.io/v1/", "docker.io"] {
+            let config = format!(r#"{{"auths":{{"alpha":{{"auth":"YTpi"}},"{server}":{{"auth":"dTpw"}}}}}}"#);
+            std::fs::write(folder.path().join("config.json"), config).unwrap();
+            for image in ["docker.io/acme/shop:1", "index.docker.io/acme/shop:1", "acme/shop:1", "shop:1"] {
+                let found = find(Some(folder.path()), image).await.unwrap().unwrap();
+                assert_eq!(found.username.as_deref(), Some("u"), "{server}, {image}");
+            }
+        }
     }
 
     #[tokio::test]
