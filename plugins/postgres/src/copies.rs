@@ -49,13 +49,24 @@ fn template_copy(
 ) -> Result<String> {
     let version: u32 = maintenance.value("SHOW server_version_num")?.parse().unwrap_or_default();
     // Before 15 there was no other way.
-    let strategy = if version >= 150_000 { " STRATEGY file_copy" } else { "" };
+    let as_it_is = if version >= 150_000 {
+        format!(" STRATEGY file_copy{}", collation_version(maintenance, &names.live)?)
+    } else {
+        String::new()
+    };
     Ok(format!(
-        "CREATE DATABASE {} OWNER {} TEMPLATE {}{strategy} ALLOW_CONNECTIONS false CONNECTION LIMIT 0",
+        "CREATE DATABASE {} OWNER {} TEMPLATE {}{as_it_is} ALLOW_CONNECTIONS false CONNECTION LIMIT 0",
         quote::name(making),
         quote::name(&properties.owner),
         quote::name(&names.live)
     ))
+}
+
+/// The system's libraries may have moved on since the database was made: the server copies it only where that is said.
+fn collation_version(maintenance: &impl Connection, database: &str) -> Result<String> {
+    let sql = format!("SELECT datcollversion FROM pg_database WHERE datname = {}", quote::literal(database));
+    let version = maintenance.row(&sql)?.and_then(|row| row.into_iter().next()).flatten();
+    Ok(version.map_or_else(String::new, |version| format!(" COLLATION_VERSION {}", quote::literal(&version))))
 }
 
 /// The archive and the manifest, from one snapshot.

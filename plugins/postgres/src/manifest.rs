@@ -3,8 +3,9 @@
 //!
 //! Rows count by their text, in any order. Objects count by names, types, owners and grants; not by the text of their
 //! definitions, which PostgreSQL itself writes differently after a restore. What belongs to an extension is the
-//! extension's, its version too, and what a materialized view holds is recomputed by a restore. A manifest is the same on
-//! each side of a major version: the right to MAINTAIN (17) and constraints that say NOT NULL (18) don't count.
+//! extension's, its version too, and what a materialized view holds is recomputed by a restore. What the server makes by
+//! itself for partitions and ranges does not count, nor an index that is not valid, which no dump has. A manifest is the
+//! same on each side of a major version: the right to MAINTAIN (17) and constraints that say NOT NULL (18) don't count.
 
 use crate::properties::Properties;
 use crate::quote;
@@ -113,8 +114,12 @@ fn union(batch: &[Row], one: impl Fn(&Row) -> Result<String>) -> Result<String> 
 /// The sum of the rows' hashes knows no order, and counts a row that is there twice.
 fn table(row: &Row) -> Result<String> {
     let (schema, table) = (cell(row, 0)?, cell(row, 1)?);
+    let values = match row.get(3).and_then(Option::as_deref) {
+        Some(columns) => format!("ROW({columns})"),
+        None => "(upgraded_row.*)".to_owned(),
+    };
     let digest = match truth(row, 2)? {
-        true => "coalesce(sum(hashtextextended((upgraded_row.*)::text, 0)), 0)::text".to_owned(),
+        true => format!("coalesce(sum(hashtextextended({values}::text, 0)), 0)::text"),
         false => quote::literal(ANY),
     };
     Ok(format!(
@@ -136,7 +141,7 @@ fn sequence(row: &Row) -> Result<String> {
 }
 
 /// Tables that hold rows of their own, those of extensions only where the extension says that a dump takes all of them;
-/// and whether their rows are digested.
+/// whether their rows are digested; and of heirs the columns by name.
 fn tables(extent: Extent) -> String {
     let digested = match extent {
         Extent::Whole => "true".to_owned(),
@@ -144,8 +149,12 @@ fn tables(extent: Extent) -> String {
             format!("sum(pg_table_size(c.oid)) OVER (ORDER BY pg_table_size(c.oid), c.oid) <= {BRIEF_BYTES}")
         }
     };
-    format!("SELECT n.nspname, c.relname, {digested} {TABLES}")
+    let columns = format!("CASE WHEN {} THEN {COLUMNS_BY_NAME} END", is_heir("c"));
+    format!("SELECT n.nspname, c.relname, {digested}, {columns} {TABLES}")
 }
+
+const COLUMNS_BY_NAME: &str = "(SELECT string_agg(format('upgraded_row.%I', a.attname), ', ' \
+    ORDER BY a.attname COLLATE \"C\") FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)";
 
 const TABLES: &str = "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
     WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
@@ -183,8 +192,9 @@ const OBJECTS: &[(&str, &str)] = &[
     ),
     (
         "columns",
-        "SELECT concat_ws(' ', n.nspname, c.relname, a.attname, row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum), \
-      format_type(a.atttypid, a.atttypmod), a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated, a.attcollation::regcollation, \
+        "SELECT concat_ws(' ', n.nspname, c.relname, a.attname, row_number() OVER (PARTITION BY c.oid \
+       ORDER BY CASE WHEN {heir:c} THEN a.attname END COLLATE \"C\", a.attnum), format_type(a.atttypid, a.atttypmod), \
+      a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated, a.attcollation::regcollation, \
       (SELECT string_agg(concat_ws('=', x.grantee::regrole, x.privilege_type, x.is_grantable), ',' \
        ORDER BY x.grantee::regrole::text COLLATE \"C\", x.privilege_type, x.is_grantable) FROM aclexplode(a.attacl) x)) \
       FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
@@ -195,32 +205,36 @@ const OBJECTS: &[(&str, &str)] = &[
         "constraints",
         "SELECT concat_ws(' ', n.nspname, c.relname, t.typname, k.conname, k.contype, k.convalidated, k.condeferrable) \
       FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace LEFT JOIN pg_class c ON c.oid = k.conrelid \
-      LEFT JOIN pg_type t ON t.oid = k.contypid WHERE k.contype <> 'n' AND {own:pg_constraint,k.oid} AND (k.conrelid = 0 OR {mine:pg_class,k.conrelid}) \
+      LEFT JOIN pg_type t ON t.oid = k.contypid WHERE k.contype <> 'n' AND NOT (k.contype = 'f' AND k.conparentid <> 0) \
+      AND {own:pg_constraint,k.oid} AND (k.conrelid = 0 OR {mine:pg_class,k.conrelid}) \
       AND (k.contypid = 0 OR {mine:pg_type,k.contypid})",
     ),
     (
         "indexes",
         "SELECT concat_ws(' ', n.nspname, t.relname, c.relname, m.amname, i.indisunique, i.indisprimary, i.indnkeyatts, i.indnatts) \
       FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid JOIN pg_am m ON m.oid = c.relam \
-      JOIN pg_namespace n ON n.oid = c.relnamespace WHERE t.relpersistence <> 't' AND {own:pg_class,t.oid} AND {mine:pg_class,c.oid}",
+      JOIN pg_namespace n ON n.oid = c.relnamespace WHERE (i.indisvalid OR t.relkind = 'p') AND i.indisready AND t.relpersistence <> 't' \
+      AND {own:pg_class,t.oid} AND {mine:pg_class,c.oid}",
     ),
     (
         "functions",
         "SELECT concat_ws(' ', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid), p.prokind, p.prosecdef, \
       p.provolatile, p.proisstrict, l.lanname, pg_get_userbyid(p.proowner), md5(p.prosrc), {acl:p.proacl,f,p.proowner}) \
-      FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang WHERE {own:pg_proc,p.oid}",
+      FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang WHERE {own:pg_proc,p.oid} \
+      AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = 'pg_proc'::regclass AND i.objid = p.oid AND i.deptype = 'i')",
     ),
     (
         "types",
         "SELECT concat_ws(' ', n.nspname, t.typname, t.typtype, pg_get_userbyid(t.typowner), {acl:t.typacl,T,t.typowner}, \
       (SELECT string_agg(e.enumlabel, ',' ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid)) \
-      FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE (t.typtype IN ('d', 'e', 'r', 'm') \
+      FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE (t.typtype IN ('d', 'e', 'r') \
       OR EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c')) AND {own:pg_type,t.oid}",
     ),
     (
         "triggers",
         "SELECT concat_ws(' ', n.nspname, c.relname, t.tgname, t.tgenabled, t.tgtype, t.tgfoid::regproc) FROM pg_trigger t \
-      JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.tgisinternal AND {own:pg_class,c.oid}",
+      JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.tgisinternal AND t.tgparentid = 0 \
+      AND {own:pg_class,c.oid}",
     ),
     (
         "rules",
@@ -282,7 +296,8 @@ fn objects() -> String {
     kinds.join(" UNION ALL ")
 }
 
-/// Fills in what the kinds have in common: `{own:catalog,oid}`, `{mine:catalog,oid}`, `{acl:column,kind,owner}`.
+/// Fills in what the kinds have in common: `{own:catalog,oid}`, `{mine:catalog,oid}`, `{heir:relation}`,
+/// `{acl:column,kind,owner}`.
 fn expand(sql: &str) -> String {
     let mut text = String::new();
     let mut rest = sql;
@@ -299,6 +314,7 @@ fn expand(sql: &str) -> String {
                 )
             }
             ("mine", [catalog, oid]) => not_of_an_extension(catalog, oid),
+            ("heir", [relation]) => is_heir(relation),
             // No grants are the built-in ones.
             ("acl", [acl, kind, owner]) => format!(
                 "(SELECT string_agg(concat_ws('=', x.grantee::regrole, x.privilege_type, x.is_grantable), ',' \
@@ -317,6 +333,11 @@ fn not_of_an_extension(catalog: &str, oid: &str) -> String {
     format!(
         "NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = '{catalog}'::regclass AND e.objid = {oid} AND e.deptype = 'e')"
     )
+}
+
+/// Of a table that inherits: a restore puts the parent's columns first, whenever they came.
+fn is_heir(relation: &str) -> String {
+    format!("(NOT {relation}.relispartition AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = {relation}.oid))")
 }
 
 #[cfg(test)]
@@ -343,5 +364,15 @@ mod tests {
     fn every_form_is_filled_in() {
         let sql = objects();
         assert!(!sql.contains('{') && !sql.contains('}'), "{sql}");
+    }
+
+    #[test]
+    fn rows_of_heirs_are_read_by_name() {
+        let row = |columns: Option<&str>| -> Row {
+            vec![Some("public".into()), Some("t".into()), Some("t".into()), columns.map(str::to_owned)]
+        };
+        assert!(table(&row(None)).is_ok_and(|sql| sql.contains("((upgraded_row.*)::text, 0)")));
+        let sql = table(&row(Some("upgraded_row.a, upgraded_row.b")));
+        assert!(sql.is_ok_and(|sql| sql.contains("(ROW(upgraded_row.a, upgraded_row.b)::text, 0)")));
     }
 }

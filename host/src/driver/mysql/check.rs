@@ -5,7 +5,7 @@ use super::fence;
 use super::files::in_the_engine;
 use super::names::matches;
 use super::session::{Flavour, Session, name, quoted};
-use super::shape::{Kind, Shape};
+use super::shape::{Kind, Shape, Table};
 use crate::driver::server::names::SCRATCH_PREFIX;
 use crate::model::VerbError;
 use std::collections::BTreeSet;
@@ -33,6 +33,23 @@ const IN_DATABASES: [&str; 18] = [
 ];
 /// Databases of the server itself.
 const SYSTEM: [&str; 5] = ["mysql", "information_schema", "performance_schema", "sys", "ndbinfo"];
+/// Engines whose tables have their rows to themselves.
+const KEEP_THEIR_ROWS: [&str; 12] = [
+    "innodb",
+    "myisam",
+    "aria",
+    "memory",
+    "csv",
+    "archive",
+    "blackhole",
+    "rocksdb",
+    "tokudb",
+    "mroonga",
+    "columnstore",
+    "ndbcluster",
+];
+/// The first MySQL in which only an account with `SYSTEM_USER` locks one that has it.
+const KNOWS_SYSTEM_USERS: [u32; 3] = [8, 0, 16];
 
 pub async fn check(work: &Work<'_>) -> Result<Vec<String>, VerbError> {
     let database = work.names.live.as_str();
@@ -50,6 +67,10 @@ pub async fn check(work: &Work<'_>) -> Result<Vec<String>, VerbError> {
         let message = format!("the server has no database `{database}` that `{}` may see", work.located.config.user);
         return Ok(vec![message]);
     }
+    let small = database.to_lowercase();
+    if small != database && session.text("SELECT @@lower_case_table_names").await? == "1" {
+        return Ok(vec![format!("the server calls the database `{small}`: write it so, instead of `{database}`")]);
+    }
     let mut found = rights(&mut session, work).await?;
     if !found.is_empty() {
         return Ok(found);
@@ -66,10 +87,20 @@ pub async fn check(work: &Work<'_>) -> Result<Vec<String>, VerbError> {
             table.name
         )
     }));
+    found.extend(shape.tables.iter().filter(|table| !keeps_its_rows(table)).map(|table| {
+        format!(
+            "`{}` is of the engine {}, whose tables show the rows of others: a copy would write to those",
+            table.name, table.engine
+        )
+    }));
     found.extend(untrusted(&mut session, &shape).await?);
     found.extend(invalid_views(&mut session, &shape).await?);
     found.extend(strangers(&mut session, work).await?);
     Ok(found)
+}
+
+fn keeps_its_rows(table: &Table) -> bool {
+    KEEP_THEIR_ROWS.contains(&table.engine.to_lowercase().as_str())
 }
 
 async fn rights(session: &mut Session, work: &Work<'_>) -> Result<Vec<String>, VerbError> {
@@ -107,7 +138,7 @@ async fn rights(session: &mut Session, work: &Work<'_>) -> Result<Vec<String>, V
             found.push(format!("{account} lacks {rights} in databases `{pattern}`; {would}"));
         }
     }
-    for alternatives in globals(session.flavour) {
+    for alternatives in globals(session.flavour, &session.version) {
         if !alternatives.iter().any(|right| global.contains(*right)) {
             let would = format!("`GRANT {} ON *.* TO {account}` would grant it", alternatives[0]);
             found.push(format!("{account} lacks {} on the server; {would}", alternatives.join(" or ")));
@@ -132,9 +163,10 @@ async fn rights(session: &mut Session, work: &Work<'_>) -> Result<Vec<String>, V
     Ok(found)
 }
 
-/// Any one of each: to lock accounts, to see and end their connections, to make what others own, to read it.
-fn globals(flavour: Flavour) -> Vec<Vec<&'static str>> {
-    match flavour {
+/// Any one of each: to lock accounts, to see and end their connections, to make what others own, to read it; and to lock
+/// those that the server counts among its own.
+fn globals(flavour: Flavour, version: &str) -> Vec<Vec<&'static str>> {
+    let mut needed = match flavour {
         Flavour::MariaDb => {
             vec![vec!["CREATE USER"], vec!["PROCESS"], vec!["CONNECTION ADMIN", "SUPER"], vec!["SET USER", "SUPER"]]
         }
@@ -145,7 +177,17 @@ fn globals(flavour: Flavour) -> Vec<Vec<&'static str>> {
             vec!["SET_ANY_DEFINER", "SET_USER_ID", "SUPER"],
             vec!["SHOW_ROUTINE", "SELECT"],
         ],
+    };
+    if flavour == Flavour::MySql && numbers(version) >= KNOWS_SYSTEM_USERS {
+        needed.push(vec!["SYSTEM_USER"]);
     }
+    needed
+}
+
+/// Of a version as the server tells it: `8.0.36`.
+fn numbers(version: &str) -> [u32; 3] {
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
+    std::array::from_fn(|_| parts.next().unwrap_or_default())
 }
 
 fn privileges(rows: super::session::Rows) -> BTreeSet<String> {
@@ -208,4 +250,29 @@ async fn strangers(session: &mut Session, work: &Work<'_>) -> Result<Vec<String>
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_right_over_system_users_is_asked_for_where_there_is_one() {
+        let asked = |flavour, version| globals(flavour, version).contains(&vec!["SYSTEM_USER"]);
+        for version in ["8.0.16", "8.4.0", "9.1.0"] {
+            assert!(asked(Flavour::MySql, version), "{version}");
+        }
+        assert!(!asked(Flavour::MySql, "8.0.15") && !asked(Flavour::MariaDb, "10.11.6"));
+    }
+
+    #[test]
+    fn tables_without_rows_of_their_own_are_told_by_their_engines() {
+        let of = |engine: &str| Table { engine: engine.into(), ..Table::default() };
+        for engine in ["InnoDB", "MyISAM", "Aria", "MEMORY"] {
+            assert!(keeps_its_rows(&of(engine)), "{engine}");
+        }
+        for engine in ["FEDERATED", "SPIDER", "CONNECT", "MRG_MyISAM"] {
+            assert!(!keeps_its_rows(&of(engine)), "{engine}");
+        }
+    }
 }

@@ -55,23 +55,27 @@ pub async fn fence(work: &Work<'_>) -> Result<(), VerbError> {
     end_writers(work, &mut session, &locked).await
 }
 
+/// What can't be given back keeps nothing else back, and stays in the record.
 pub async fn unfence(work: &Work<'_>) -> Result<(), VerbError> {
     let mut session = work.session().await?;
     let fence = work.names.fence();
+    let mut outcome = Ok(());
     if session.has_table(&fence, ACCOUNTS).await? {
         for account in session.list(&format!("SELECT account FROM {}.{ACCOUNTS}", name(&fence))).await? {
-            session.change(&format!("ALTER USER IF EXISTS {account} ACCOUNT UNLOCK")).await?;
+            let unlocked = session.change(&format!("ALTER USER IF EXISTS {account} ACCOUNT UNLOCK")).await;
+            outcome = outcome.and(unlocked);
         }
     }
     if session.has_table(&fence, EVENTS).await? {
         for row in grants::texts(session.rows(&format!("SELECT event, definer FROM {}.{EVENTS}", name(&fence))).await?)
         {
             match shape::enable(&mut session, &work.names.live, &row[0], &row[1]).await {
-                Err(error) if !is_gone(&error) => return Err(error),
+                Err(error) if !is_gone(&error) => outcome = outcome.and(Err(error)),
                 _ => {}
             }
         }
     }
+    outcome?;
     drop_database(work, &mut session, &fence).await
 }
 

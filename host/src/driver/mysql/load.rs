@@ -110,7 +110,7 @@ async fn take_rows_from_clients(session: &mut Session, database: &str) -> Result
     if session.text("SELECT @@GLOBAL.local_infile").await? == "1" {
         return Ok(());
     }
-    session.change(&format!("CREATE TABLE {}.{ASKED} (x INT) ENGINE=InnoDB", name(database))).await?;
+    session.change(&format!("CREATE TABLE {}.{ASKED} (x INT PRIMARY KEY) ENGINE=InnoDB", name(database))).await?;
     session.change("SET GLOBAL local_infile = 1").await
 }
 

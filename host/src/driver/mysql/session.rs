@@ -25,9 +25,10 @@ const LOCK_POLL: Duration = Duration::from_millis(100);
 /// Of what is loaded, in one packet.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// The same text for the same data, whatever the server's settings. Locks are waited for no longer than this.
+/// The same text for the same data, whatever the server's settings. Locks are waited for no longer than this, and a
+/// session that waits for long work is not ended.
 const PLAIN_TEXT: &str = "SET SESSION time_zone = '+00:00', lock_wait_timeout = 50, sql_quote_show_create = 1, \
-    wait_timeout = 28800, foreign_key_checks = 1, collation_connection = utf8mb4_bin, \
+    wait_timeout = 2147483, foreign_key_checks = 1, collation_connection = utf8mb4_bin, \
     character_set_results = utf8mb4, character_set_client = utf8mb4";
 
 pub type Rows = Vec<Vec<Option<String>>>;
@@ -151,7 +152,10 @@ impl Session {
     pub async fn own_mode(&mut self) -> Result<(), VerbError> {
         // Without the latter, MariaDB makes an account of a name that it doesn't know.
         let (mode, limit) = match self.flavour {
-            Flavour::MariaDb => ("NO_AUTO_VALUE_ON_ZERO,NO_AUTO_CREATE_USER", "max_statement_time = 0"),
+            Flavour::MariaDb => (
+                "NO_AUTO_VALUE_ON_ZERO,NO_AUTO_CREATE_USER",
+                "max_statement_time = 0, idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0",
+            ),
             Flavour::MySql => ("NO_AUTO_VALUE_ON_ZERO", "max_execution_time = 0, information_schema_stats_expiry = 0"),
         };
         let more = "collation_connection = utf8mb4_bin, time_zone = '+00:00'";

@@ -19,12 +19,14 @@ use std::time::Duration;
 use tokio_postgres::SimpleQueryMessage;
 use tokio_util::task::TaskTracker;
 
-/// Text that depends on nothing but the data: manifests of two databases are compared byte for byte.
+/// Text that depends on nothing but the data: manifests of two databases are compared byte for byte. And nothing ends a
+/// session that waits for long work; older servers don't know the last of these settings.
 const PLAIN_TEXT: &str = "SET search_path = pg_catalog; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; \
     SET timezone = 'UTC'; SET extra_float_digits = 1; SET bytea_output = 'hex'; SET xmlbinary = 'base64'; \
     SET xmloption = 'content'; SET lc_monetary = 'C'; SET quote_all_identifiers = off; SET row_security = off; \
     SET standard_conforming_strings = on; SET client_min_messages = 'warning'; SET statement_timeout = 0; \
-    SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0";
+    SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
+    SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout')";
 
 /// Rows of text, as the server prints them.
 pub type Rows = Vec<Vec<Option<String>>>;

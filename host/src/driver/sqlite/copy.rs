@@ -3,12 +3,12 @@
 use super::connect::{Of, begin_reading, has_log, patiently, reader};
 use crate::driver::beside::work::{At, Pulse};
 use crate::driver::beside::{look, remove};
-use crate::driver::trees::copy::{Properties, make_private_file, settle};
+use crate::driver::trees::copy::{Properties, make_private_file, properties_of, settle};
 use crate::model::VerbError;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{self, File};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Pages between two looks at the run.
@@ -84,21 +84,19 @@ fn busy() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None)
 }
 
-/// Gives `to` the mode and owner of `like`; where there is no such file, the owner of the folder.
+/// Gives `to` the owner, mode and attributes of `like`, access lists among them; where there is no such file, the owner of
+/// the folder.
 pub fn keep_owner(like: &Path, to: &Path) -> Result<(), VerbError> {
-    let (mode, metadata) = match look(like)? {
-        Some(metadata) => (metadata.permissions().mode() & 0o7777, metadata),
+    let own = fs::metadata(to).at("looking at", to)?;
+    let modified = (own.mtime(), own.mtime_nsec());
+    let properties = match look(like)? {
+        Some(_) => Properties { modified, ..properties_of(like)? },
         None => {
             let folder = like.parent().unwrap_or(Path::new("/"));
-            (0o600, fs::metadata(folder).at("looking at", folder)?)
+            let metadata = fs::metadata(folder).at("looking at", folder)?;
+            let owner = (metadata.uid(), metadata.gid());
+            Properties { mode: 0o600, owner, modified, attributes: Default::default() }
         }
-    };
-    let own = fs::metadata(to).at("looking at", to)?;
-    let properties = Properties {
-        mode,
-        owner: (metadata.uid(), metadata.gid()),
-        modified: (own.mtime(), own.mtime_nsec()),
-        attributes: Default::default(),
     };
     settle(to, &properties, false)
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::driver::beside::testing::{Bench, call, cancelled_soon, drill, names};
+use crate::driver::trees::copy::properties_of;
 use rusqlite::{Connection, ErrorCode};
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -39,6 +40,15 @@ fn names_of_people(path: &Path) -> Vec<String> {
     let connection = Connection::open(path).unwrap();
     let mut select = connection.prepare("SELECT coalesce(name, '-') FROM people ORDER BY id").unwrap();
     select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+/// Something beside the mode that belongs to the file.
+fn note(path: &Path) {
+    rustix::fs::lsetxattr(path, "user.note", b"kept", rustix::fs::XattrFlags::empty()).unwrap();
+}
+
+fn has_note(path: &Path) -> bool {
+    properties_of(path).unwrap().attributes.contains_key(&b"user.note"[..])
 }
 
 fn journal_mode(path: &Path) -> String {
@@ -88,6 +98,7 @@ async fn a_live_database_is_saved_and_comes_back() {
         let sqlite = sqlite(&bench);
         let live = bench.path("app.db");
         let app = furnish(&live, mode);
+        note(&live);
         let manifest = sqlite.manifest(&call("r1-look"), "db", None).await.unwrap();
         let (key, saved) = sqlite.save(&call("r1-backup"), "db", None).await.unwrap();
         assert_eq!((key.as_str(), &saved), ("shop/r1-backup/main/db", &manifest));
@@ -99,6 +110,7 @@ async fn a_live_database_is_saved_and_comes_back() {
         for _ in 0..2 {
             sqlite.put_back(&call("r1-restore"), "db", &key).await.unwrap();
             assert_eq!(sqlite.manifest(&call("r1-look"), "db", None).await.unwrap(), manifest, "{mode}");
+            assert!(has_note(&live), "{mode}");
         }
         assert_eq!(sqlite.manifest(&call("r1-look"), "db", Some("r1-restore")).await.unwrap(), changed);
         assert_eq!(names_of_people(&live), ["Ada", "-", "Ada"]);
@@ -219,6 +231,7 @@ async fn a_frozen_copy_is_swapped_back_under_the_fence() {
         let sqlite = sqlite(&bench);
         let live = bench.path("app.db");
         drop(furnish(&live, mode));
+        note(&live);
         sqlite.fence(&call("r1-fence"), "db").await.unwrap();
         let manifest = sqlite.manifest(&call("r1-look"), "db", None).await.unwrap();
         sqlite.freeze(&call("r1-freeze"), "db").await.unwrap();
@@ -231,6 +244,7 @@ async fn a_frozen_copy_is_swapped_back_under_the_fence() {
             sqlite.swap(&call(step), "db", "r1-freeze").await.unwrap();
             assert_eq!(sqlite.manifest(&call("r1-look"), "db", None).await.unwrap(), manifest, "{mode}");
             assert!(by_another(&live, "DELETE FROM people").contains("locked"), "the fence holds what came into place");
+            assert!(has_note(&live), "{mode}");
         }
         assert_eq!(sqlite.manifest(&call("r1-look"), "db", Some("r1-restore")).await.unwrap(), later);
         sqlite.unfence(&call("r1-unfence"), "db").await.unwrap();

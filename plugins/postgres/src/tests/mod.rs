@@ -6,9 +6,11 @@ mod fencing;
 mod restoring;
 
 use crate::preflight;
+use crate::server::{Connection, Server};
 use bench::Bench;
 use scratch_postgres::Cluster;
 use std::sync::Arc;
+use std::time::Duration;
 use upgraded_sdk::{Finding, Severity};
 
 /// A schema with one of everything that could be lost.
@@ -123,4 +125,13 @@ fn preflight_says_where_no_frozen_copy_can_be() {
     assert_eq!(ids(&findings, Severity::Blocker), Vec::<&str>::new(), "{findings:?}");
     let warnings = ids(&findings, Severity::Warning);
     assert!(warnings.contains(&"fence") && warnings.contains(&"replication"), "{findings:?}");
+}
+
+#[test]
+fn a_session_that_waits_is_not_ended() {
+    let bench = Bench::owned("patient");
+    bench.server_sql("ALTER ROLE patient_app SET idle_session_timeout TO '1s'");
+    let connection = bench.host("r1-look").connect(None).expect("connected");
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(connection.value("SELECT 1"), Ok("1".into()));
 }

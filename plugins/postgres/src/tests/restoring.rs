@@ -14,6 +14,17 @@ use upgraded_sdk::Error;
 const MIGRATED: &str = "DROP TABLE ledger.part; UPDATE ledger.entry SET status = 'old'; SELECT nextval('tally'); \
     CREATE TABLE news (x int); DROP MATERIALIZED VIEW ledger.unfilled; SELECT lo_unlink(4711)";
 
+/// A parent's column that came later, a key into partitions, a trigger on them, a range, an index that is to be invalid.
+const GROWN: &str = "CREATE TABLE parent (z int); CREATE TABLE child (own text) INHERITS (parent); \
+    ALTER TABLE parent ADD later int; INSERT INTO child VALUES (1, 'one', 2), (3, NULL, 4); \
+    CREATE INDEX unfinished ON child (own); CREATE TYPE spans AS RANGE (subtype = int); \
+    CREATE TABLE keyed (k int PRIMARY KEY) PARTITION BY RANGE (k); \
+    CREATE TABLE keyed_1 PARTITION OF keyed FOR VALUES FROM (0) TO (10); \
+    CREATE TABLE keyed_2 PARTITION OF keyed FOR VALUES FROM (10) TO (20); \
+    CREATE TABLE refers (k int REFERENCES keyed); INSERT INTO keyed VALUES (11); INSERT INTO refers VALUES (11); \
+    CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; \
+    CREATE TRIGGER touched BEFORE UPDATE ON keyed FOR EACH ROW EXECUTE FUNCTION touch()";
+
 fn live(bench: &Bench) -> String {
     manifest(&bench.host("r1-look"), &bench.names("r1-look"), None).expect("counted")
 }
@@ -97,6 +108,19 @@ fn of_a_copy_small_tables_are_read_and_large_ones_counted() {
     same(&copy, &before);
 }
 
+/// As after a move of the server to a newer system, or of its image's tag.
+#[test]
+fn a_database_that_was_made_by_other_collations_is_copied_too() {
+    let bench = Bench::new("collated");
+    bench.sql("CREATE TABLE t (x text); INSERT INTO t VALUES ('a')");
+    bench.server_sql("UPDATE pg_database SET datcollversion = '0.1' WHERE datname = 'collated'");
+    let before = live(&bench);
+    fenced(&bench);
+    let (host, names) = step(&bench, "r1-freeze-main");
+    assert_eq!(freeze(&host, &names), Ok(true));
+    same(&before, &manifest(&host, &names, Some("r1-freeze-main")).expect("counted"));
+}
+
 #[test]
 fn a_used_up_frozen_copy_counts_until_somebody_writes() {
     let bench = Bench::new("used");
@@ -154,6 +178,26 @@ fn a_backup_is_of_one_snapshot_and_comes_back() {
             .as_app("INSERT INTO ledger.entry (amount) VALUES (1); INSERT INTO ledger.part VALUES (5, 'x')")
             .expect("works");
     }
+}
+
+#[test]
+fn what_a_restore_orders_anew_is_no_difference() {
+    const COLUMNS: &str = "SELECT string_agg(attname::text, ' ' ORDER BY attnum) FROM pg_attribute \
+        WHERE attrelid = 'child'::regclass AND attnum > 0";
+    let bench = Bench::new("grown");
+    bench.as_app(GROWN).expect("made by the application");
+    bench.as_app("ALTER TABLE keyed DETACH PARTITION keyed_1; DROP TABLE keyed_1").expect("dropped");
+    bench.sql("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'unfinished'::regclass");
+    assert_eq!(bench.sql(COLUMNS), "z own later");
+    let (host, names) = step(&bench, "r1-backup-ahead-main");
+    let saved = backup(&host, &names, None).expect("saved");
+    let (host, names) = step(&bench, "r1-restore-main");
+    from_backup(&host, &names, &saved).expect("restored");
+    assert_eq!(bench.sql(COLUMNS), "z later own");
+    same(&saved.manifest, &live(&bench));
+    bench.sql("UPDATE child SET own = 'two' WHERE z = 1");
+    let differs = difference(&saved.manifest, &live(&bench));
+    assert!(differs.as_deref().is_some_and(|text| text.contains("table/public.child")), "{differs:?}");
 }
 
 #[test]

@@ -60,6 +60,8 @@ async fn what_would_be_lost_is_named() {
         .root(&[
             "CREATE TABLE kept (id INT PRIMARY KEY) WITH SYSTEM VERSIONING",
             "CREATE TABLE here (id INT PRIMARY KEY)",
+            "CREATE TABLE part (id INT) ENGINE=MyISAM",
+            "CREATE TABLE parts (id INT) ENGINE=MERGE UNION=(part)",
             "CREATE DATABASE lost_neighbour",
             "CREATE TABLE lost_neighbour.there (id INT PRIMARY KEY, FOREIGN KEY (id) REFERENCES lost.here (id))",
         ])
@@ -67,6 +69,8 @@ async fn what_would_be_lost_is_named() {
     let found = problems(&bench, &bench.driver).await;
     assert!(found.iter().any(|line| line.contains("`kept` is system-versioned")), "{found:?}");
     assert!(found.iter().any(|line| line.contains("`lost_neighbour/there`")), "{found:?}");
+    assert!(found.iter().any(|line| line.contains("`parts` is of the engine")), "{found:?}");
+    assert!(!found.iter().any(|line| line.contains("`part` is of the engine")), "{found:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
