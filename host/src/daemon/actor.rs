@@ -10,11 +10,13 @@ use super::planning::{Looked, Refused, blockers};
 use crate::api::types::{News, Running, State, StepState};
 use crate::config::edit::line_of;
 use crate::config::{Deployment, SecretCheck};
+use crate::effect::LedgerError;
 use crate::journal::{JournalError, Quarantine, Record, Refusal, digest};
 use crate::model::Failure;
 use crate::pipeline::ledger::{Listener, RunLedger};
 use crate::pipeline::{Ended, Patience, Pipeline};
-use crate::plan::event::{Event, Outcome};
+use crate::plan::event::{Decision, Event, Outcome, Verdict};
+use crate::plan::next::{Next, next};
 use crate::plan::step::Step;
 use crate::plan::{Kind, Plan};
 use std::sync::Arc;
@@ -30,7 +32,9 @@ pub async fn live(host: Arc<Host>, entry: Arc<Entry>) {
                 // On the heap for as long as they last: a task at rest is a thousandth of their size.
                 if let Err(failure) = Box::pin(carry_on(&host, &entry, run)).await {
                     tracing::error!(deployment = entry.name, run, "the run can't go on: {}", failure.message);
-                    fail(&host, &entry, failure.message);
+                    let hint =
+                        format!("`upgradectl abandon {} --why …` ends it where that can't be mended", entry.name);
+                    fail(&host, &entry, format!("run {run} can't go on: {}; {hint}", failure.message));
                     Some(LOOK_AGAIN)
                 } else {
                     continue;
@@ -292,23 +296,23 @@ pub async fn drive(
 ) -> Result<Ended, Failure> {
     let ledger = RunLedger::open(host.journal.clone(), run, listener(host, entry, plan.clone()), None);
     let ledger = Arc::new(ledger.map_err(|e| failure("journal", &e))?);
+    if let Some(given_up) = given_up(entry, run) {
+        ledger.append(given_up).map_err(|e| failure("journal", &e))?;
+    }
+    let ready = match kept(host, entry, plan).await {
+        Ok(ready) => ready,
+        Err(why) => return end_given_up(&ledger).map_err(|e| failure("journal", &e))?.ok_or(why),
+    };
     if ledger.with(|progress| progress.events()) > 1 {
         let resumed = Event::Resumed { host_version: env!("CARGO_PKG_VERSION").into(), boot_id: clock::boot_id() };
         ledger.append(resumed).map_err(|e| failure("journal", &e))?;
     }
-    let deployment = host.parse(&entry.name, plan.file.clone(), SecretCheck::NameOnly).await;
-    let deployment = deployment.map_err(|e| failure("file", &e))?;
     host.update(entry, |seen| {
-        seen.product = Some(deployment.product.binding.plugin.clone());
-        seen.wanted.get_or_insert_with(|| deployment.version.clone());
+        seen.product = Some(ready.deployment.product.binding.plugin.clone());
+        seen.wanted.get_or_insert_with(|| ready.deployment.version.clone());
         seen.installed.get_or_insert_with(|| plan.from.clone());
     });
-    let patience = patience(&deployment);
-    let vault = host.vault_of_a_run();
-    let drivers = host.all_drivers(&deployment, &vault);
-    let make = |config: &crate::config::BindingConfig| drivers[&super::looks::key(config)].clone();
-    let bound = host.plugins.bind_kept(&deployment, &plan.bindings, make).await.map_err(|e| failure("plugin", &e))?;
-    let ready = Ready { deployment, bound: bound.clone(), drivers, vault };
+    let (patience, bound) = (patience(&ready.deployment), ready.bound.clone());
     let hands = Arc::new(RealHands { host: host.clone(), entry: entry.clone(), ready, run });
     let sink = {
         let (host, entry) = (host.clone(), entry.clone());
@@ -317,9 +321,44 @@ pub async fn drive(
     let stop = host.stop.clone();
     let pipeline = Arc::new(Pipeline::new(run, ledger, bound, hands, patience, sink, stop, host.slots.clone()));
     *entry.pipeline.lock().expect("no panic holds this lock") = Some(pipeline.clone());
-    let ended = pipeline.drive().await;
+    let ended = async {
+        if let Some(given_up) = given_up(entry, run) {
+            pipeline.tell(given_up)?;
+        }
+        pipeline.drive().await
+    };
+    let ended = ended.await;
     *entry.pipeline.lock().expect("no panic holds this lock") = None;
     ended.map_err(|e| failure("journal", &e))
+}
+
+/// What a run began with: its file, and the components that read it.
+async fn kept(host: &Arc<Host>, entry: &Entry, plan: &Plan) -> Result<Ready, Failure> {
+    let deployment = host.parse_kept(&entry.name, plan).await.map_err(|e| failure("file", &e))?;
+    let vault = host.vault_of_a_run();
+    let drivers = host.all_drivers(&deployment, &vault);
+    let make = |config: &crate::config::BindingConfig| drivers[&super::looks::key(config)].clone();
+    let bound = host.plugins.bind_kept(&deployment, &plan.bindings, make).await.map_err(|e| failure("plugin", &e))?;
+    Ok(Ready { deployment, bound, drivers, vault })
+}
+
+fn given_up(entry: &Entry, run: u64) -> Option<Event> {
+    let said = entry.given_up.lock().expect("no panic holds this lock").take();
+    said.filter(|(of, _)| *of == run).map(|(_, event)| event)
+}
+
+/// Of a run that nothing can take up: whether what it was about was done, nobody can be asked.
+fn end_given_up(ledger: &RunLedger) -> Result<Option<Ended>, LedgerError> {
+    if !ledger.with(|progress| matches!(progress.decided, Some((Decision::Abandon, _)))) {
+        return Ok(None);
+    }
+    if let Some(state) = ledger.with(|progress| progress.in_doubt().cloned()) {
+        let verdicts = state.effects_in_doubt().map(|effect| (effect.effect.number, Verdict::Unknown)).collect();
+        ledger.append(Event::Probed { step: state.step.id.clone(), attempt: state.attempts, verdicts })?;
+    }
+    let Next::Done(outcome) = ledger.with(next) else { return Ok(None) };
+    ledger.append(Event::Finished { outcome: outcome.clone() })?;
+    Ok(Some(Ended::Outcome(outcome)))
 }
 
 /// Shows how the run ended; what it means was written down with its end.

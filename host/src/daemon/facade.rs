@@ -77,6 +77,16 @@ impl Host {
         Ok(pipeline.run)
     }
 
+    /// The end of a run that can't be taken up.
+    fn give_up(&self, entry: &Entry, decided: Event) -> Answer<()> {
+        let can_go_on = !matches!(entry.seen.lock().expect("no panic holds this lock").state, State::Error { .. });
+        let run = self.journal.open_run(&entry.name).map_err(internal)?;
+        let run = run.filter(|_| !can_go_on).ok_or_else(|| not_stuck(&entry.name))?;
+        *entry.given_up.lock().expect("no panic holds this lock") = Some((run, decided));
+        entry.nudge.notify_one();
+        Ok(())
+    }
+
     fn todo(&self, entry: &Entry) -> Option<(u64, Next)> {
         let pipeline = entry.pipeline.lock().expect("no panic holds this lock").clone()?;
         Some((pipeline.run, pipeline.ledger.with(next)))
@@ -85,10 +95,12 @@ impl Host {
     /// The newest committed run, and its way back.
     fn way_back(&self, entry: &Entry) -> Answer<(RunRow, RunProgress, WayBack)> {
         let none = || ApiError::conflict(format!("no committed run of `{}` can be taken back", entry.name));
-        let runs = self.journal.runs(Some(&entry.name), 50).map_err(internal)?;
-        let ended = runs.into_iter().find(|row| {
-            matches!(row.outcome, Some(Outcome::Committed | Outcome::RolledBack(_)))
-                && (row.outcome == Some(Outcome::Committed) || row.kind == "rollback")
+        let runs = self.journal.runs(Some(&entry.name), u32::MAX).map_err(internal)?;
+        // What was done by hand after a run was abandoned, no run before it knows how to take back.
+        let ended = runs.into_iter().find(|row| match row.outcome {
+            Some(Outcome::Committed | Outcome::Abandoned(_)) => true,
+            Some(Outcome::RolledBack(_)) => row.kind == "rollback",
+            Some(Outcome::Refused(_) | Outcome::Rehearsed) | None => false,
         });
         let row = ended.filter(|row| row.outcome == Some(Outcome::Committed)).ok_or_else(none)?;
         let records = self.journal.records(row.run).map_err(internal)?;
@@ -173,6 +185,10 @@ fn to_confirm(row: &RunRow, writes_since: Timestamp) -> RollbackAnswer {
     let message =
         format!("it took `{}` from {} to {}, and users may have written since", row.deployment, row.from, row.to);
     RollbackAnswer::NeedsConfirmation { run: row.run, to: row.from.clone(), writes_since, message }
+}
+
+fn not_stuck(name: &str) -> ApiError {
+    ApiError::conflict(format!("no run of `{name}` is stuck"))
 }
 
 #[async_trait]
@@ -344,11 +360,13 @@ impl Facade for Door {
 
     async fn decide(&self, name: &str, request: DecideRequest, by: &Caller) -> Answer<Deployment> {
         let entry = self.known(name)?;
-        let Some((_, Next::Stuck { .. })) = self.todo(&entry) else {
-            return Err(ApiError::conflict(format!("no run of `{name}` is stuck")));
-        };
         let why = request.why.unwrap_or_else(|| format!("by {by}"));
-        self.tell(&entry, Event::Decided { by: by.to_string(), decision: request.decision, why })?;
+        let decided = Event::Decided { by: by.to_string(), decision: request.decision, why };
+        match (self.todo(&entry), request.decision) {
+            (Some((_, Next::Stuck { .. })), _) => drop(self.tell(&entry, decided)?),
+            (None, Decision::Abandon) => self.give_up(&entry, decided)?,
+            _ => return Err(not_stuck(name)),
+        }
         self.goes_on(&entry);
         Ok(self.view(&entry))
     }

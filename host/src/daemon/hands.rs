@@ -74,8 +74,13 @@ impl Hands for RealHands {
         if plan.kind != Kind::Upgrade {
             return Ok(Vec::new());
         }
-        let looked = self.host.look(&self.ready, &plan.file, Some(&plan.to), activity).await;
         let outdated = |why: String| Failure { code: OUTDATED.into(), message: why, retryable: false };
+        let version = |text: &str| crate::config::edit::line_of(text, "version");
+        let now = crate::config::file::read_bounded(&self.entry.file, 1 << 20).ok();
+        if now.is_some_and(|now| version(&String::from_utf8_lossy(&now)) != version(&plan.file)) {
+            return Err(outdated("the file asks for another version by now; it is planned again".into()));
+        }
+        let looked = self.host.look(&self.ready, &plan.file, Some(&plan.to), activity).await;
         let looked = looked.map_err(|refused| Failure {
             code: "recheck".into(),
             message: refused.why,

@@ -8,7 +8,7 @@ use super::rehearsal;
 use crate::activity::{Level, Sign, Sink};
 use crate::api::Hub;
 use crate::api::types::{Deployment as View, LogLine, News, Progress as ProgressView, State};
-use crate::config::{Deployment, SecretCheck, Settings};
+use crate::config::{Deployment, PluginCatalog, SecretCheck, Settings};
 use crate::context::Site;
 use crate::driver::durable;
 use crate::driver::services::Systemd;
@@ -16,8 +16,9 @@ use crate::driver::{Engines, Environment, Machine, scratch_name};
 use crate::journal::{Journal, JournalError, RunRow};
 use crate::model::Failure;
 use crate::pipeline::Pipeline;
+use crate::plan::Plan;
 use crate::plan::aftermath::Aftermath;
-use crate::plan::event::Outcome;
+use crate::plan::event::{Event, Outcome};
 use crate::plan::step::{Step, Stretch};
 use crate::plugin::Plugins;
 use crate::trigger::{Change, Kind};
@@ -61,6 +62,8 @@ pub struct Entry {
     pub seen: Mutex<Seen>,
     /// The run under way.
     pub pipeline: Mutex<Option<Arc<Pipeline>>>,
+    /// A run that can't be taken up, and what was said when it was given up.
+    pub given_up: Mutex<Option<(u64, Event)>>,
     /// The newest run, and the digest of the file, with which house was kept last.
     pub tidied: Mutex<Option<(u64, String)>>,
 }
@@ -98,6 +101,7 @@ impl Entry {
             nudge: Notify::new(),
             seen: Mutex::new(seen),
             pipeline: Mutex::new(None),
+            given_up: Mutex::new(None),
             tidied: Mutex::new(None),
         }
     }
@@ -236,7 +240,18 @@ impl Host {
     pub async fn parse(
         &self, name: &str, text: String, secrets: SecretCheck,
     ) -> Result<Deployment, crate::config::Diagnostics> {
-        let (plugins, name) = (self.plugins.clone(), name.to_owned());
+        self.parse_against(name, text, secrets, self.plugins.clone()).await
+    }
+
+    /// The file of a run, with the plugins that it began with.
+    pub async fn parse_kept(&self, name: &str, plan: &Plan) -> Result<Deployment, crate::config::Diagnostics> {
+        self.parse_against(name, plan.file.clone(), SecretCheck::NameOnly, self.plugins.kept(&plan.bindings)).await
+    }
+
+    async fn parse_against(
+        &self, name: &str, text: String, secrets: SecretCheck, plugins: impl PluginCatalog + Send + 'static,
+    ) -> Result<Deployment, crate::config::Diagnostics> {
+        let name = name.to_owned();
         let file = self.settings.deployments.join(format!("{name}.toml"));
         let shown = file.clone();
         let parsed =

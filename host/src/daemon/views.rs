@@ -310,6 +310,12 @@ pub fn estimates(journal: &Journal, deployment: &str) -> Estimates {
         if matches!(records.first().map(|record| &record.event), Some(Event::Planned { plan }) if plan.rolls()) {
             continue;
         }
+        // While it waited for somebody, or for a daemon, nothing was done.
+        let stood_still =
+            |event: &Event| matches!(event, Event::Resumed { .. } | Event::Decided { decision: Decision::Resume, .. });
+        if records.iter().any(|record| stood_still(&record.event)) {
+            continue;
+        }
         let span = |first: &[Phase], last: &[Phase]| {
             started(&records, first).zip(last_success(&records, last)).map(|(from, to)| seconds(from, to))
         };

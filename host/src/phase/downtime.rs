@@ -4,7 +4,7 @@ use super::hands::Moment;
 use super::{RunContext, output};
 use crate::context::StepContext;
 use crate::model::Failure;
-use crate::plan::step::Step;
+use crate::plan::step::{Phase, Step};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -47,9 +47,19 @@ pub async fn seal(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failu
     Ok(Value::String(run.datastore(cx)?.mark(cx).await?))
 }
 
+/// Nothing is copied behind this fence: no hook is wanted, and one of the new version might not work.
+pub async fn fence_back(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
+    Ok(Value::String(run.datastore(cx)?.fence(cx).await?))
+}
+
+/// What a hook did before is undone once.
 pub async fn unfence(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
     run.datastore(cx)?.unfence(cx).await?;
-    run.hands.hook(cx, Moment::After).await?;
+    let progress = run.progress;
+    let is_undone = progress.output(Phase::Unfence, &cx.binding.name).is_some();
+    if progress.started_any(Phase::Fence) && !is_undone {
+        run.hands.hook(cx, Moment::After).await?;
+    }
     Ok(Value::Null)
 }
 

@@ -71,7 +71,8 @@ pub async fn perform(
             without_blockers(findings)
         }
         Phase::Quiesce | Phase::Halt => downtime::quiesce(run, step, &cx).await,
-        Phase::Fence | Phase::FenceBack => downtime::fence(run, &cx).await,
+        Phase::Fence => downtime::fence(run, &cx).await,
+        Phase::FenceBack => downtime::fence_back(run, &cx).await,
         Phase::Freeze => downtime::freeze(run, &cx).await,
         Phase::Seal => downtime::seal(run, &cx).await,
         Phase::Unfence | Phase::UnfenceBack => downtime::unfence(run, &cx).await,

@@ -11,7 +11,8 @@ use crate::phase::hands::Hands;
 use crate::phase::{self, RunContext};
 use crate::plan::event::{Event, Outcome, Verdict};
 use crate::plan::next::{Next, Wait, next};
-use crate::plan::step::Step;
+use crate::plan::state::StepState;
+use crate::plan::step::{Step, Stretch};
 use crate::plugin::roles::Bound;
 use async_trait::async_trait;
 use futures::FutureExt;
@@ -108,11 +109,12 @@ impl Pipeline {
             }
             let todo = self.ledger.with(next);
             match &todo {
-                Next::Do { .. } | Next::Probe { .. } if place.is_none() => {
+                // Once users are shut out, nothing of other runs is worth their waiting.
+                Next::Do { .. } | Next::Probe { .. } if place.is_none() && self.serves() => {
                     place = self.a_place().await;
                     continue;
                 }
-                Next::Wait(Wait::Approval | Wait::Window) | Next::Stuck { .. } => place = None,
+                Next::Wait(_) | Next::Stuck { .. } => place = None,
                 _ => {}
             }
             match todo {
@@ -139,7 +141,11 @@ impl Pipeline {
         }
     }
 
-    /// None when the daemon shuts down meanwhile.
+    fn serves(&self) -> bool {
+        self.ledger.with(|progress| progress.stretch() == Stretch::Serving)
+    }
+
+    /// None when the daemon shuts down meanwhile, or somebody says something.
     async fn a_place(&self) -> Option<OwnedSemaphorePermit> {
         if let Ok(place) = self.slots.clone().try_acquire_owned() {
             return Some(place);
@@ -147,6 +153,7 @@ impl Pipeline {
         self.patience.parked(&Parked::Slot);
         let place = tokio::select! {
             place = self.slots.clone().acquire_owned() => place.ok(),
+            () = self.wake.notified() => None,
             () = self.shutdown.cancelled() => None,
         };
         self.patience.parked(&Parked::No);
@@ -210,9 +217,9 @@ impl Pipeline {
     }
 
     async fn probe(&self, step: &Step, attempt: u32) -> Result<(), PipelineError> {
-        let open: Vec<_> = self.ledger.with(|p| {
-            let effects = p.steps.get(&step.id).map(|state| state.effects.clone()).unwrap_or_default();
-            effects.into_iter().filter(|e| e.effect.attempt == attempt && e.result.is_none()).collect()
+        let open: Vec<_> = self.ledger.with(|progress| {
+            let state = progress.steps.get(&step.id);
+            state.into_iter().flat_map(StepState::effects_in_doubt).cloned().collect()
         });
         let mut verdicts: Vec<(u32, Verdict)> = Vec::new();
         for effect in open {

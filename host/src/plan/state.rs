@@ -69,6 +69,11 @@ impl StepState {
             })
             .collect()
     }
+
+    /// Of the last attempt, those without a result.
+    pub fn effects_in_doubt(&self) -> impl Iterator<Item = &EffectState> {
+        self.effects.iter().filter(|effect| effect.effect.attempt == self.attempts && effect.result.is_none())
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -181,6 +181,31 @@ impl Plugins {
     }
 }
 
+/// What a run's own file is read against: the components that it began with, whatever lies in the folder by now.
+pub struct Kept {
+    plugins: Plugins,
+    planned: Vec<PlannedBinding>,
+}
+
+impl Plugins {
+    pub fn kept(&self, planned: &[PlannedBinding]) -> Kept {
+        Kept { plugins: self.clone(), planned: planned.to_vec() }
+    }
+}
+
+impl PluginCatalog for Kept {
+    fn names(&self) -> Vec<String> {
+        self.planned.iter().map(|planned| planned.binding.plugin.clone()).collect()
+    }
+
+    fn info(&self, name: &str) -> Option<Info> {
+        match self.planned.iter().find(|planned| planned.binding.plugin == name) {
+            Some(planned) => self.plugins.0.info_of(&planned.digest, name).ok().map(|info| (*info).clone()),
+            None => PluginCatalog::info(&self.plugins, name),
+        }
+    }
+}
+
 /// For readers of deployments' files; on a thread that may block, and is none of the runtime's.
 impl PluginCatalog for Plugins {
     fn names(&self) -> Vec<String> {

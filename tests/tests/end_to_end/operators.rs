@@ -74,3 +74,53 @@ fn a_file_that_changed_since_the_plan_is_not_written_over() {
     assert!(why(&now).contains("`notes.toml` was changed by somebody else"), "{now:#}");
     site.is_whole("1.10.0", Some(&before));
 }
+
+/// What a run began with is kept; where that is lost too, a person ends it.
+#[test]
+fn a_run_goes_on_with_the_plugins_that_it_began_with_and_without_them_it_can_be_given_up() {
+    let policy = "approve = \"always\"\ndrill = \"off\"\n".into();
+    let site = Site::new(&Setup { policy, ..Setup::default() });
+    let before = site.checksums();
+    let plugin = site.own_plugins().join("notes.wasm");
+    let mut daemon = Daemon::start(&site).settled();
+    site.edit_version("1.1.0");
+    let waits = |now: &serde_json::Value| now["state"]["reason"] == "approval";
+    daemon.wait("it waits for approval", waits);
+    daemon.kill();
+    let bytes = fs::read(&plugin).expect("the plugin");
+    fs::remove_file(&plugin).expect("taken away");
+    let mut daemon = Daemon::start(&site);
+    daemon.wait("it waits for approval again", waits);
+    daemon.kill();
+    for kept in ["state/kept", "state/plugins"] {
+        fs::remove_dir_all(site.path(kept)).expect("lost");
+    }
+    let mut daemon = Daemon::start(&site);
+    let now = daemon.wait("it can't go on", |now| kind(now) == "error");
+    let message = now["state"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("run 1 can't go on") && message.contains("upgradectl abandon"), "{message}");
+    daemon.told(&["abandon", &site.name, "--why", "its plugin is lost"]);
+    let ended = |now: &serde_json::Value| !now["last_run"]["outcome"].is_null();
+    let now = daemon.wait("the run ends", ended);
+    assert_eq!(outcome(&now), "abandoned", "{now:#}");
+    site.edit_version("1.0.0");
+    fs::write(&plugin, bytes).expect("put back");
+    daemon.wait("all is well again", |now| kind(now) == "idle" && now["installed"] == "1.0.0");
+    site.is_whole("1.0.0", Some(&before));
+}
+
+#[test]
+fn a_version_that_is_taken_back_while_its_run_waits_is_not_installed() {
+    let policy = "approve = \"always\"\ndrill = \"off\"\n".into();
+    let site = Site::new(&Setup { policy, ..Setup::default() });
+    let before = site.checksums();
+    let mut daemon = Daemon::start(&site).settled();
+    site.edit_version("1.1.0");
+    daemon.wait("it waits for approval", |now| now["state"]["reason"] == "approval");
+    site.edit_version("1.0.0");
+    daemon.told(&["approve", &site.name]);
+    let now = daemon.end_of_run_after(0);
+    assert!(outcome(&now) == "refused" && why(&now).contains("asks for another version"), "{now:#}");
+    daemon.wait("there is nothing to do", |now| kind(now) == "idle" && now["installed"] == "1.0.0");
+    site.is_whole("1.0.0", Some(&before));
+}

@@ -1,7 +1,7 @@
 //! What a run so far says, to those who only read it: `next`, the phases, the socket.
 
 use super::{Progress, Status, StepState};
-use crate::model::{Act, Undo};
+use crate::model::{Act, Once, Undo};
 use crate::plan::step::{Phase, Rung, Stage, Step, Stretch};
 use crate::plan::{FileBack, Kind};
 use serde_json::Value;
@@ -115,25 +115,8 @@ impl Progress {
         if touched.is_empty() {
             return vec![Rung::CodeOnly];
         }
-        let width = |undo: &Undo| match undo {
-            Undo::CodeOnly => 0,
-            Undo::Rebuild(_) => 1,
-            Undo::RestoreData => 2,
-        };
-        let undos = || touched.iter().flat_map(|hop| self.plan.hops[*hop].undo.iter());
-        let narrowest =
-            touched.iter().map(|hop| self.plan.hops[*hop].undo.iter().map(width).min().unwrap_or(2)).max().unwrap_or(2);
-        let mut rungs = Vec::new();
-        if narrowest == 0 {
-            rungs.push(Rung::CodeOnly);
-        }
-        if narrowest <= 1
-            && let Some(Undo::Rebuild(once)) = undos().find(|undo| width(undo) == 1)
-        {
-            rungs.push(Rung::Rebuild(once.clone()));
-        }
-        rungs.push(Rung::RestoreData);
-        rungs
+        let undos: Vec<&[Undo]> = touched.iter().map(|hop| self.plan.hops[*hop].undo.as_slice()).collect();
+        rungs_of(&undos)
     }
 
     /// The steps of the present attempt at the way back; those of the last one when all have failed.
@@ -205,5 +188,63 @@ impl Progress {
                     .zip(state.step.act)
                     .is_some_and(|(hop, act)| matches!(self.plan.hops[hop].acts.get(act), Some(Act::Wave(_))))
         })
+    }
+}
+
+fn rungs_of(hops: &[&[Undo]]) -> Vec<Rung> {
+    let width = |undo: &Undo| match undo {
+        Undo::CodeOnly => 0,
+        Undo::Rebuild(_) => 1,
+        Undo::RestoreData => 2,
+    };
+    let narrowest_of = |undos: &[Undo]| undos.iter().map(width).min().unwrap_or(2);
+    let narrowest = hops.iter().map(|hop| narrowest_of(hop)).max().unwrap_or(2);
+    let mut rungs = Vec::new();
+    if narrowest == 0 {
+        rungs.push(Rung::CodeOnly);
+    }
+    // One command: where hops need different ones, the data goes back.
+    let rebuilds: Vec<&Once> =
+        hops.iter().filter(|hop| narrowest_of(hop) == narrowest).filter_map(|hop| rebuild_of(hop)).collect();
+    if narrowest <= 1
+        && let [once, others @ ..] = rebuilds.as_slice()
+        && others.iter().all(|other| other == once)
+    {
+        rungs.push(Rung::Rebuild((*once).clone()));
+    }
+    rungs.push(Rung::RestoreData);
+    rungs
+}
+
+fn rebuild_of(undos: &[Undo]) -> Option<&Once> {
+    undos.iter().find_map(|undo| match undo {
+        Undo::Rebuild(once) => Some(once),
+        Undo::CodeOnly | Undo::RestoreData => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ServiceRef;
+
+    #[test]
+    fn one_command_is_a_rung_where_it_does_for_every_hop_that_needs_one() {
+        let once = |what: &str| {
+            let service = ServiceRef { platform: "main".into(), name: "web".into() };
+            Once { service, argv: vec![what.into()], success: None, repeatable: true, idle_ms: 1 }
+        };
+        let rebuild = |what: &str| Undo::Rebuild(once(what));
+        let (search, reports) = ([rebuild("search")], [rebuild("reports")]);
+        let nothing_or = [Undo::CodeOnly, rebuild("search")];
+        let (code_only, data) = ([Undo::CodeOnly], [Undo::RestoreData]);
+        let of = |what: &str| vec![Rung::Rebuild(once(what)), Rung::RestoreData];
+        assert_eq!(rungs_of(&[&search]), of("search"));
+        assert_eq!(rungs_of(&[&search, &code_only, &search]), of("search"));
+        assert_eq!(rungs_of(&[&search, &reports]), [Rung::RestoreData]);
+        assert_eq!(rungs_of(&[&nothing_or, &reports]), of("reports"));
+        assert_eq!(rungs_of(&[&nothing_or]), [vec![Rung::CodeOnly], of("search")].concat());
+        assert_eq!(rungs_of(&[&code_only, &data]), [Rung::RestoreData]);
+        assert_eq!(rungs_of(&[&[]]), [Rung::RestoreData]);
     }
 }
