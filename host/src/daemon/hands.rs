@@ -160,9 +160,9 @@ impl Hands for RealHands {
         Ok(drivers.renew_server(cx, &known, Toward::Version(version)).await?)
     }
 
-    async fn put_server_back(&self, cx: &StepContext, of: Option<u64>) -> Result<(), Failure> {
+    async fn put_server_back(&self, cx: &StepContext, of: Option<u64>, kept: bool) -> Result<(), Failure> {
         let (drivers, known) = (self.drivers(cx.binding.role, &cx.binding.name)?, self.known_databases(&cx.binding));
-        Ok(drivers.put_server_back(cx, &known, of).await?)
+        Ok(drivers.put_server_back(cx, &known, of, kept).await?)
     }
 
     async fn let_go_of_server(&self, cx: &StepContext, datastore: &str, kept: bool) -> Result<(), Failure> {

@@ -35,7 +35,9 @@ pub async fn back(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failu
         Kind::Rollback(way) => Some(way.of),
         Kind::Upgrade | Kind::Rehearsal => None,
     };
-    run.hands.put_server_back(cx, of).await?;
+    // In downtime nobody wrote to the new one.
+    let written_to = run.progress.started_any(Phase::Admit);
+    run.hands.put_server_back(cx, of, written_to).await?;
     Ok(Value::Null)
 }
 

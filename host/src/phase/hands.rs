@@ -56,8 +56,9 @@ pub trait Hands: Send + Sync {
     async fn renew_server(&self, cx: &StepContext, version: &str) -> Result<bool, Failure>;
 
     /// The old server takes its place again: with the data that stayed beside, where this run's [`Hands::renew_server`]
-    /// left it; else the one that stood before the run `of`, empty as there. Converges.
-    async fn put_server_back(&self, cx: &StepContext, of: Option<u64>) -> Result<(), Failure>;
+    /// left it; else the one that stood before the run `of`, empty as there. What the new one holds goes, or is `kept` and
+    /// named. Converges.
+    async fn put_server_back(&self, cx: &StepContext, of: Option<u64>, kept: bool) -> Result<(), Failure>;
 
     /// What stayed beside of the datastore's server goes, or is `kept` and named.
     async fn let_go_of_server(&self, cx: &StepContext, datastore: &str, kept: bool) -> Result<(), Failure>;

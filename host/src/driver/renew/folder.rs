@@ -60,11 +60,21 @@ fn unfinished(beside: &Path) -> PathBuf {
     beside.with_added_extension("part")
 }
 
-pub fn put_back(former: &Former) -> io::Result<()> {
+/// Where what the new server holds stays, once users have written to it.
+pub fn since(beside: &Path) -> PathBuf {
+    beside.with_added_extension("since")
+}
+
+/// What the new server holds goes, or is `kept` beside.
+pub fn put_back(former: &Former, kept: bool) -> io::Result<()> {
     let Former { folder, beside, .. } = former;
     remove(&unfinished(beside))?;
     if !beside.exists() {
         return Ok(());
+    }
+    let since = since(beside);
+    if kept && !since.exists() && folder.exists() {
+        fs::rename(folder, &since)?;
     }
     remove(folder)?;
     fs::rename(beside, folder)?;
@@ -117,10 +127,31 @@ mod tests {
             fs::create_dir_all(beside).unwrap();
             fs::write(beside.join("PG_VERSION"), "15").unwrap();
             made.iter().for_each(|name| fs::create_dir(scratch.path().join(name)).unwrap());
-            put_back(&former).unwrap();
-            put_back(&former).unwrap();
+            put_back(&former, false).unwrap();
+            put_back(&former, false).unwrap();
             assert_eq!((old(folder).as_deref(), beside.exists()), (Some("15"), false));
             fs::remove_dir_all(folder).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_users_wrote_to_the_new_server_stays_beside() {
+        let scratch = tempfile::tempdir().unwrap();
+        let former = former(scratch.path(), "postgres:15", Some(String::new()));
+        let Former { folder, beside, .. } = &former;
+        let since = since(beside);
+        let version = |path: &Path| fs::read_to_string(path.join("PG_VERSION")).ok();
+        // Cut off between the two renames, or not at all.
+        for cut in [false, true] {
+            for (place, text) in [(if cut { &since } else { folder }, "17"), (beside, "15")] {
+                fs::create_dir(place).unwrap();
+                fs::write(place.join("PG_VERSION"), text).unwrap();
+            }
+            put_back(&former, true).unwrap();
+            put_back(&former, true).unwrap();
+            assert_eq!((version(folder).as_deref(), version(&since).as_deref()), (Some("15"), Some("17")));
+            assert!(!beside.exists());
+            [folder, &since].iter().for_each(|place| fs::remove_dir_all(place).unwrap());
         }
     }
 
@@ -133,7 +164,7 @@ mod tests {
             fs::create_dir(place).unwrap();
             fs::write(place.join("ibdata1"), "").unwrap();
         }
-        put_back(&former).unwrap();
+        put_back(&former, true).unwrap();
         assert!(folder.join("ibdata1").exists());
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1);
     }

@@ -85,9 +85,11 @@ impl Drivers {
         Ok(former.accounts.is_some())
     }
 
-    /// The old server takes its place again with its own data. After the run `of` committed, of which there is none beside,
-    /// it is empty as in [`Drivers::renew_server`]. Converges.
-    pub async fn put_server_back(&self, cx: &StepContext, known: &[String], of: Option<u64>) -> Result<(), VerbError> {
+    /// The old server takes its place again with its own data; what the new one holds goes, or is `kept` and named. After
+    /// the run `of` committed, of which there is none beside, it is empty as in [`Drivers::renew_server`]. Converges.
+    pub async fn put_server_back(
+        &self, cx: &StepContext, known: &[String], of: Option<u64>, kept: bool,
+    ) -> Result<(), VerbError> {
         let seat = self.seat(cx)?;
         seat.forget_image(cx).await?;
         let Some(former) = seat.read()?.filter(|former| former.step != cx.step) else {
@@ -101,10 +103,15 @@ impl Drivers {
         let place = former.clone();
         let work = work::run(cx, former.folder.clone(), move |pulse| {
             pulse.alive()?;
-            folder::put_back(&place).map_err(io_error("put the old server's data back"))
+            folder::put_back(&place, kept).map_err(io_error("put the old server's data back"))
         });
         let watched = cx.activity.watch(self.idle, work);
         cx.effects.perform("server.put-back", &(), &seat.service.to_string(), true, watched).await?;
+        let since = folder::since(&former.beside);
+        if kept && since.exists() {
+            let message = format!("what was written to `{}` since stays in `{}`", seat.service, since.display());
+            cx.activity.line(Level::Warn, message);
+        }
         if seat.server.client().is_some() {
             self.images.point(cx, &former.image_name, &former.image).await?;
         }

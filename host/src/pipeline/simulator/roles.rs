@@ -304,7 +304,7 @@ impl Hands for Sim {
         self.change(cx, "sim.renew", true, renew).await?;
         Ok(true)
     }
-    async fn put_server_back(&self, cx: &StepContext, _: Option<u64>) -> Result<(), Failure> {
+    async fn put_server_back(&self, cx: &StepContext, _: Option<u64>, _: bool) -> Result<(), Failure> {
         let name = &cx.binding.name;
         let back = |world: &mut World| {
             assert_eq!(world.running, None, "nothing runs on data that is carried");
