@@ -2,7 +2,6 @@
 
 use super::host::{Entry, Host};
 use super::looks::{Ready, failure};
-use super::planning::Looked;
 use super::rehearsal;
 use crate::activity::{Activity, Level};
 use crate::config::{DrillIn, HookConfig};
@@ -15,10 +14,10 @@ use crate::model::{BackupRef, Binding, Failure, Finding, Role, whole};
 use crate::phase::global_step;
 use crate::phase::hands::{Hands, Moment};
 use crate::phase::rehearse::VERB as REHEARSAL;
-use crate::plan::aftermath::OUTDATED;
 use crate::plan::event::{Effect, Verdict};
 use crate::plan::step::{Phase, Step};
 use crate::plan::{FileBack, Kind, Plan, PlannedEdit, Rehearsed};
+use crate::vault::{Vault, VaultError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -59,8 +58,8 @@ impl RealHands {
         drivers.ok_or_else(|| failure("missing", &format!("there is no {role} `{binding}`")))
     }
 
-    async fn in_vault<T: Send + 'static>(
-        &self, work: impl FnOnce(crate::vault::Vault) -> Result<T, crate::vault::VaultError> + Send + 'static,
+    pub(super) async fn in_vault<T: Send + 'static>(
+        &self, work: impl FnOnce(Vault) -> Result<T, VaultError> + Send + 'static,
     ) -> Result<T, Failure> {
         let vault = self.ready.vault.clone();
         let done = tokio::task::spawn_blocking(move || work(vault)).await;
@@ -71,36 +70,7 @@ impl RealHands {
 #[async_trait]
 impl Hands for RealHands {
     async fn recheck(&self, plan: &Plan, activity: &Activity) -> Result<Vec<Finding>, Failure> {
-        if plan.kind != Kind::Upgrade {
-            return Ok(Vec::new());
-        }
-        let outdated = |why: String| Failure { code: OUTDATED.into(), message: why, retryable: false };
-        let version = |text: &str| crate::config::edit::line_of(text, "version");
-        let now = crate::config::file::read_bounded(&self.entry.file, 1 << 20).ok();
-        if now.is_some_and(|now| version(&String::from_utf8_lossy(&now)) != version(&plan.file)) {
-            return Err(outdated("the file asks for another version by now; it is planned again".into()));
-        }
-        let looked = self.host.look(&self.ready, &plan.file, Some(&plan.to), activity).await;
-        let looked = looked.map_err(|refused| Failure {
-            code: "recheck".into(),
-            message: refused.why,
-            retryable: refused.retryable,
-        });
-        match looked? {
-            Looked::Plan { plan: now, findings } => {
-                if now.from != plan.from {
-                    return Err(outdated(format!(
-                        "`{}` is installed now, and the plan begins at `{}`",
-                        now.from, plan.from
-                    )));
-                }
-                if now.edits != plan.edits {
-                    return Err(outdated("a file that the plan edits was changed since; it is planned again".into()));
-                }
-                Ok(findings)
-            }
-            Looked::Nothing { .. } => Err(outdated(format!("`{}` is installed already", plan.to))),
-        }
+        self.recheck_of(plan, activity).await
     }
 
     async fn check_backup(&self, _cx: &StepContext, backup: &BackupRef) -> Result<(), Failure> {
@@ -202,14 +172,12 @@ impl Hands for RealHands {
             let project = &self.drivers(Role::Platform, &file.platform)?.project;
             let old = match &file.before {
                 Some((replaced, key)) => {
-                    let wanted = key.clone();
-                    let held = self.in_vault(move |vault| vault.list(&wanted)).await?;
-                    if !held.iter().any(|artifact| artifact.key == *key) {
-                        // The crash came before the bytes were kept, so before they were replaced.
+                    if project.is_still(cx, &file.path, replaced).await? {
+                        // Nothing was put there, or it was put back already.
                         continue;
                     }
-                    let key = key.clone();
-                    Some((self.in_vault(move |vault| vault.read_bytes(&key)).await?, replaced.owned))
+                    let Some(bytes) = self.old_bytes(key).await? else { continue };
+                    Some((bytes, replaced.owned))
                 }
                 None => None,
             };
@@ -292,6 +260,21 @@ impl RealHands {
                 "after a copy of `{name}` that was cut off: {}",
                 failure.message
             );
+        }
+    }
+
+    /// None where the crash came before they were kept, and so before the file was replaced.
+    async fn old_bytes(&self, key: &str) -> Result<Option<Vec<u8>>, Failure> {
+        let wanted = key.to_owned();
+        let kept = self.in_vault(move |vault| match vault.read_bytes(&wanted) {
+            Err(VaultError::NotFound(_)) => Ok(None),
+            read => read.map(Some),
+        });
+        let kept = kept.await?;
+        let kind = self.host.journal.plan(self.run).map_err(|e| failure("journal", &e))?.kind;
+        match (kept, kind) {
+            (None, Kind::Rollback(_)) => Err(failure("missing", &format!("the vault has no `{key}`"))),
+            (kept, _) => Ok(kept),
         }
     }
 

@@ -13,6 +13,7 @@ mod looks;
 mod outlook;
 mod patience;
 mod planning;
+mod recheck;
 mod rehearsal;
 mod releases;
 mod requirements;

@@ -345,6 +345,7 @@ fn shortened(mut why: String) -> String {
 /// Whether what the way back of a committed run needs is there.
 pub async fn can_go_back(journal: &Journal, ready: &Ready, of: &Plan, way: &WayBack) -> Result<(), Failure> {
     super::servers::can_go_back(ready, of, way.of).await?;
+    is_held(ready, way).await?;
     if of.rolls() {
         return Ok(());
     }
@@ -358,12 +359,28 @@ pub async fn can_go_back(journal: &Journal, ready: &Ready, of: &Plan, way: &WayB
             return Err(failure("missing", &message));
         }
         let drivers = ready.drivers.get(&(binding.role, binding.name.clone()));
-        // The vault's are ours alone; what lies at Google's somebody may have deleted.
+        // In the vault is a note of what lies at Google's.
         if let Some(store) = drivers.and_then(|drivers| drivers.cloud_sql.as_ref()) {
             store.check_saved(&ready.context(binding, &Activity::silent()), &backup.artifacts).await?;
         }
     }
     Ok(())
+}
+
+/// Whether the vault has what goes back: another may have taken its place, and somebody may have tidied it.
+pub async fn is_held(ready: &Ready, way: &WayBack) -> Result<(), Failure> {
+    let (vault, of) = (ready.vault.clone(), format!("{}/", ready.deployment.name));
+    let listed =
+        tokio::task::spawn_blocking(move || vault.list(&of)).await.map_err(|error| failure("vault", &error))?;
+    let held = listed.map_err(|error| Failure { retryable: true, ..failure("vault", &error) })?;
+    let lost = way.artifacts().find(|key| !held.iter().any(|artifact| artifact.key == *key));
+    match lost {
+        Some(key) => {
+            let message = format!("the vault has no `{key}`, without which run {} can't be taken back", way.of);
+            Err(failure("missing", &message))
+        }
+        None => Ok(()),
+    }
 }
 
 /// A rollback by hand: the way back of a committed run, as a plan of its own.

@@ -53,6 +53,27 @@ pub enum Kind {
     Rehearsal,
 }
 
+impl Plan {
+    /// Of each file that is edited, by platform and path: what the plan was made for; none: no file.
+    pub fn replaced(&self) -> BTreeMap<(&str, &str), Option<&Replaced>> {
+        let mut replaced = BTreeMap::new();
+        for edit in self.edits.iter().flatten() {
+            // A later hop's is what the first one left.
+            replaced.entry((edit.platform.as_str(), edit.path.as_str())).or_insert(edit.before.as_ref());
+        }
+        replaced
+    }
+}
+
+impl WayBack {
+    /// Keys in the vault of all that goes back.
+    pub fn artifacts(&self) -> impl Iterator<Item = &str> {
+        let saved = self.backups.values().flat_map(|backup| &backup.artifacts);
+        let replaced = self.files.iter().filter_map(|file| file.before.as_ref()).map(|(_, key)| key);
+        saved.chain(replaced).map(String::as_str)
+    }
+}
+
 /// What the run that is taken back recorded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WayBack {

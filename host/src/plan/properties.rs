@@ -2,7 +2,7 @@
 
 use super::event::{Decision, Effect, EffectResult, Event, Outcome, Verdict};
 use super::next::{Next, Wait, next};
-use super::state::{Progress, Status};
+use super::state::{Progress, Status, StepState};
 use super::step::{Phase, Step, Stretch};
 use super::*;
 use crate::model::{Act, Failure, ModeAndOwner, Once, Role, ServiceRef, Undo, Wave};
@@ -247,6 +247,56 @@ fn good(progress: &Progress, id: &str) -> Value {
 
 fn succeeded(progress: &Progress, id: &str) -> bool {
     progress.steps.get(id).is_some_and(|state| matches!(state.status, Status::Succeeded(_)))
+}
+
+/// Two hops that edit the same file, in a window.
+fn two_hops() -> Plan {
+    plan(&Shape {
+        hops: vec![(vec![], vec![], true), (vec![], vec![], true)],
+        stores: 1,
+        drill: Drill::Off,
+        approval: false,
+        window: true,
+        by_hand: false,
+        rolls: false,
+        carries: false,
+    })
+}
+
+#[test]
+fn after_a_recheck_that_failed_a_window_is_waited_for_again() {
+    let mut run = Progress::new(two_hops());
+    let (mut windows, mut about_to) = (0, vec![]);
+    while !run.started_any(Phase::Quiesce) {
+        about_to.push(run.shuts_out());
+        let event = match run.in_doubt() {
+            Some(StepState { step, attempts: attempt, .. }) if step.phase == Phase::Recheck && windows == 1 => {
+                let failure = Failure { code: "x".into(), message: "it is away".into(), retryable: true };
+                Event::Failed { step: step.id.clone(), attempt: *attempt, failure }
+            }
+            Some(state) => {
+                let output = output(state.step.phase, false);
+                Event::Succeeded { step: state.step.id.clone(), attempt: state.attempts, output }
+            }
+            None => advised(&run),
+        };
+        windows += usize::from(event == Event::WindowOpened);
+        run.apply(&event).unwrap();
+    }
+    assert_eq!(windows, 2);
+    // From the recheck on, until it fails.
+    about_to.dedup();
+    assert_eq!(about_to, [false, true, false, true]);
+}
+
+#[test]
+fn what_edits_replace_is_known_whatever_they_put_there() {
+    let (planned, mut now) = (two_hops(), two_hops());
+    now.edits[0][0].after = None;
+    now.edits[1][0].before = None;
+    assert_eq!(now.replaced(), planned.replaced());
+    now.edits[0][0].before = None;
+    assert_ne!(now.replaced(), planned.replaced());
 }
 
 type Choices = Vec<(u8, u8)>;

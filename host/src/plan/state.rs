@@ -269,6 +269,10 @@ impl Progress {
         state.status = Status::Failed(failure.clone());
         let (phase, failures) = (state.step.phase, state.failures);
         let why = format!("`{id}` failed: {}", failure.message);
+        if phase == Phase::Recheck {
+            // Its place may be another run's by the next attempt: place and window are had together.
+            self.window_open = false;
+        }
         match phase.stretch() {
             Stretch::Downtime => self.turn(why),
             // A way back that does not lead there: the next one is wider.

@@ -1,8 +1,9 @@
 //! What a run does beside putting edits: proposals laid over each other while it is planned, and files put back.
 
-use super::{Project, Rights, blocking, fill, read, relative};
+use super::{Project, Rights, blocking, fill, mask, read, relative};
 use crate::context::StepContext;
 use crate::model::{ModeAndOwner, VerbError};
+use crate::plan::Replaced;
 use std::collections::BTreeMap;
 
 impl Project {
@@ -35,6 +36,13 @@ impl Project {
             Some(None) => Ok(None),
             Some(Some(text)) => fill(path, &text, now.as_deref(), &self.known()?).map(Some),
         }
+    }
+
+    /// Whether what is there is what an edit was to replace, with its mode and owner.
+    pub async fn is_still(&self, cx: &StepContext, path: &str, old: &Replaced) -> Result<bool, VerbError> {
+        let Some(there) = self.raw(cx, path).await? else { return Ok(false) };
+        let same = [Self::digest(&there), Self::digest(&mask(path, &there))].contains(&old.digest);
+        Ok(same && self.mode_and_owner(path).await? == Some(old.owned))
     }
 
     /// Puts the old bytes back, with their mode and owner (none: removes the file). What is there and is neither of the run's `afters` nor the old

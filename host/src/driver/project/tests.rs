@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::driver::testing;
+use crate::plan::Replaced;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use tempfile::TempDir;
@@ -44,6 +45,21 @@ async fn an_edit_goes_in_with_its_secrets_and_again_and_back() {
     assert_eq!(fs::read_dir(shop.folder.path()).unwrap().count(), 1);
     shop.put(".env", Some(&after), Some(b"VERSION=1\nTOKEN=s3cr3t\n")).await.unwrap();
     assert_eq!(shop.text(".env"), "VERSION=1\nTOKEN=s3cr3t\n");
+}
+
+#[tokio::test]
+async fn a_file_that_was_not_replaced_is_known_by_its_digest_and_rights() {
+    let shop = shop("VERSION=1\nTOKEN=s3cr3t\n");
+    let before = shop.project.read(&shop.cx, ".env").await.unwrap();
+    let owned = shop.project.mode_and_owner(".env").await.unwrap().unwrap();
+    let old = Replaced { digest: Project::digest(&before), owned };
+    assert!(shop.project.is_still(&shop.cx, ".env", &old).await.unwrap());
+    let executable = Replaced { owned: ModeAndOwner { mode: 0o755, ..owned }, ..old.clone() };
+    assert!(!shop.project.is_still(&shop.cx, ".env", &executable).await.unwrap());
+    shop.put(".env", Some(&before), Some(b"VERSION=2\n")).await.unwrap();
+    assert!(!shop.project.is_still(&shop.cx, ".env", &old).await.unwrap());
+    shop.put(".env", Some(b"VERSION=2\n"), None).await.unwrap();
+    assert!(!shop.project.is_still(&shop.cx, ".env", &old).await.unwrap());
 }
 
 #[tokio::test]

@@ -41,6 +41,20 @@ impl Progress {
             .unwrap_or(Stretch::Serving)
     }
 
+    /// Users are shut out, or are about to be.
+    pub fn shuts_out(&self) -> bool {
+        let leaves = |state: &StepState| match state.status {
+            Status::Running => true,
+            Status::Succeeded(_) => !self.stale(state),
+            Status::Probed | Status::Failed(_) | Status::Due => false,
+        };
+        match self.stretch() {
+            Stretch::Serving => self.steps.values().any(|state| state.step.phase == Phase::Recheck && leaves(state)),
+            Stretch::Downtime | Stretch::Back => true,
+            Stretch::Admitted => false,
+        }
+    }
+
     /// The freeze of this datastore made a copy.
     pub fn frozen(&self, datastore: &str) -> bool {
         self.output(Phase::Freeze, datastore).and_then(|output| output.get("frozen")).and_then(Value::as_bool)
