@@ -86,6 +86,12 @@ impl Entry {
         Some(pipeline.ledger.with(|progress| progress.stretch()))
     }
 
+    /// The run under way shuts users out, or is about to.
+    pub fn shuts_out(&self) -> bool {
+        let pipeline = self.pipeline.lock().expect("no panic holds this lock").clone();
+        pipeline.is_some_and(|pipeline| pipeline.ledger.with(|progress| progress.shuts_out()))
+    }
+
     fn new(name: &str, file: PathBuf) -> Self {
         let seen = Seen {
             product: None,

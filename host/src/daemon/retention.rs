@@ -8,10 +8,12 @@ use crate::activity::Activity;
 use crate::config::SecretCheck;
 use crate::driver::google::named::{self, Made};
 use crate::effect::Effects;
-use crate::journal::{KeptCopy, digest};
+use crate::journal::{KeptCopy, RunRow, digest};
 use crate::plan::event::{Event, Outcome};
 use crate::plan::state::Progress;
-use crate::plan::step::{Phase, Stretch};
+use crate::plan::step::Phase;
+use crate::vault::VaultError;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,39 +60,33 @@ async fn tidy(host: &Arc<Host>, entry: &Arc<Entry>) -> Result<(), String> {
     let deployment = host.parse(&entry.name, text, SecretCheck::NameOnly).await.map_err(|e| e.to_string())?;
     let (policy, name) = (deployment.policy.clone(), entry.name.clone());
     let ready = host.ready(deployment).await.map_err(|failure| failure.message)?;
-    let old = |copy: &KeptCopy| clock::now().duration_since(copy.made).unsigned_abs() >= policy.keep_frozen;
+    let old = |copy: &KeptCopy| is_old(copy.made, clock::now(), policy.keep_frozen);
     for copy in copies.iter().filter(|copy| old(copy)) {
         if let Err(why) = let_go(host, &ready, copy).await {
             tracing::warn!(deployment = name, "keeping house: the copy `{}` stays: {why}", copy.step);
         }
     }
     let quarantined = host.journal.quarantined(&name).ok().flatten().map(|entry| entry.run);
-    let committed = runs.iter().find(|run| run.outcome == Some(Outcome::Committed)).map(|run| run.run);
-    let held: BTreeSet<u64> = runs
-        .iter()
-        .filter(|run| run.kind != "rehearsal")
-        .take(policy.keep_backups as usize)
-        .map(|run| run.run)
-        .chain(quarantined)
-        .chain(committed)
-        .collect();
+    let held: BTreeSet<u64> = kept(&runs, policy.keep_backups as usize).chain(quarantined).collect();
     let newest = runs.first().map_or(0, |run| run.run);
     host.journal.forget_manifests_but_of(&name, &held, newest).map_err(|e| e.to_string())?;
     let pinned = pinned(host, &held)?;
     let gone = move |step: &str| run_of(step).is_some_and(|run| run <= newest && !held.contains(&run));
-    // Forgetting keeps everybody else from the vault.
-    let shuts_out = |entry: &Arc<Entry>| matches!(entry.stretch(), Some(Stretch::Downtime | Stretch::Back));
-    if host.entries().iter().any(shuts_out) {
+    // Forgetting keeps everybody else from the vault, and users who are shut out would wait for it.
+    if !all_serve(host) {
         return Ok(());
     }
-    let (vault, deployment, former) = (ready.vault.clone(), name.clone(), gone.clone());
-    let forgotten = tokio::task::spawn_blocking(move || {
+    let (vault, deployment, former, all) = (ready.vault.clone(), name.clone(), gone.clone(), host.clone());
+    let forgotten = tokio::task::spawn_blocking(move || -> Result<bool, VaultError> {
         let artifacts = vault.list(&format!("{deployment}/"))?;
         let gone = |key: &String| former(key.split('/').nth(1).unwrap_or_default());
         let keys: Vec<String> = artifacts.into_iter().map(|artifact| artifact.key).filter(gone).collect();
-        if keys.is_empty() { Ok(()) } else { vault.forget(&keys) }
+        // Whoever comes later waits in its recheck.
+        Ok(keys.is_empty() || vault.forget(&keys, || all_serve(&all))?)
     });
-    forgotten.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+    if !forgotten.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())? {
+        return Ok(());
+    }
     for (binding, _) in &ready.bound.platforms {
         let drivers = ready.drivers.get(&(binding.role, binding.name.clone()));
         if let Some(drivers) = drivers.filter(|drivers| drivers.compose.is_some() || drivers.pods.is_some()) {
@@ -105,6 +101,23 @@ async fn tidy(host: &Arc<Host>, entry: &Arc<Entry>) -> Result<(), String> {
     let_go_at_googles(host, &ready, named::of_steps(&machine.state, &name, cleared)).await?;
     *entry.tidied.lock().expect("no panic holds this lock") = stands;
     Ok(())
+}
+
+/// No run shuts users out, or is about to.
+fn all_serve(host: &Host) -> bool {
+    !host.entries().iter().any(|entry| entry.shuts_out())
+}
+
+/// One that a clock which was wrong made later than now is not old.
+fn is_old(made: Timestamp, now: Timestamp, keep: Duration) -> bool {
+    SignedDuration::try_from(keep).is_ok_and(|keep| now.duration_since(made) >= keep)
+}
+
+/// Of the newest runs first, those whose backups stay. One that was refused has changed nothing that they could bring back.
+fn kept(runs: &[RunRow], keep: usize) -> impl Iterator<Item = u64> {
+    let touched = |run: &&RunRow| run.kind != "rehearsal" && !matches!(run.outcome, Some(Outcome::Refused(_)));
+    let committed = runs.iter().find(|run| run.outcome == Some(Outcome::Committed));
+    runs.iter().filter(touched).take(keep).chain(committed).map(|run| run.run)
 }
 
 /// Of `r12-backup-ahead-main`.
@@ -185,4 +198,47 @@ async fn forget_components(host: &Host) -> Result<(), String> {
         digests.extend(plan.bindings.into_iter().map(|binding| binding.digest));
     }
     host.plugins.keep_only(digests).await.map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_that_were_refused_push_no_backups_out() {
+        let row = |run, kind: &str, outcome| RunRow {
+            run,
+            deployment: "shop".into(),
+            kind: kind.into(),
+            from: "1".into(),
+            to: "2".into(),
+            started: Timestamp::UNIX_EPOCH,
+            ended: None,
+            outcome: Some(outcome),
+        };
+        let refused = || Outcome::Refused("cancelled".into());
+        let back = || Outcome::RolledBack("it failed".into());
+        let runs = [
+            row(9, "upgrade", refused()),
+            row(8, "rehearsal", Outcome::Rehearsed),
+            row(7, "upgrade", back()),
+            row(6, "upgrade", refused()),
+            row(5, "upgrade", back()),
+            row(4, "upgrade", Outcome::Committed),
+            row(3, "upgrade", Outcome::Committed),
+        ];
+        let held = |keep| kept(&runs, keep).collect::<BTreeSet<u64>>().into_iter().collect::<Vec<_>>();
+        assert_eq!(held(1), [4, 7]);
+        assert_eq!(held(3), [4, 5, 7]);
+        assert_eq!(held(9), [3, 4, 5, 7]);
+    }
+
+    #[test]
+    fn what_is_made_by_a_clock_ahead_is_not_old() {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        let day = Duration::from_secs(86_400);
+        assert!(is_old(at(0), at(86_400), day));
+        assert!(!is_old(at(0), at(86_399), day));
+        assert!(!is_old(at(1_000_000), at(0), day));
+    }
 }

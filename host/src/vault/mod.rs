@@ -152,9 +152,12 @@ impl Vault {
     }
 
     /// Forgets artifacts with their companions and frees what only they held; keys that are not there are passed over.
-    /// Waits until nobody else uses the vault.
-    pub fn forget(&self, keys: &[String]) -> Result<(), VaultError> {
+    /// Waits until nobody else uses the vault; whether it `may` is asked once nobody can begin to. Whether it did.
+    pub fn forget(&self, keys: &[String], may: impl FnOnce() -> bool) -> Result<bool, VaultError> {
         let _held = self.lock(FlockOperation::LockExclusive)?;
+        if !may() {
+            return Ok(false);
+        }
         let storage = self.storage();
         let repository = self.connect(&storage)?;
         let wanted = |key: &str| keys.iter().any(|k| k == key || Some(k.as_str()) == key.strip_suffix(MANIFEST_SUFFIX));
@@ -175,7 +178,7 @@ impl Vault {
         options.instant_delete = true;
         options.max_repack = LimitOption::Unlimited;
         let plan = repository.prune_plan(&options).map_err(wrong)?;
-        repository.prune(&options, plan).map_err(wrong)
+        repository.prune(&options, plan).map_err(wrong).map(|()| true)
     }
 
     /// For what fits into memory: a file's former content, a manifest.

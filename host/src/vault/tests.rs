@@ -130,7 +130,7 @@ fn a_stream_that_fails_leaves_nothing() {
     assert!(matches!(&error, VaultError::Stream { .. }), "{error}");
     assert!(error.to_string().contains("the dump broke off"), "{error}");
     assert!(matches!(vault.find("a/broken"), Err(VaultError::NotFound(_))));
-    vault.forget(&[]).unwrap();
+    vault.forget(&[], || true).unwrap();
     assert_eq!(place.packs_bytes(), before);
     assert_eq!(vault.read_bytes("a/kept").unwrap(), b"kept");
 }
@@ -146,11 +146,13 @@ fn forgetting_frees_space_and_spares_the_others() {
     vault.save("a/r2/main/two", io::Cursor::new([shared.clone(), noise(3, 1 << 20)].concat())).unwrap();
     assert!(place.packs_bytes() > 5 << 20);
 
-    vault.forget(&["a/r1/main/one".into(), "never/was".into()]).unwrap();
+    assert!(!vault.forget(&["a/r1/main/one".into()], || false).unwrap());
+    assert_eq!(vault.list("").unwrap().len(), 2);
+    assert!(vault.forget(&["a/r1/main/one".into(), "never/was".into()], || true).unwrap());
     assert_eq!(vault.list("").unwrap().len(), 1);
     assert!(place.packs_bytes() < (7 << 20) / 2, "{}", place.packs_bytes());
     vault.check("a/r2/main/two").unwrap();
-    vault.forget(&["a/r1/main/one".into()]).unwrap();
+    vault.forget(&["a/r1/main/one".into()], || true).unwrap();
     vault.check("a/r2/main/two").unwrap();
 }
 
@@ -194,7 +196,7 @@ fn several_save_at_once_and_forgetting_waits_for_them() {
             });
         }
         let vault = vault.clone();
-        scope.spawn(move || (0..3).for_each(|_| vault.forget(&["other/key".into()]).unwrap()));
+        scope.spawn(move || (0..3).for_each(|_| assert!(vault.forget(&["other/key".into()], || true).unwrap())));
     });
     let all = vault.list("").unwrap();
     assert_eq!(all.len(), 12);
@@ -210,7 +212,7 @@ fn a_reader_may_be_dropped_early() {
     let mut some = [0; 100];
     reader.read_exact(&mut some).unwrap();
     drop(reader);
-    vault.forget(&["a/data".into()]).unwrap();
+    vault.forget(&["a/data".into()], || true).unwrap();
 }
 
 #[test]
@@ -269,7 +271,7 @@ fn a_partial_snapshot_that_a_crash_left_is_no_artifact() {
     snapshot.tags = Default::default();
     snapshot.tags.add(PARTIAL.into());
     repository.save_snapshots(vec![snapshot]).unwrap();
-    vault.forget(&["a/b".into()]).unwrap();
+    vault.forget(&["a/b".into()], || true).unwrap();
     assert!(vault.list("").unwrap().is_empty());
     assert!(vault.connect(&vault.storage()).unwrap().get_all_snapshots().unwrap().is_empty());
 }
