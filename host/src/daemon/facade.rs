@@ -92,6 +92,14 @@ impl Host {
         Some((pipeline.run, pipeline.ledger.with(next)))
     }
 
+    /// Of a run that has not turned round: what was written since would be set aside.
+    fn users_in_since(&self, entry: &Entry, run: u64) -> Answer<Option<Timestamp>> {
+        if entry.stretch() != Some(Stretch::Admitted) {
+            return Ok(None);
+        }
+        Ok(admitted_at(&self.journal.records(run).map_err(internal)?))
+    }
+
     /// The newest committed run, and its way back.
     fn way_back(&self, entry: &Entry) -> Answer<(RunRow, RunProgress, WayBack)> {
         let none = || ApiError::conflict(format!("no committed run of `{}` can be taken back", entry.name));
@@ -342,13 +350,14 @@ impl Facade for Door {
                 let hint = format!("`upgradectl cancel {name}` ends it; what ran before it can go back afterwards");
                 return Err(error.hint(hint));
             }
-            let records = self.journal.records(run).map_err(internal)?;
-            if let Some(since) = admitted_at(&records).filter(|_| request.confirm != Some(run)) {
+            if let Some(since) = self.users_in_since(&entry, run)?.filter(|_| request.confirm != Some(run)) {
                 return Ok(to_confirm(&self.journal.run(run).map_err(internal)?, since));
             }
             let why = format!("by {by}");
             let event = Event::Decided { by: by.to_string(), decision: Decision::Rollback, why };
-            return Ok(RollbackAnswer::Started { run: self.tell(&entry, event)? });
+            let run = self.tell(&entry, event)?;
+            self.goes_on(&entry);
+            return Ok(RollbackAnswer::Started { run });
         }
         self.has_no_open_run(&entry)?;
         let (row, _, way) = self.way_back(&entry)?;
@@ -363,6 +372,10 @@ impl Facade for Door {
         let why = request.why.unwrap_or_else(|| format!("by {by}"));
         let decided = Event::Decided { by: by.to_string(), decision: request.decision, why };
         match (self.todo(&entry), request.decision) {
+            (Some((run, Next::Stuck { .. })), Decision::Rollback) if self.users_in_since(&entry, run)?.is_some() => {
+                let error = ApiError::conflict(format!("users may have written since run {run} let them in"));
+                return Err(error.hint(format!("`upgradectl rollback {name}` says since when, and asks")));
+            }
             (Some((_, Next::Stuck { .. })), _) => drop(self.tell(&entry, decided)?),
             (None, Decision::Abandon) => self.give_up(&entry, decided)?,
             _ => return Err(not_stuck(name)),

@@ -33,6 +33,8 @@ fn what_each_code_stands_for() {
         (&["rehearse", "blog", "--to", "5.3.0"], 0),
         (&["rollback", "blog"], 4),
         (&["rollback", "blog", "--yes"], 0),
+        (&["rollback", "share"], 4),
+        (&["rollback", "share", "--yes"], 0),
         (&["watch", "blog"], 0),
         (&["watch", "shop"], 4),
         (&["watch", "share"], 5),

@@ -133,14 +133,18 @@ impl Facade for Memory {
         Ok(RehearsalStarted { run: 15, from: "5.1.0".into(), to })
     }
     async fn rollback(&self, name: &str, request: RollbackRequest, by: &Caller) -> Answer<RollbackAnswer> {
-        self.one(name)?;
-        if request.confirm == Some(7) {
+        // An open run turns round; for a committed one a run of its own begins.
+        let (run, to, started) = match self.one(name)?.state {
+            State::Stuck(stuck) => (stuck.run, "7.0.0", stuck.run),
+            _ => (7, "5.1.0", 14),
+        };
+        if request.confirm == Some(run) {
             self.note(format!("{by}: rollback {name}"));
-            return Ok(RollbackAnswer::Started { run: 14 });
+            return Ok(RollbackAnswer::Started { run: started });
         }
         let writes_since = samples::at("09:00:00");
         let message = "users have written since it was admitted".into();
-        Ok(RollbackAnswer::NeedsConfirmation { run: 7, to: "5.1.0".into(), writes_since, message })
+        Ok(RollbackAnswer::NeedsConfirmation { run, to: to.into(), writes_since, message })
     }
     async fn decide(&self, name: &str, request: DecideRequest, by: &Caller) -> Answer<Deployment> {
         let now = self.one(name)?;

@@ -1,7 +1,7 @@
 //! `upgradectl rollback`: back, after a question where users' writes would be set aside.
 
 use super::watch;
-use crate::api::{DecideRequest, Decision, RollbackAnswer, RollbackRequest, State};
+use crate::api::{RollbackAnswer, RollbackRequest};
 use crate::cli::exit::{Exit, TABLE};
 use crate::cli::failure::Failure;
 use crate::cli::render::Clock;
@@ -27,11 +27,8 @@ pub struct Arguments {
 
 pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Exit, Failure> {
     let name = &arguments.name;
-    let seen = session.deployment(name).await?;
-    if let State::Stuck(_) = seen.state {
-        return decide(arguments, session).await;
-    }
-    let first = session.client.rollback(name, &RollbackRequest::default()).await?;
+    let first = session.client.rollback(name, &RollbackRequest::default()).await;
+    let first = session.of_deployment(name, first).await?;
     let answer = match first {
         RollbackAnswer::NeedsConfirmation { run, .. } => {
             if let Some(exit) = ask(arguments, &first, session)? {
@@ -50,15 +47,6 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Exi
     }
     session
         .answer(&answer, Exit::Done, |_| format!("`{name}` goes back, run {run}\n`upgradectl watch {name}` follows it"))
-}
-
-async fn decide(arguments: &Arguments, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let name = &arguments.name;
-    let now = session.client.decide(name, &DecideRequest { decision: Decision::Rollback, why: None }).await?;
-    if arguments.watch {
-        return watch::follow(name, watch::Options::back(), session).await;
-    }
-    session.answer(&now, Exit::Done, |_| format!("`{name}` goes back\n`upgradectl watch {name}` follows it"))
 }
 
 /// None: go on.
