@@ -19,6 +19,7 @@ use crate::model::{BackupRef, Binding, Failure, Origin, Role, VerbError};
 use crate::phase::same;
 use crate::pipeline::{Ended, Parked, Patience};
 use crate::plan::event::Outcome;
+use crate::plan::next::Wait;
 use crate::plan::{Plan, Rehearsed};
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 /// A fresh server may turn connections away for so long after it is healthy.
 const SERVER_WITHIN: Duration = Duration::from_secs(60);
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
+const TRIES: u32 = 5;
 
 /// Or why there can't be a double of it.
 pub async fn can_be_rehearsed(ready: &Ready) -> Result<(), String> {
@@ -234,7 +236,7 @@ async fn take_the_path(
     let stuck = patience.stuck.lock().expect("no panic holds this lock").clone();
     let seen = views::run(&inner.journal, run).ok_or_else(|| failure("journal", &"the double's run can't be read"))?;
     match (ended, stuck) {
-        (_, Some(why)) => Err(failed(&format!("neither the new version stands nor the way back: {why}"))),
+        (_, Some(why)) => Err(failed(&why)),
         (Ended::Outcome(Outcome::Committed), None) => Ok(measured(&seen)),
         (Ended::Outcome(Outcome::RolledBack(why) | Outcome::Refused(why) | Outcome::Abandoned(why)), None) => {
             Err(failed(&why))
@@ -301,9 +303,41 @@ impl Patience for Once {
     }
 
     fn parked(&self, why: &Parked) {
-        if let Parked::Stuck { why, .. } = why {
-            *self.stuck.lock().expect("no panic holds this lock") = Some(why.clone());
+        if let Some(why) = has_failed(why) {
+            *self.stuck.lock().expect("no panic holds this lock") = Some(why);
             self.stop.cancel();
         }
+    }
+}
+
+/// Where nobody comes to mend it. What is tried for ever has failed after so many tries as end any other step.
+fn has_failed(parked: &Parked) -> Option<String> {
+    match parked {
+        Parked::Stuck { why, .. } => Some(format!("neither the new version stands nor the way back: {why}")),
+        Parked::Waiting(Wait::Backoff { step, failures, failure, .. }) if *failures >= TRIES => {
+            Some(format!("`{step}` failed {failures} times: {}", failure.message))
+        }
+        Parked::Waiting(_) | Parked::Slot | Parked::No => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_backup_that_fails_again_and_again_ends_a_rehearsal() {
+        let failed = |failures| {
+            let failure = Failure { code: "vault".into(), message: "no space is left".into(), retryable: true };
+            has_failed(&Parked::Waiting(Wait::Backoff {
+                step: "backup-late-main".into(),
+                attempt: failures,
+                failures,
+                failure,
+            }))
+        };
+        assert_eq!(failed(4), None);
+        assert_eq!(failed(5).as_deref(), Some("`backup-late-main` failed 5 times: no space is left"));
+        assert_eq!(has_failed(&Parked::Slot), None);
     }
 }
