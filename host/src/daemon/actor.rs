@@ -5,7 +5,7 @@ use super::clock;
 use super::hands::RealHands;
 use super::host::{Entry, Host};
 use super::looks::{Ready, failure};
-use super::patience::Waits;
+use super::patience::{Waits, starting_up};
 use super::planning::{Looked, Refused, blockers};
 use crate::api::types::{News, Running, State, StepState};
 use crate::config::edit::line_of;
@@ -19,8 +19,9 @@ use crate::plan::event::{Decision, Event, Outcome, Verdict};
 use crate::plan::next::{Next, next};
 use crate::plan::step::Step;
 use crate::plan::{Kind, Plan};
+use jiff::Timestamp;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Between looks at a deployment that only time may mend.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
@@ -281,7 +282,10 @@ async fn carry_on(host: &Arc<Host>, entry: &Arc<Entry>, run: u64) -> Result<(), 
     let needed = super::views::needed(&plan.estimates);
     let patience = |deployment: &Deployment| -> Arc<dyn Patience> {
         let windows = deployment.policy.window.clone();
-        Arc::new(Waits { host: host.clone(), entry: entry.clone(), run, windows, needed })
+        let records = host.journal.records(run).unwrap_or_default();
+        let left = clock::uptime().and_then(|up| starting_up(&records, &clock::boot_id(), Timestamp::now(), up));
+        let starting_up = left.map(|left| Instant::now() + left);
+        Arc::new(Waits { host: host.clone(), entry: entry.clone(), run, windows, needed, starting_up })
     };
     if let Ended::Outcome(outcome) = drive(host, entry, run, &plan, patience).await? {
         finish(host, entry, run, &plan, &outcome);
@@ -397,7 +401,7 @@ fn listener(host: &Arc<Host>, entry: &Arc<Entry>, plan: Arc<Plan>) -> Listener {
         let (step, attempt, state, failure) = match &record.event {
             Event::Started { step, attempt } => (step, *attempt, StepState::Running, None),
             Event::Succeeded { step, attempt, .. } => (step, *attempt, StepState::Succeeded, None),
-            Event::Failed { step, attempt, failure } => (step, *attempt, StepState::Failed, Some(failure.clone())),
+            Event::Failed { step, attempt, failure, .. } => (step, *attempt, StepState::Failed, Some(failure.clone())),
             _ => return,
         };
         let (phase, title) = super::views::shown(&plan, step);

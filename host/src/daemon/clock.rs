@@ -1,6 +1,7 @@
 //! What time it is: the system's, or in a crash test's build what a file says.
 
 use jiff::Timestamp;
+use std::time::Duration;
 
 pub fn now() -> Timestamp {
     #[cfg(feature = "failpoints")]
@@ -10,6 +11,12 @@ pub fn now() -> Timestamp {
         return time;
     }
     Timestamp::now()
+}
+
+/// How long ago the machine was started.
+pub fn uptime() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/uptime").ok()?;
+    Duration::try_from_secs_f64(text.split_whitespace().next()?.parse().ok()?).ok()
 }
 
 /// Of the machine's present start.

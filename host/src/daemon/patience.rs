@@ -4,17 +4,21 @@ use super::clock;
 use super::host::{Entry, Host};
 use crate::api::types::{Choice, State, Stuck, WaitReason, Waiting};
 use crate::config::window::{Window, Windows};
+use crate::journal::Record;
 use crate::pipeline::{Parked, Patience};
-use crate::plan::event::Decision;
+use crate::plan::event::{Decision, Event};
 use crate::plan::next::Wait;
 use async_trait::async_trait;
+use jiff::Timestamp;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Between looks at the clock while waiting for a window: the system's clock may be set.
 const LOOK: Duration = Duration::from_secs(if cfg!(feature = "failpoints") { 1 } else { 20 });
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
+/// Servers start with the machine, and may have a crash of their own to recover from.
+const STARTING_UP: Duration = Duration::from_secs(600);
 
 pub struct Waits {
     pub host: Arc<Host>,
@@ -23,6 +27,22 @@ pub struct Waits {
     pub windows: Vec<Window>,
     /// The run and a rollback.
     pub needed: Duration,
+    /// Until then what doesn't answer is waited for.
+    pub starting_up: Option<Instant>,
+}
+
+/// How much longer what doesn't answer is waited for, where a start of the machine has interrupted the run.
+pub fn starting_up(records: &[Record], boot_id: &str, now: Timestamp, uptime: Duration) -> Option<Duration> {
+    let booted = now.checked_sub(uptime).ok()?;
+    let in_this_boot = |record: &Record| matches!(&record.event, Event::Resumed { boot_id: of, .. } if of == boot_id);
+    let (before, since) = records.split_at(records.iter().position(in_this_boot)?);
+    // A run that began in this boot has no other before its first `Resumed`.
+    let in_another = |record: &Record| record.at < booted || matches!(record.event, Event::Resumed { .. });
+    if !before.iter().any(in_another) {
+        return None;
+    }
+    let passed = Duration::try_from(now.duration_since(since.first()?.at)).unwrap_or_default();
+    STARTING_UP.checked_sub(passed)
 }
 
 impl Waits {
@@ -74,6 +94,10 @@ impl Patience for Waits {
         tokio::time::sleep(Self::backoff_of(failures)).await;
     }
 
+    fn starting_up(&self) -> bool {
+        self.starting_up.is_some_and(|until| Instant::now() < until)
+    }
+
     fn parked(&self, why: &Parked) {
         match why {
             Parked::No => {}
@@ -106,4 +130,35 @@ pub fn choices() -> Vec<Choice> {
         choice(Decision::Rollback, "turns the run round, where it has not"),
         choice(Decision::Abandon, "leaves everything as it stands and ends the run"),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(second: i64, event: Event) -> Record {
+        Record { number: 0, at: Timestamp::from_second(second).unwrap(), event }
+    }
+
+    fn resumed(second: i64, boot_id: &str) -> Record {
+        record(second, Event::Resumed { host_version: String::new(), boot_id: boot_id.into() })
+    }
+
+    #[test]
+    fn a_start_of_the_machine_is_waited_for_where_it_has_interrupted_the_run() {
+        let began = || record(1000, Event::WindowOpened);
+        let left = |records: &[Record], now: i64, uptime: u64| {
+            starting_up(records, "now", Timestamp::from_second(now).unwrap(), Duration::from_secs(uptime))
+        };
+        let seconds = |of| Some(Duration::from_secs(of));
+        // The machine was started at 2000.
+        let rebooted = [began(), resumed(2030, "now"), record(2031, Event::WindowOpened), resumed(2100, "now")];
+        assert_eq!(left(&rebooted[..2], 2030, 30), seconds(600));
+        assert_eq!(left(&rebooted, 2130, 130), seconds(500), "another start of the daemon gives no more time");
+        assert_eq!(left(&rebooted, 2631, 631), None);
+        assert_eq!(left(&rebooted[..1], 2030, 30), None, "nobody has taken it up yet");
+        // The machine was started before the run began.
+        assert_eq!(left(&rebooted[..2], 2030, 5000), None);
+        assert_eq!(left(&[began(), resumed(1500, "before"), resumed(2030, "now")], 2030, 5000), seconds(600));
+    }
 }

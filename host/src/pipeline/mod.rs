@@ -35,6 +35,10 @@ pub trait Patience: Send + Sync {
     async fn window(&self);
     /// Returns when the wait before the next attempt is over.
     async fn backoff(&self, failures: u32);
+    /// The machine's start has interrupted the run and is not long ago: what does not answer may be starting up.
+    fn starting_up(&self) -> bool {
+        false
+    }
     /// The run waits or is stuck: shown to the operator.
     fn parked(&self, why: &Parked);
 }
@@ -211,7 +215,11 @@ impl Pipeline {
         }
         self.ledger.append(match result {
             Ok(output) => Event::Succeeded { step: step.id.clone(), attempt, output },
-            Err(failure) => Event::Failed { step: step.id.clone(), attempt, failure },
+            Err(failure) => {
+                let can_be = self.ledger.with(|progress| progress.can_be_waited_out(&step.id, &failure));
+                let waited_out = can_be && self.patience.starting_up();
+                Event::Failed { step: step.id.clone(), attempt, failure, waited_out }
+            }
         })?;
         Ok(())
     }

@@ -38,6 +38,9 @@ pub enum Event {
         step: String,
         attempt: u32,
         failure: Failure,
+        /// The machine had just booted: what does not answer may be starting up, and the failure does not count.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        waited_out: bool,
     },
     /// What became of the step that a crash left in doubt, effect by effect, after each was fenced.
     Probed {

@@ -119,17 +119,21 @@ fn step_next(progress: &Progress, step: &Step) -> Option<Next> {
     }
 }
 
+/// What is waited out may answer at any moment: its pauses grow no further than after so many failures.
+const LONGEST_WAIT: u32 = 5;
+
 fn failed(state: &StepState, failure: &Failure) -> Next {
     let step = &state.step;
     let serving = step.phase.stretch() == Stretch::Serving;
-    let worth_it = state.failures < attempts(step.phase) && (!serving || failure.retryable);
-    if worth_it {
-        return Next::Wait(Wait::Backoff {
-            step: step.id.clone(),
-            attempt: state.attempts,
-            failures: state.failures,
-            failure: failure.clone(),
-        });
+    let again = |failures| {
+        let (step, attempt) = (step.id.clone(), state.attempts);
+        Next::Wait(Wait::Backoff { step, attempt, failures, failure: failure.clone() })
+    };
+    if state.waits > 0 {
+        return again(state.waits.min(LONGEST_WAIT));
+    }
+    if state.failures < attempts(step.phase) && (!serving || failure.retryable) {
+        return again(state.failures);
     }
     if serving {
         return Next::Done(Outcome::Refused(format!("`{}` failed: {}", step.id, failure.message)));

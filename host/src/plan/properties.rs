@@ -154,7 +154,8 @@ fn event(progress: &Progress, (kind, pick): (u8, u8), wild: bool) -> Event {
         },
         (8, Some(state)) => {
             let failure = Failure { code: "x".into(), message: "it broke".into(), retryable: odd };
-            Event::Failed { step: state.step.id.clone(), attempt: state.attempts, failure }
+            let waited_out = pick.is_multiple_of(16);
+            Event::Failed { step: state.step.id.clone(), attempt: state.attempts, failure, waited_out }
         }
         (9, Some(state)) => Event::Effect(Effect {
             step: state.step.id.clone(),

@@ -45,6 +45,8 @@ pub struct StepState {
     pub attempts: u32,
     /// Failures since the last success or the operator's `resume`.
     pub failures: u32,
+    /// How often the step was waited out in a row; 0 where its last failure counts.
+    pub waits: u32,
     pub status: Status,
     pub effects: Vec<EffectState>,
     /// The output of the first success: what a repetition is compared with.
@@ -185,7 +187,8 @@ impl Progress {
                 }
             }
             Event::Succeeded { step, attempt, output } => self.succeeded(step, *attempt, output),
-            Event::Failed { step, attempt, failure } => self.failed(step, *attempt, failure),
+            Event::Failed { step, attempt, failure, waited_out: true } => self.waited_out(step, *attempt, failure),
+            Event::Failed { step, attempt, failure, waited_out: false } => self.failed(step, *attempt, failure),
             Event::Probed { step, attempt, verdicts } => self.probed(step, *attempt, verdicts),
             Event::BackoffElapsed { step, attempt } => match self.steps.get_mut(step) {
                 Some(state) if matches!(state.status, Status::Failed(_)) && state.attempts == *attempt => {
@@ -215,6 +218,7 @@ impl Progress {
             step,
             attempts: 0,
             failures: 0,
+            waits: 0,
             status: Status::Probed,
             effects: Vec::new(),
             first_output: None,
@@ -237,7 +241,7 @@ impl Progress {
         let resumes = self.resumes;
         let state = self.running(id, attempt)?;
         state.status = Status::Succeeded(output.clone());
-        state.failures = 0;
+        (state.failures, state.waits) = (0, 0);
         state.settled_at = resumes;
         let first = state.first_output.get_or_insert_with(|| output.clone()).clone();
         let step = state.step.clone();
@@ -266,6 +270,7 @@ impl Progress {
     fn failed(&mut self, id: &str, attempt: u32, failure: &Failure) -> Result<(), String> {
         let state = self.running(id, attempt)?;
         state.failures += 1;
+        state.waits = 0;
         state.status = Status::Failed(failure.clone());
         let (phase, failures) = (state.step.phase, state.failures);
         let why = format!("`{id}` failed: {}", failure.message);
@@ -281,6 +286,17 @@ impl Progress {
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    fn waited_out(&mut self, id: &str, attempt: u32, failure: &Failure) -> Result<(), String> {
+        let can_be = self.can_be_waited_out(id, failure);
+        let state = self.running(id, attempt)?;
+        if !can_be {
+            return Err("waiting does not mend this failure".into());
+        }
+        state.waits += 1;
+        state.status = Status::Failed(failure.clone());
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 //! without a reboot, taken up again, and must end at the old or the new version, whole, with every row that a user was
 //! told is written.
 
+mod hasty;
 mod roles;
 mod world;
 
@@ -17,6 +18,7 @@ use crate::plan::next::{Next, Wait, next};
 use crate::plan::*;
 use crate::plugin::roles::Bound;
 use async_trait::async_trait;
+use hasty::Hasty;
 use roles::Sim;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -40,6 +42,8 @@ struct Story {
     rolls: bool,
     /// The server of each store is another after the first hop.
     carries: bool,
+    /// After a reboot nothing answers at first.
+    starts_slowly: bool,
     expected: Expected,
 }
 
@@ -64,6 +68,7 @@ fn story() -> Story {
         rehearse: false,
         rolls: false,
         carries: false,
+        starts_slowly: false,
         expected: Expected::Committed,
     }
 }
@@ -171,17 +176,6 @@ fn plan(story: &Story) -> Plan {
     }
 }
 
-struct Hasty;
-
-#[async_trait]
-impl Patience for Hasty {
-    async fn window(&self) {}
-    async fn backoff(&self, _: u32) {}
-    fn parked(&self, why: &Parked) {
-        assert!(!matches!(why, Parked::Stuck { .. }), "stuck: {why:?}");
-    }
-}
-
 /// One life of the daemon: takes the run up and goes on until it ends or the scissors close.
 async fn live(sim: &Sim, plan: &Plan, journal: &Journal, run: u64, scissors: Option<Scissors>) -> Option<Outcome> {
     let ledger = RunLedger::open(journal.clone(), run, Arc::new(|_, _| {}), scissors).expect("legal history");
@@ -189,7 +183,8 @@ async fn live(sim: &Sim, plan: &Plan, journal: &Journal, run: u64, scissors: Opt
     if ledger.with(|p| p.finished.is_none()) && ledger.append(resumed).is_err() {
         return None;
     }
-    match pipeline(sim, plan, ledger, Arc::new(Hasty), &Arc::new(Semaphore::new(1))).drive().await {
+    let hasty = Hasty { starting_up: sim.world.lock().unwrap().starts_slowly };
+    match pipeline(sim, plan, ledger, Arc::new(hasty), &Arc::new(Semaphore::new(1))).drive().await {
         Ok(Ended::Outcome(outcome)) => Some(outcome),
         Ok(Ended::Shutdown) => unreachable!("nobody shuts down"),
         Err(_) => None,
@@ -235,8 +230,9 @@ struct Crash {
 }
 
 fn told(story: &Story) -> (Sim, Plan) {
+    let world = World { serves_on: story.rolls, starts_slowly: story.starts_slowly, ..World::new(&story.stores) };
     let sim = Sim {
-        world: Arc::new(Mutex::new(World { serves_on: story.rolls, ..World::new(&story.stores) })),
+        world: Arc::new(Mutex::new(world)),
         behaviour: story.behaviour,
         doubled: false,
         can_freeze: story.can_freeze,

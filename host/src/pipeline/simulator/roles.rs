@@ -41,6 +41,10 @@ impl Sim {
     ) -> Result<(), VerbError> {
         let done = async {
             let mut world = self.world.lock().unwrap();
+            if world.asleep > 0 {
+                world.asleep -= 1;
+                return Err(VerbError::Unavailable("it is starting up".into()));
+            }
             let times = if self.doubled && repeatable { 2 } else { 1 };
             let mut result = Ok(());
             for _ in 0..times {

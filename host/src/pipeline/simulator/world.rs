@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+/// More than any step is tried where its failures count.
+const ASLEEP: u32 = 7;
+
 /// What a datastore holds: its schema and its rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Data {
@@ -39,6 +42,10 @@ pub struct World {
     pub beside: BTreeMap<String, Data>,
     /// Users are never shut out.
     pub serves_on: bool,
+    /// After a reboot nothing answers at first.
+    pub starts_slowly: bool,
+    /// So many effects find nobody who answers.
+    pub asleep: u32,
 }
 
 /// How the releases of a story behave.
@@ -77,6 +84,8 @@ impl World {
             servers: stores.iter().map(|name| (name.to_string(), 1)).collect(),
             beside: BTreeMap::new(),
             serves_on: false,
+            starts_slowly: false,
+            asleep: 0,
         }
     }
 
@@ -108,6 +117,7 @@ impl World {
             self.fenced.clear();
         }
         if reboot {
+            self.asleep = if self.starts_slowly { ASLEEP } else { 0 };
             let was_running = self.running.take();
             if !self.held {
                 self.running = was_running.or(Some(1));

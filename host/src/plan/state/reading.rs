@@ -1,7 +1,8 @@
 //! What a run so far says, to those who only read it: `next`, the phases, the socket.
 
 use super::{Progress, Status, StepState};
-use crate::model::{Act, Once, Undo};
+use crate::model::{Act, Failure, Once, Undo};
+use crate::plan::event::EffectResult;
 use crate::plan::step::{Phase, Rung, Stage, Step, Stretch};
 use crate::plan::{FileBack, Kind};
 use serde_json::Value;
@@ -14,6 +15,15 @@ impl Progress {
     /// The step that has started and not ended.
     pub fn in_doubt(&self) -> Option<&StepState> {
         self.steps.values().find(|state| state.status == Status::Running)
+    }
+
+    /// The step failed since something does not answer, and its last attempt left nothing that must not be done twice.
+    pub fn can_be_waited_out(&self, id: &str, failure: &Failure) -> bool {
+        let harmless = |state: &StepState| {
+            let mut last = state.effects.iter().filter(|of| of.effect.attempt == state.attempts);
+            last.all(|of| of.effect.repeatable || matches!(of.result, Some(EffectResult::Done(_))))
+        };
+        failure.retryable && self.steps.get(id).is_some_and(harmless)
     }
 
     pub fn started_any(&self, phase: Phase) -> bool {
