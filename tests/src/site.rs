@@ -68,6 +68,14 @@ impl Site {
         site
     }
 
+    /// The daemon is started from a file of its own from now on; which.
+    pub fn own_program(&mut self) -> PathBuf {
+        let own = self.path("upgraded");
+        succeed(Command::new("cp").arg(&self.programs.upgraded).arg(&own));
+        self.machine.programs.upgraded.clone_from(&own);
+        own
+    }
+
     /// The example's own file, with the places of this machine.
     fn deployment(&self, setup: &Setup) -> String {
         let example = include_str!("../../examples/notes/deployment.toml")

@@ -50,6 +50,8 @@ pub struct Host {
 
 /// More than a machine has cores: a look waits for repositories and services most of its time.
 const LOOKS: usize = 16;
+/// The program that runs, also where its file was replaced or removed since: asked for in the new process.
+const OWN_PROGRAM: &str = "/proc/self/exe";
 /// Notices kept for watchers that come back.
 const NOTICES: usize = 2000;
 
@@ -286,7 +288,7 @@ impl Host {
     pub fn machine(&self) -> Machine {
         Machine {
             state: self.settings.state.clone(),
-            job_program: std::env::current_exe().unwrap_or_else(|_| "upgraded".into()),
+            job_program: OWN_PROGRAM.into(),
             systemd: Systemd::default(),
             leaving: self.stop.clone(),
         }

@@ -124,3 +124,17 @@ fn a_version_that_is_taken_back_while_its_run_waits_is_not_installed() {
     daemon.wait("there is nothing to do", |now| kind(now) == "idle" && now["installed"] == "1.0.0");
     site.is_whole("1.0.0", Some(&before));
 }
+
+/// As packages and `install` replace a file: the program that runs has none any more.
+#[test]
+fn a_run_goes_on_where_the_daemons_program_was_replaced() {
+    let mut site = Site::new(&Setup::default());
+    let program = site.own_program();
+    let mut daemon = Daemon::start(&site).settled();
+    fs::remove_file(&program).expect("the program's file");
+    fs::write(&program, "of a newer release, for another machine").expect("another file");
+    site.edit_version("1.1.0");
+    let now = daemon.end_of_run_to("1.1.0");
+    assert_eq!(outcome(&now), "committed", "{now:#}");
+    site.is_whole("1.1.0", None);
+}

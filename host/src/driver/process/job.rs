@@ -21,6 +21,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{ChildStdin, Command};
 use tokio_util::sync::CancellationToken;
 
+/// What a supervisor is called in a list of processes, whatever path it was started by.
+const NAME: &str = "upgraded";
 const POLL: Duration = Duration::from_millis(100);
 /// A supervisor that was asked to end has the grace of its command, and this.
 const SUPERVISOR_GRACE: Duration = Duration::from_secs(15);
@@ -238,6 +240,7 @@ pub async fn end_marked_of(deployment: &str) {
 fn spawn(program: &Path, folder: &Path) -> Result<tokio::process::Child, VerbError> {
     super::launch::keep_descriptors();
     let mut command = std::process::Command::new(program);
+    command.arg0(NAME);
     command.args([OsStr::new("job"), folder.as_os_str()]);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     command.env_clear().envs(super::launch::surroundings(None)).current_dir("/");
@@ -245,5 +248,5 @@ fn spawn(program: &Path, folder: &Path) -> Result<tokio::process::Child, VerbErr
     unsafe { command.pre_exec(|| Ok(rustix::process::setsid().map(|_| ())?)) };
     Command::from(command)
         .spawn()
-        .map_err(|error| VerbError::Unavailable(format!("`{} job` can't be started: {error}", program.display())))
+        .map_err(|error| VerbError::Unavailable(format!("`{NAME} job` can't be started: {error}")))
 }

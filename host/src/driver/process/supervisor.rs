@@ -28,6 +28,7 @@ const FAILED: i32 = 70;
 
 /// What the binary calls for `upgraded job <folder>`; its exit code.
 pub fn run_job(folder: &Path) -> i32 {
+    let _ = rustix::thread::set_name(c"upgraded");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = runtime.and_then(|runtime| runtime.block_on(supervise(&Folder::new(folder))));
     match outcome {
