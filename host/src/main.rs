@@ -1,7 +1,7 @@
 //! `upgraded`: the daemon. What it does stands in `upgraded::daemon`; here are its command line and its signals.
 
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 use upgraded::config::Settings;
@@ -10,9 +10,9 @@ use upgraded::config::Settings;
 #[derive(Parser)]
 #[command(version, about)]
 struct Arguments {
-    /// The daemon's settings.
-    #[arg(long, default_value = Settings::PATH)]
-    config: PathBuf,
+    /// The daemon's settings [default: `$UPGRADED_CONFIG`, else `/etc/upgraded/upgraded.toml`]
+    #[arg(long)]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -34,11 +34,13 @@ fn main() -> ExitCode {
     if let Some(Command::Job { folder }) = arguments.command {
         return ExitCode::from(u8::try_from(upgraded::driver::process::run_job(&folder)).unwrap_or(1));
     }
+    have_a_home();
     upgraded::memory::prepare();
     let log = tracing_subscriber::EnvFilter::try_from_env("UPGRADED_LOG").unwrap_or_else(|_| LOGGED.into());
     let seen = std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::fmt().with_env_filter(log).with_writer(std::io::stderr).with_ansi(seen).init();
-    let settings = match Settings::load(&arguments.config) {
+    let named = arguments.config.or_else(|| std::env::var_os("UPGRADED_CONFIG").map(PathBuf::from));
+    let settings = match Settings::load(named.as_deref().unwrap_or(Path::new(Settings::PATH))) {
         Ok(settings) => settings,
         Err(diagnostics) => {
             eprint!("{}", diagnostics.render(seen));
@@ -64,6 +66,17 @@ fn main() -> ExitCode {
             eprintln!("upgraded: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// A unit of systemd without `User=` is given none, and that is where clients left their logins: those that are read here,
+/// and those of the programs that are run.
+fn have_a_home() {
+    if std::env::var_os("HOME").is_none()
+        && let Some(home) = std::env::home_dir()
+    {
+        // SAFETY: no other thread runs yet.
+        unsafe { std::env::set_var("HOME", home) };
     }
 }
 

@@ -5,7 +5,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::terminal::Terminal;
 use crate::api::{Client, ClientError, Deployment, ErrorCode};
-use crate::config::Settings;
+use crate::config::{Diagnostics, Settings};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -13,17 +13,19 @@ pub struct Session<'t> {
     pub terminal: &'t mut Terminal,
     pub client: Client,
     pub json: bool,
-    /// The daemon's; the defaults where this account can't read the file in its usual place.
+    /// The daemon's; the defaults where the file in its usual place can't be read.
     pub settings: Settings,
+    /// Why it can't be: asking the daemon works all the same.
+    pub unread: Option<Diagnostics>,
 }
 
 impl<'t> Session<'t> {
     pub fn new(global: Global, terminal: &'t mut Terminal) -> Result<Self, Failure> {
         let named = global.config.or_else(|| std::env::var_os("UPGRADED_CONFIG").map(PathBuf::from));
-        let settings = settings(named.as_deref())?;
+        let (settings, unread) = settings(named.as_deref(), Path::new(Settings::PATH))?;
         let socket = global.socket.or_else(|| std::env::var_os("UPGRADED_SOCKET").map(PathBuf::from));
         let client = Client::new(socket.unwrap_or_else(|| settings.socket.clone())).tidy(!global.json);
-        Ok(Self { terminal, client, json: global.json, settings })
+        Ok(Self { terminal, client, json: global.json, settings, unread })
     }
 
     /// The answer as JSON where that is wanted, else what `text` makes of it.
@@ -57,11 +59,12 @@ impl<'t> Session<'t> {
     }
 }
 
-fn settings(named: Option<&Path>) -> Result<Settings, Failure> {
-    match named {
-        Some(file) => Settings::load(file).map_err(|diagnostics| Failure::mistakes(file, diagnostics)),
+fn settings(named: Option<&Path>, usual: &Path) -> Result<(Settings, Option<Diagnostics>), Failure> {
+    match (named, Settings::load(named.unwrap_or(usual))) {
+        (_, Ok(settings)) => Ok((settings, None)),
+        (Some(file), Err(diagnostics)) => Err(Failure::mistakes(file, diagnostics)),
         // A mistake in it is the daemon's to tell: asking must work for those who can't read it, too.
-        None => Ok(Settings::load(Path::new(Settings::PATH)).unwrap_or_default()),
+        (None, Err(diagnostics)) => Ok((Settings::default(), Some(diagnostics))),
     }
 }
 
@@ -74,6 +77,24 @@ fn there_is(name: &str, known: &[Deployment]) -> String {
             let names: Vec<_> = known.iter().map(|deployment| format!("`{}`", deployment.name)).collect();
             format!("there are {}", names.join(", "))
         }
-        None => "there are none yet; `upgradectl init NAME` writes the file of one".into(),
+        None => "there are none yet; `upgradectl init /opt/shop` writes the file of what is in that folder".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_cannot_be_read_are_not_taken_for_the_defaults_in_silence() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("upgraded.toml");
+        std::fs::write(&file, "state = \"/srv/upgraded\"\n").unwrap();
+        let (read, unread) = settings(None, &file).ok().unwrap();
+        assert!(read.state == Path::new("/srv/upgraded") && unread.is_none());
+        std::fs::write(&file, "state = \"/srv/upgraded\"\nparalel = 3\n").unwrap();
+        let (read, unread) = settings(None, &file).ok().unwrap();
+        assert!(read == Settings::default() && unread.is_some());
+        assert!(settings(Some(&file), Path::new(Settings::PATH)).is_err());
     }
 }

@@ -10,7 +10,8 @@ use std::ffi::OsString;
 /// Start a service unless a run holds it: for boot scripts, where no systemd unit looks after it
 ///
 /// Becomes the command. While a run keeps the service stopped, over a reboot too, it exits with 75 instead; with 126 where
-/// the command can't be run. Looks into the daemon's `state` folder and needs no daemon.
+/// the command can't be run. Looks into the daemon's `state` folder and needs no daemon. Only root can look there: a service
+/// with an account of its own is started by `upgradectl guard shop/web -- runuser -u shop -- /opt/shop/start`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The service; the platform can be left out where only one has a service of that name
@@ -22,6 +23,14 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments, session: &Session<'_>) -> Result<Exit, Failure> {
+    if let Some(mistakes) = &session.unread {
+        let service = &arguments.service;
+        eprintln!(
+            "whether `{service}` is held can't be seen, so it is not started: the daemon's settings can't be read"
+        );
+        eprint!("{}", mistakes.render(false));
+        return Ok(Exit::Held);
+    }
     // It comes back only where it did not become the command, and has said why.
     match guard(&session.settings.state, &arguments.service, &arguments.command) {
         HELD => Ok(Exit::Held),

@@ -6,7 +6,7 @@ use crate::plan::Kind;
 
 pub fn deployment_table(all: &[Deployment], clock: &Clock, paint: Paint, width: Option<usize>) -> String {
     if all.is_empty() {
-        return "no deployments yet; `upgradectl init NAME` writes the file of one".into();
+        return "no deployments yet; `upgradectl init /opt/shop` writes the file of what is in that folder".into();
     }
     let heading = |column, text| (column, paint.bold(text));
     let mut table = Table::new([

@@ -65,6 +65,9 @@ pub fn guard(state: &Path, service: &str, argv: &[OsString]) -> i32 {
         }
         Err(error) => {
             eprintln!("whether `{service}` is held can't be seen, so it is not started: {error}");
+            if error.kind() == io::ErrorKind::PermissionDenied {
+                eprintln!("only root can see it: `upgradectl guard {service} -- runuser -u ACCOUNT -- …`, as root");
+            }
             HELD
         }
     }
