@@ -105,10 +105,18 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 fn write_part(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
     let part = part(path)?;
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    Ok(part)
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    match write() {
+        Ok(()) => Ok(part),
+        Err(error) => {
+            let _ = fs::remove_file(&part);
+            Err(error)
+        }
+    }
 }
 
 fn part(path: &Path) -> io::Result<PathBuf> {

@@ -2,10 +2,12 @@
 //! writer. Keeps events; what they mean is `plan`'s business.
 
 mod failpoint;
+mod reserve;
 mod rows;
 mod schema;
 
 pub use failpoint::failpoint;
+pub use reserve::{is_full, with_reserve};
 pub use rows::*;
 
 use crate::effect::hex;
@@ -13,7 +15,7 @@ use crate::plan::aftermath::Aftermath;
 use crate::plan::event::{Event, Outcome};
 use crate::plan::{Kind, PLAN_SCHEMA, Plan};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -50,8 +52,6 @@ pub struct Journal {
     reserve: Option<Arc<PathBuf>>,
 }
 
-/// Freed when the disk is full, so that a run under way can still be written down and taken back.
-const RESERVE_BYTES: u64 = 16 << 20;
 /// Of one deployment.
 const REFUSALS_KEPT: u32 = 100;
 
@@ -61,7 +61,7 @@ impl Journal {
         schema::prepare(&connection, path)?;
         let journal = Self {
             connection: Arc::new(Mutex::new(connection)),
-            reserve: Some(Arc::new(path.with_extension("reserve"))),
+            reserve: Some(Arc::new(path.with_file_name(reserve::FILE))),
         };
         // Without room for it a run is refused in preflight; reading stays possible.
         journal.has_reserve();
@@ -77,7 +77,7 @@ impl Journal {
 
     /// Whether the room that the way back needs is set aside; tries to set it aside.
     pub fn has_reserve(&self) -> bool {
-        self.reserve.as_ref().is_none_or(|path| reserve(path).is_ok())
+        self.reserve.as_ref().is_none_or(|path| reserve::set_aside(path).is_ok())
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
@@ -88,7 +88,10 @@ impl Journal {
     fn write<T>(&self, work: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, JournalError> {
         let connection = self.connection();
         let first = work(&connection);
-        let full = |e: &rusqlite::Error| e.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
+        // SQLite calls a quota that is used up an error of input and output.
+        let full = |error: &rusqlite::Error| {
+            matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure))
+        };
         match (&first, &self.reserve) {
             (Err(error), Some(reserve)) if full(error) && std::fs::remove_file(reserve.as_ref()).is_ok() => {
                 Ok(work(&connection)?)
@@ -383,16 +386,4 @@ fn quarantine(connection: &Connection, deployment: &str, version: &str, run: u64
 
 fn lift_quarantine(connection: &Connection, deployment: &str) -> rusqlite::Result<usize> {
     connection.execute("DELETE FROM quarantine WHERE deployment = ?1", [deployment])
-}
-
-fn reserve(path: &Path) -> std::io::Result<()> {
-    if path.metadata().is_ok_and(|meta| meta.len() == RESERVE_BYTES) {
-        return Ok(());
-    }
-    let file = std::fs::File::create(path)?;
-    let reserved = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, RESERVE_BYTES);
-    if reserved.is_err() {
-        let _ = std::fs::remove_file(path);
-    }
-    Ok(reserved?)
 }

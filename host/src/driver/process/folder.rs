@@ -34,6 +34,9 @@ pub struct Exit {
     pub elapsed_ms: u64,
     /// Why it never ran.
     pub unstartable: Option<String>,
+    /// Some of what it printed found no room in the log.
+    #[serde(default)]
+    pub unheard: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +61,11 @@ impl Folder {
 
     pub fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// The daemon's: `jobs/<deployment>/<job>` is beneath it.
+    pub fn of_daemon(&self) -> &Path {
+        self.0.ancestors().nth(3).unwrap_or(&self.0)
     }
 
     pub fn state(&self) -> io::Result<State> {

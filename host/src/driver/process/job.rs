@@ -8,6 +8,7 @@ use super::proc::{self, Identity};
 use super::{GRACE, io_error};
 use crate::activity::Activity;
 use crate::driver::durable;
+use crate::journal::with_reserve;
 use crate::model::{CommandExit, VerbError};
 use crate::plan::event::Verdict;
 use regex::Regex;
@@ -57,10 +58,13 @@ impl Job {
         path: &Path, spec: Spec, secrets: &Secrets, program: &Path, leaving: CancellationToken,
     ) -> Result<Self, VerbError> {
         let parent = path.parent().ok_or_else(|| VerbError::Invalid("a job's folder has no parent".into()))?;
-        durable::make_folder(parent).map_err(io_error("make the folder of jobs"))?;
-        std::fs::create_dir(path).map_err(io_error("make the job's folder"))?;
         let folder = Folder::new(path);
-        folder.write_spec(&spec).map_err(io_error("write the job's folder"))?;
+        let made = with_reserve(folder.of_daemon(), || {
+            durable::make_folder(parent)?;
+            std::fs::create_dir(path)
+        });
+        made.map_err(io_error("make the job's folder"))?;
+        with_reserve(folder.of_daemon(), || folder.write_spec(&spec)).map_err(io_error("write the job's folder"))?;
         durable::sync_folder(parent).map_err(io_error("write the job's folder"))?;
         let mut child = spawn(program, path)?;
         let identity = child
@@ -187,6 +191,9 @@ fn command_exit(folder: &Folder, spec: &Spec, exit: Exit, seen: &Seen) -> Result
         let wanted = spec.command.success.as_deref().unwrap_or_default();
         code = NO_SUCCESS;
         tail.push_str(&format!("\n`{}` ended with 0, but no line fits `{wanted}`", spec.command.name));
+        if exit.unheard {
+            tail.push_str("; some of what it printed found no room on the disk");
+        }
     }
     Ok(CommandExit { code, tail, elapsed_ms: exit.elapsed_ms })
 }

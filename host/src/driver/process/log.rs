@@ -37,11 +37,11 @@ impl Writer {
         if self.written < SEGMENT_BYTES {
             return Ok(());
         }
-        self.number += 1;
-        self.written = 0;
-        self.file = create(&segment(&self.folder, self.number))?;
+        // Without room for another segment this one grows.
+        let Ok(next) = create(&segment(&self.folder, self.number + 1)) else { return Ok(()) };
+        (self.file, self.number, self.written) = (next, self.number + 1, 0);
         if self.number > KEPT_AT_END {
-            fs::remove_file(segment(&self.folder, self.number - KEPT_AT_END))?;
+            let _ = fs::remove_file(segment(&self.folder, self.number - KEPT_AT_END));
         }
         Ok(())
     }

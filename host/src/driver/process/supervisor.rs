@@ -11,6 +11,7 @@ use super::log::Writer;
 use super::proc::{self, Identity};
 use super::redact::Redactor;
 use super::{GRACE, claim_error};
+use crate::journal::{is_full, with_reserve};
 use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
@@ -24,6 +25,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// How long streams may stay open when nothing that we know of holds them.
 const DRAIN: Duration = Duration::from_secs(2);
+/// Between two attempts at a full disk.
+const AGAIN: Duration = Duration::from_secs(1);
 const FAILED: i32 = 70;
 
 /// What the binary calls for `upgraded job <folder>`; its exit code.
@@ -47,7 +50,8 @@ async fn supervise(folder: &Folder) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let identity = Identity::of(own).ok_or(io::ErrorKind::NotFound)?;
-    if !folder.claim(&identity)? {
+    let state = folder.of_daemon();
+    if !with_reserve(state, || folder.claim(&identity))? {
         return Err(claim_error());
     }
     let spec = folder.spec()?.ok_or(io::ErrorKind::NotFound)?;
@@ -57,15 +61,17 @@ async fn supervise(folder: &Folder) -> io::Result<()> {
         _ = terminate.recv() => return Ok(()),
     };
     let began = Instant::now();
-    folder.write_started()?;
+    let log = with_reserve(state, || Writer::create(folder.path()))?;
+    with_reserve(state, || folder.write_started())?;
     let (mut child, output) = match start(&spec, &secrets) {
         Ok(started) => started,
         Err(error) => {
             let why = format!("`{}` can't be started: {error}", spec.launch.argv[0]);
-            return folder.write_exit(&Exit { code: FAILED, elapsed_ms: 0, unstartable: Some(why) });
+            let exit = Exit { code: FAILED, elapsed_ms: 0, unstartable: Some(why), unheard: false };
+            return write_exit(folder, &exit).await;
         }
     };
-    let mut streams = Streams::new(folder, &secrets, output)?;
+    let mut streams = Streams::new(log, &secrets, output)?;
     drop(secrets);
     let status = loop {
         tokio::select! {
@@ -80,7 +86,17 @@ async fn supervise(folder: &Folder) -> io::Result<()> {
     let leftovers = proc::end_all(GRACE, || remains(&spec, own));
     streams.pass_on_while(leftovers).await?;
     streams.drain().await?;
-    folder.write_exit(&Exit { code: code(status), elapsed_ms, unstartable: None })
+    write_exit(folder, &Exit { code: code(status), elapsed_ms, unstartable: None, unheard: streams.unheard }).await
+}
+
+/// Where the disk is full, once there is room: nothing else tells how the command ended.
+async fn write_exit(folder: &Folder, exit: &Exit) -> io::Result<()> {
+    loop {
+        match with_reserve(folder.of_daemon(), || folder.write_exit(exit)) {
+            Err(error) if is_full(&error) => tokio::time::sleep(AGAIN).await,
+            written => return written,
+        }
+    }
 }
 
 /// One line of JSON, written whole before the command starts: a daemon that dies before has started nothing.
@@ -125,23 +141,26 @@ fn code(status: ExitStatus) -> i32 {
     status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(FAILED)
 }
 
-/// From the command's pipe into the log, secrets blotted out.
+/// From the command's pipe into the log, secrets blotted out. The log is for people: what can't be written is lost, and the
+/// command goes on.
 struct Streams {
     output: Receiver,
     log: Writer,
     redactor: Redactor,
     open: bool,
+    unheard: bool,
     buffer: Vec<u8>,
 }
 
 impl Streams {
-    fn new(folder: &Folder, secrets: &Secrets, output: PipeReader) -> io::Result<Self> {
+    fn new(log: Writer, secrets: &Secrets, output: PipeReader) -> io::Result<Self> {
         let hidden = secrets.variables.values().chain(&secrets.others);
         Ok(Self {
             output: Receiver::from_owned_fd(OwnedFd::from(output))?,
-            log: Writer::create(folder.path())?,
+            log,
             redactor: Redactor::new(hidden.map(String::as_str)),
             open: true,
+            unheard: false,
             buffer: vec![0; 64 << 10],
         })
     }
@@ -151,7 +170,8 @@ impl Streams {
         let count = self.output.read(&mut self.buffer).await?;
         self.open = count > 0;
         let shown = if self.open { self.redactor.push(&self.buffer[..count]) } else { self.redactor.finish() };
-        self.log.write(&shown)
+        self.unheard |= self.log.write(&shown).is_err();
+        Ok(())
     }
 
     async fn pass_on_while(&mut self, work: impl Future<Output = ()>) -> io::Result<()> {
@@ -172,10 +192,32 @@ impl Streams {
                 Err(_) => {
                     self.open = false;
                     let rest = self.redactor.finish();
-                    self.log.write(&rest)?;
+                    self.unheard |= self.log.write(&rest).is_err();
                 }
             }
         }
-        self.log.sync()
+        self.unheard |= self.log.sync().is_err();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[tokio::test]
+    async fn a_command_whose_lines_find_no_room_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/dev/full", folder.path().join("log.000000")).unwrap();
+        let (output, mut input) = io::pipe().unwrap();
+        let log = Writer::create(folder.path()).unwrap();
+        let mut streams = Streams::new(log, &Secrets::default(), output).unwrap();
+        input.write_all(b"one\n").unwrap();
+        streams.pass_on().await.unwrap();
+        input.write_all(b"two\n").unwrap();
+        drop(input);
+        streams.drain().await.unwrap();
+        assert!(streams.unheard && !streams.open);
     }
 }
