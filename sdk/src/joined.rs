@@ -14,6 +14,21 @@ pub fn manifest<'a>(parts: impl IntoIterator<Item = (&'a str, String)>) -> Strin
     lines.into_iter().map(|line| line + "\n").collect()
 }
 
+/// What every path has to say. One that is missing or damaged keeps the others from nothing: its error is told once all were
+/// asked, and that something is not there only where nothing worse was said.
+pub fn every<'a, T>(paths: &'a [String], mut ask: impl FnMut(&str) -> Result<T>) -> Result<Vec<(&'a str, T)>> {
+    let (mut answers, mut missing, mut wrong) = (Vec::new(), None, None);
+    for path in paths {
+        match ask(path) {
+            Ok(answer) => answers.push((path.as_str(), answer)),
+            Err(error @ Error::NotFound(_)) => missing = missing.or(Some(error)),
+            Err(error @ (Error::Invalid(_) | Error::Other(_))) => wrong = wrong.or(Some(error)),
+            Err(error) => return Err(error),
+        }
+    }
+    wrong.or(missing).map_or(Ok(answers), Err)
+}
+
 /// One mark of the marks of several paths.
 pub fn mark(parts: &[(&str, String)]) -> String {
     parts.iter().map(|(path, mark)| format!("{path}\t{mark}")).collect::<Vec<_>>().join("\n")
@@ -58,6 +73,24 @@ mod tests {
     fn a_joined_manifest_is_sorted_and_says_whose_each_line_is() {
         let joined = manifest([("b", "z\t1\tff\na\t2\tee\n".to_owned()), ("a", "q\t3\tdd".to_owned())]);
         assert_eq!(joined, "a:q\t3\tdd\nb:a\t2\tee\nb:z\t1\tff\n");
+    }
+
+    #[test]
+    fn every_path_is_asked_and_the_worst_is_told() {
+        let paths: Vec<String> = ["a", "b", "c"].map(Into::into).to_vec();
+        let asked = |answers: [Option<Error>; 3]| {
+            let (mut answers, mut asked) = (answers.into_iter(), 0);
+            let all = every(&paths, |_| {
+                asked += 1;
+                answers.next().flatten().map_or(Ok(()), Err)
+            });
+            (asked, all)
+        };
+        let (missing, damaged) = (|| Some(Error::not_found("a")), || Some(Error::other("damaged", "b")));
+        assert!(matches!(asked([None, None, None]), (3, Ok(all)) if all.len() == 3));
+        assert!(matches!(asked([missing(), None, None]), (3, Err(Error::NotFound(_)))));
+        assert!(matches!(asked([missing(), damaged(), None]), (3, Err(Error::Other(_)))));
+        assert!(matches!(asked([missing(), Some(Error::Cancelled), None]), (2, Err(Error::Cancelled))));
     }
 
     #[test]

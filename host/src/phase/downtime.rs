@@ -2,6 +2,7 @@
 
 use super::hands::Moment;
 use super::{RunContext, output};
+use crate::activity::Level;
 use crate::context::StepContext;
 use crate::model::Failure;
 use crate::plan::step::{Phase, Step};
@@ -49,7 +50,21 @@ pub async fn seal(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failu
 
 /// Nothing is copied behind this fence: no hook is wanted, and one of the new version might not work.
 pub async fn fence_back(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
-    Ok(Value::String(run.datastore(cx)?.fence(cx).await?))
+    match run.datastore(cx)?.fence(cx).await.map_err(Failure::from) {
+        Ok(mark) => Ok(Value::String(mark)),
+        Err(failure) if needs_no_fence(&failure) => {
+            let message = format!("what is live is put aside without a fence: {}", failure.message);
+            cx.activity.line(Level::Warn, message);
+            Ok(Value::Null)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// What the new version moved away, damaged or put something else in the place of: nobody writes there, and the restore
+/// sets it aside as it is.
+fn needs_no_fence(failure: &Failure) -> bool {
+    ["not-found", "invalid", "damaged"].contains(&failure.code.as_str())
 }
 
 /// What a hook did before is undone once.
@@ -66,4 +81,27 @@ pub async fn unfence(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Fa
 pub async fn admit(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
     run.platform(cx)?.admit(cx, &run.progress.plan.whole()).await?;
     Ok(Value::Null)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::VerbError;
+
+    #[test]
+    fn data_that_is_gone_or_broken_needs_no_fence_on_the_way_back() {
+        let path = || "`shop.db`".to_owned();
+        for error in [VerbError::NotFound(path()), VerbError::Invalid(path()), VerbError::other("damaged", path())] {
+            assert!(needs_no_fence(&error.into()));
+        }
+        for error in [
+            VerbError::Unavailable(path()),
+            VerbError::Conflict(path()),
+            VerbError::Denied(path()),
+            VerbError::Cancelled,
+            VerbError::other("io", path()),
+        ] {
+            assert!(!needs_no_fence(&error.into()));
+        }
+    }
 }

@@ -55,7 +55,7 @@ impl Datastore for FilesStore {
 
     fn backup(call: &Call<Settings>, host: &DatastoreHost, frozen: Option<&str>) -> Result<BackupRef> {
         let paths = host.trees().list()?;
-        let saved = each(&paths, |path| save(call, host, path, frozen))?;
+        let saved = joined::every(&paths, |path| save(call, host, path, frozen))?;
         Ok(BackupRef {
             artifacts: saved.iter().map(|(_, (artifact, _))| artifact.clone()).collect(),
             manifest: joined::manifest(saved.into_iter().map(|(path, (_, manifest))| (path, manifest))),

@@ -65,6 +65,19 @@ fn a_restore_that_is_cut_in_the_middle_is_finished_by_the_next_attempt() {
 }
 
 #[test]
+fn the_copies_that_are_there_are_saved_where_another_is_not() {
+    let fake = fake();
+    fake.step("r1-freeze");
+    FilesStore::freeze(&call(&fake), &fake.datastore()).unwrap();
+    fake.tree("a-new-one", "n\t1\tnn\n");
+    let error = FilesStore::backup(&call(&fake), &fake.datastore(), Some("r1-freeze")).unwrap_err();
+    assert!(matches!(error, Error::NotFound(_)), "{}", error.text());
+    for saved in ["trees.save avatars r1-freeze", "trees.save uploads r1-freeze"] {
+        assert!(fake.calls().contains(&saved.to_owned()), "{:?}", fake.calls());
+    }
+}
+
+#[test]
 fn a_tree_that_is_written_to_is_saved_from_a_copy() {
     let fake = fake();
     fake.writes_while_saving("uploads", "u.pdf\t1\tuu\nv.pdf\t1\tvv\n");

@@ -34,7 +34,7 @@ impl Datastore for SqliteStore {
 
     fn fence(_: &Call<Settings>, host: &DatastoreHost) -> Result<String> {
         let paths = host.sqlite().list()?;
-        Ok(joined::mark(&each(&paths, |path| host.sqlite().fence(path))?))
+        Ok(joined::mark(&joined::every(&paths, |path| host.sqlite().fence(path))?))
     }
 
     fn mark(_: &Call<Settings>, host: &DatastoreHost) -> Result<String> {
@@ -58,7 +58,7 @@ impl Datastore for SqliteStore {
 
     fn backup(_: &Call<Settings>, host: &DatastoreHost, frozen: Option<&str>) -> Result<BackupRef> {
         let paths = host.sqlite().list()?;
-        let saved = each(&paths, |path| host.sqlite().save(path, frozen))?;
+        let saved = joined::every(&paths, |path| host.sqlite().save(path, frozen))?;
         Ok(BackupRef {
             artifacts: saved.iter().map(|(_, (artifact, _))| artifact.clone()).collect(),
             manifest: joined::manifest(saved.into_iter().map(|(path, (_, manifest))| (path, manifest))),

@@ -290,8 +290,14 @@ fn take_fence(place: &Place, pulse: &Pulse) -> Result<String, VerbError> {
         fence::want(&place.live);
         return Ok("between two databases".to_owned());
     }
-    require(place)?;
-    fence::take(&place.live, pulse)?;
+    let taken = require(place).and_then(|()| fence::take(&place.live, pulse));
+    if let Err(error) = &taken
+        && ["not-found", "invalid", "damaged"].contains(&error.code())
+    {
+        // What a restore puts in its place is locked.
+        fence::want(&place.live);
+    }
+    taken?;
     fence::mark(&place.live, pulse)
 }
 

@@ -259,6 +259,29 @@ async fn a_frozen_copy_is_swapped_back_under_the_fence() {
     }
 }
 
+/// The new version moved it away, or died in the midst of its own work on it.
+#[tokio::test]
+async fn what_takes_the_place_of_a_lost_or_damaged_database_is_fenced() {
+    for (left, code) in [(None, "not-found"), (Some(vec![7_u8; 8192]), "damaged")] {
+        let bench = Bench::new();
+        let sqlite = sqlite(&bench);
+        let live = bench.path("app.db");
+        drop(furnish(&live, "delete"));
+        let before = sqlite.manifest(&call("r1-look"), "db", None).await.unwrap();
+        sqlite.freeze(&call("r1-freeze"), "db").await.unwrap();
+        match &left {
+            None => fs::remove_file(&live).unwrap(),
+            Some(bytes) => fs::write(&live, bytes).unwrap(),
+        }
+        assert_eq!(sqlite.fence(&call("r1-fence"), "db").await.unwrap_err().code(), code);
+        sqlite.swap(&call("r1-restore"), "db", "r1-freeze").await.unwrap();
+        assert_eq!(sqlite.manifest(&call("r1-look"), "db", None).await.unwrap(), before);
+        assert!(by_another(&live, "DELETE FROM people").contains("locked"), "{code}");
+        sqlite.unfence(&call("r1-unfence"), "db").await.unwrap();
+        assert_eq!(by_another(&live, "DELETE FROM people"), "", "{code}");
+    }
+}
+
 /// The application was killed: its last writes are in a log that nobody brought over.
 #[tokio::test]
 async fn a_log_that_was_left_belongs_to_what_is_set_aside() {
