@@ -11,6 +11,7 @@ mod host;
 mod lines;
 mod looks;
 mod outlook;
+mod paths;
 mod patience;
 mod planning;
 mod recheck;

@@ -354,6 +354,7 @@ pub async fn can_go_back(journal: &Journal, ready: &Ready, of: &Plan, way: &WayB
             let message = format!("run {} holds no backup of `{}`", way.of, binding.name);
             return Err(failure("missing", &message));
         };
+        super::paths::are_those_of(ready, &binding.name, backup, way.of)?;
         if journal.manifest(&backup.manifest).map_err(|error| failure("journal", &error))?.is_none() {
             let message = format!("what the backup of `{}` held in run {} is not known any more", binding.name, way.of);
             return Err(failure("missing", &message));

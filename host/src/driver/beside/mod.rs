@@ -231,6 +231,19 @@ pub fn artifact_key(cx: &StepContext, name: &str) -> String {
     format!("{}/{}", parts.join("/"), one_component(name))
 }
 
+/// Of a key that [`artifact_key`] made: what was saved, as [`one_component`] has it.
+pub fn artifact_name(key: &str) -> &str {
+    key.rsplit('/').next().unwrap_or_default()
+}
+
+/// Bytes of one path are never put into another.
+pub fn check_is_of(artifact: &str, path: &str) -> Result<(), VerbError> {
+    if artifact_name(artifact) == one_component(path) {
+        return Ok(());
+    }
+    Err(VerbError::Invalid(format!("the artifact `{artifact}` is none of `{path}`")))
+}
+
 /// A mount point can't be renamed, and what lies beside it is on another disk.
 fn refuse_mount_point(path: &Path, metadata: &fs::Metadata) -> Result<(), VerbError> {
     let folder = path.parent().unwrap_or(Path::new("/"));

@@ -12,7 +12,7 @@ mod manifest;
 mod tests;
 
 use super::beside::work::{self, At, Pulse};
-use super::beside::{Copy, Place, State, artifact_key, ending, flip, look, put_file, remove, sync_folder};
+use super::beside::{Copy, Place, State, artifact_key, check_is_of, ending, flip, look, put_file, remove, sync_folder};
 use super::trees::{copy::make_private_file, copy::share, manifest::difference, swap};
 use crate::context::StepContext;
 use crate::model::VerbError;
@@ -109,6 +109,7 @@ impl Sqlite {
     }
 
     pub async fn put_back(&self, cx: &StepContext, path: &str, artifact: &str) -> Result<(), VerbError> {
+        check_is_of(artifact, path)?;
         let place = self.place(cx, path)?;
         let (handle, arguments) = (handle(&place), json!([path, artifact]));
         let (vault, key, step) = (self.vault.clone(), artifact.to_owned(), cx.step.clone());

@@ -14,7 +14,7 @@ mod tests;
 mod walk;
 
 use super::beside::work::{self, At, Pulse};
-use super::beside::{Copy, Place, State, artifact_key, flip, remove, sync_folder};
+use super::beside::{Copy, Place, State, artifact_key, check_is_of, flip, remove, sync_folder};
 use crate::context::{Site, StepContext};
 use crate::driver::engine::Engine;
 use crate::driver::kubernetes::Kubernetes;
@@ -116,6 +116,7 @@ impl Trees {
     }
 
     pub async fn put_back(&self, cx: &StepContext, path: &str, artifact: &str) -> Result<(), VerbError> {
+        check_is_of(artifact, path)?;
         let place = self.place_to_fill(cx, path).await?;
         let (handle, arguments) = (handle(&place), json!([path, artifact]));
         let (vault, key, step) = (self.vault.clone(), artifact.to_owned(), cx.step.clone());

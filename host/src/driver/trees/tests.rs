@@ -202,6 +202,8 @@ async fn what_can_not_be_saved_is_named() {
     assert!(bench.vault.list("").unwrap().is_empty());
     let denied = trees.manifest(&call("r1-look"), "other", None).await.unwrap_err();
     assert!(matches!(denied, VerbError::Denied(_)), "{denied}");
+    let foreign = trees.put_back(&call("r1-restore"), "data", "shop/r1-backup/main/media").await.unwrap_err();
+    assert!(foreign.to_string().contains("is none of `data`"), "{foreign}");
     for step in ["../x", "a/b", "", "a.none"] {
         let error = trees.discard(&call("r1-clean"), "data", step).await.unwrap_err();
         assert!(matches!(error, VerbError::Invalid(_)), "{error}");
