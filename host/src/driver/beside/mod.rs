@@ -17,6 +17,7 @@ pub mod work;
 
 use crate::context::{Site, StepContext};
 use crate::model::VerbError;
+use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -244,12 +245,18 @@ pub fn check_is_of(artifact: &str, path: &str) -> Result<(), VerbError> {
     Err(VerbError::Invalid(format!("the artifact `{artifact}` is none of `{path}`")))
 }
 
+/// Something is mounted there, of the same file system too (`mount --bind`). Kernels before 5.8 don't say so.
+pub fn is_mounted(path: &Path) -> bool {
+    rustix::fs::statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty())
+        .is_ok_and(|seen| seen.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
 /// A mount point can't be renamed, and what lies beside it is on another disk.
 fn refuse_mount_point(path: &Path, metadata: &fs::Metadata) -> Result<(), VerbError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    if look(folder)?.is_some_and(|folder| folder.dev() != metadata.dev()) {
+    if is_mounted(path) || look(folder)?.is_some_and(|folder| folder.dev() != metadata.dev()) {
         return Err(VerbError::Invalid(format!(
-            "`{}` is a mount point: a copy beside it would lie on another file system; name a folder beneath it",
+            "`{}` is a mount point, which can't be set aside; name a folder beneath it, or what is mounted there",
             path.display()
         )));
     }

@@ -2,12 +2,13 @@
 
 use super::Former;
 use crate::context::StepContext;
+use crate::driver::beside::is_mounted;
 use crate::driver::beside::work::{self, At};
 use crate::driver::durable;
 use crate::driver::process::io_error;
 use crate::driver::trees::copy::{Means, copy_tree, properties_of, settle};
 use crate::model::VerbError;
-use rustix::fs::{Access, AtFlags, CWD, StatxAttributes, StatxFlags};
+use rustix::fs::Access;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,8 +18,7 @@ pub fn can_be_set_aside(folder: &Path) -> Result<PathBuf, VerbError> {
     let folder = fs::canonicalize(folder).at("looking for", folder)?;
     let around = folder.parent().unwrap_or(&folder);
     let refused = |why: String| Err(VerbError::Invalid(format!("the data in `{}` {why}", folder.display())));
-    let seen = rustix::fs::statx(CWD, &folder, AtFlags::empty(), StatxFlags::BASIC_STATS).at("looking at", &folder)?;
-    if seen.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
+    if is_mounted(&folder) {
         return refused("is mounted there: a folder inside of what is mounted would be right".into());
     }
     let mine = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::driver::beside::testing::{Bench, call, cancelled_soon, drill, names};
-use crate::driver::beside::{escape, look};
+use crate::driver::beside::{escape, is_mounted, look};
 use proptest::prelude::*;
 use std::ffi::OsStr;
 use std::fs;
@@ -216,6 +216,9 @@ async fn a_mount_point_is_refused() {
     let trees = Trees::new(BTreeMap::from([("data".into(), "/proc".into())]), BTreeMap::new(), bench.vault.clone());
     let error = trees.mark(&call("r1-look"), "data").await.unwrap_err();
     assert!(error.to_string().contains("mount point"), "{error}");
+    // The kernel says it, whatever the devices are.
+    assert!(is_mounted(Path::new("/proc")) && !is_mounted(Path::new("/proc/self")));
+    assert!(!is_mounted(&bench.path("")) && !is_mounted(&bench.path("data")));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What a tree holds, in one order: a folder before what is in it, names by their bytes.
 
 use crate::driver::beside::work::{At, Pulse};
-use crate::driver::beside::{escape_path, look};
+use crate::driver::beside::{escape_path, is_mounted, look};
 use crate::model::VerbError;
 use rustix::fs::{lgetxattr, llistxattr};
 use std::collections::BTreeMap;
@@ -28,22 +28,28 @@ pub fn walk(
     while let Some(entry) = waiting.pop() {
         pulse.alive()?;
         refuse_special(&entry)?;
+        let (path, is_root) = (entry.path.clone(), entry.relative.as_os_str().is_empty());
+        if !is_root && is_foreign(&entry, device) {
+            let path = escape_path(&path);
+            return Err(VerbError::Invalid(format!(
+                "`{path}` is a mount point inside a tree; it needs a path of its own"
+            )));
+        }
         if entry.metadata.is_dir() {
-            if entry.metadata.dev() != device {
-                let path = escape_path(&entry.path);
-                return Err(VerbError::Invalid(format!(
-                    "`{path}` is a mount point inside a tree; it needs a path of its own"
-                )));
-            }
             waiting.extend(children(&entry)?);
         }
-        let (path, is_root) = (entry.path.clone(), entry.relative.as_os_str().is_empty());
         match visit(entry) {
             Err(VerbError::NotFound(_)) if !is_root && look(&path)?.is_none() => {}
             visited => visited?,
         }
     }
     Ok(())
+}
+
+/// It would go along with a rename of the tree, and a removal would go through it.
+fn is_foreign(entry: &Entry, device: u64) -> bool {
+    let kind = entry.metadata.file_type();
+    !kind.is_symlink() && (entry.metadata.dev() != device || is_mounted(&entry.path))
 }
 
 /// Last first, for a stack.
