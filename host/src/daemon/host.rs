@@ -172,12 +172,19 @@ impl Host {
         })
     }
 
-    /// Opened at first need: an idle daemon stays small.
-    pub fn vault(&self) -> Result<Vault, VaultError> {
+    /// Opened at first need: an idle daemon stays small. Runs are numbered after those of which it holds something, since
+    /// names are made from their numbers: the state folder may have been lost, or set back.
+    pub fn vault(&self) -> Result<Vault, Failure> {
         if let Some(vault) = self.vault.get() {
             return Ok(vault.clone());
         }
-        let vault = Vault::open(&self.settings.vault, &self.settings.vault_key)?;
+        let Settings { vault, vault_key, state, .. } = &self.settings;
+        let broken = |error: VaultError| failure("vault", &error);
+        let vault = Vault::open_noted(vault, vault_key, &state.join("vault-folder")).map_err(broken)?;
+        let held = vault.list("").map_err(broken)?;
+        if let Some(newest) = held.iter().filter_map(|artifact| run_of_key(&artifact.key)).max() {
+            self.journal.number_from(newest + 1).map_err(|error| failure("journal", &error))?;
+        }
         Ok(self.vault.get_or_init(|| vault).clone())
     }
 
@@ -347,6 +354,11 @@ impl Host {
     }
 }
 
+/// Of `shop/r12-backup-late-main/main/data`.
+fn run_of_key(key: &str) -> Option<u64> {
+    key.split('/').nth(1).and_then(super::retention::run_of)
+}
+
 /// True when the key was made now. Where the vault holds something already, a new key would not open it: whoever needs
 /// the vault says that its key is missing.
 pub fn prepare_vault_key(settings: &Settings) -> Result<bool, VaultError> {
@@ -355,4 +367,33 @@ pub fn prepare_vault_key(settings: &Settings) -> Result<bool, VaultError> {
     }
     Vault::make_key(&settings.vault_key)?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_artifact_says_which_run_saved_it() {
+        assert_eq!(run_of_key("shop/r12-backup-late-main/main/data"), Some(12));
+        assert_eq!(run_of_key("shop/r7-h0-edits/files/0"), Some(7));
+        assert_eq!(run_of_key("shop/let-go-main/main/data"), None);
+        assert_eq!(run_of_key("shop"), None);
+    }
+
+    #[test]
+    fn runs_are_numbered_after_those_of_another_life() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        let journal = Journal::open(&path).unwrap();
+        let last = || {
+            let reader = rusqlite::Connection::open(&path).unwrap();
+            let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'runs'";
+            reader.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        for (from, number) in [(13, 12), (2, 12), (20, 19)] {
+            journal.number_from(from).unwrap();
+            assert_eq!(last(), number);
+        }
+    }
 }

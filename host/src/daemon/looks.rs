@@ -47,7 +47,7 @@ impl Host {
 
     pub async fn open_vault(&self) -> Result<Vault, Failure> {
         // The first opening derives the key, which takes its time.
-        tokio::task::block_in_place(|| self.vault()).map_err(|e| failure("vault", &e))
+        tokio::task::block_in_place(|| self.vault())
     }
 
     pub fn activity(self: &Arc<Self>, entry: &Arc<Entry>) -> Activity {

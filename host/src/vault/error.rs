@@ -12,6 +12,14 @@ pub enum VaultError {
     Key { path: PathBuf, why: String },
     #[error("`{folder}` is neither empty nor a vault; name an empty folder or a restic repository")]
     NotAVault { folder: PathBuf },
+    #[error("there is no vault in `{folder}`: is its disk mounted?")]
+    Missing { folder: PathBuf },
+    #[error("there is no vault in `{folder}`, where one was: is its disk mounted? To begin a new one, remove `{note}`")]
+    Gone { folder: PathBuf, note: PathBuf },
+    #[error("`{path}`, which says where the vault is: {source}")]
+    Note { path: PathBuf, source: io::Error },
+    #[error("restic is at work in the vault in `{folder}`; nothing is forgotten meanwhile")]
+    Busy { folder: PathBuf },
     #[error("the vault holds no artifact `{0}`")]
     NotFound(String),
     #[error("the artifact `{key}` is damaged: {why}")]
@@ -82,13 +90,18 @@ impl From<VaultError> for VerbError {
         match error {
             VaultError::NotFound(_) => Self::NotFound(message),
             VaultError::BadKey(_) => Self::Invalid(message),
-            VaultError::Full { .. } | VaultError::ReadOnly { .. } => Self::Unavailable(message),
+            VaultError::Full { .. } | VaultError::ReadOnly { .. } | VaultError::Busy { .. } => {
+                Self::Unavailable(message)
+            }
             VaultError::Stream { source, .. } if is_cancelled(&source) => Self::Cancelled,
             VaultError::Stream { .. } => Self::other("stream", message),
             VaultError::Damaged { .. } => Self::other("damaged", message),
-            VaultError::Key { .. } | VaultError::NotAVault { .. } | VaultError::Other { .. } => {
-                Self::other("vault", message)
-            }
+            VaultError::Key { .. }
+            | VaultError::NotAVault { .. }
+            | VaultError::Missing { .. }
+            | VaultError::Gone { .. }
+            | VaultError::Note { .. }
+            | VaultError::Other { .. } => Self::other("vault", message),
         }
     }
 }

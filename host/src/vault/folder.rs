@@ -9,6 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 use tokio_util::bytes::Bytes;
 
 /// One operation's view of the folder; remembers what it wrote and the first write that went wrong.
@@ -173,6 +174,17 @@ impl WriteBackend for Folder {
 
 pub(super) fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Whether a file in the folder was written within that time.
+pub(super) fn has_newer(folder: &Path, age: Duration) -> io::Result<bool> {
+    let mut newer = false;
+    for_each_file(folder, &mut |path| {
+        let written = fs::metadata(path).and_then(|metadata| metadata.modified());
+        newer |= written.is_ok_and(|written| written.elapsed().map_or(true, |passed| passed < age));
+        Ok(())
+    })?;
+    Ok(newer)
 }
 
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {

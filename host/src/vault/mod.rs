@@ -8,6 +8,7 @@
 mod error;
 mod folder;
 mod key;
+mod notes;
 mod opening;
 mod stream;
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub use stream::Pipe;
 
 use crate::effect::hex;
 use folder::Folder;
+use notes::OwedPrune;
 use opening::{lock_folder, new_repository, unlock};
 use rustic_core::repofile::{MasterKey, SnapshotFile, SnapshotId};
 use rustic_core::{
@@ -29,7 +31,8 @@ use sha2::Digest;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// One saved stream.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -52,7 +55,7 @@ pub struct Vault {
 struct Shared {
     folder: PathBuf,
     key_file: PathBuf,
-    master: OnceLock<MasterKey>,
+    master: Mutex<Option<MasterKey>>,
 }
 
 /// Snapshots with this tag are artifacts.
@@ -63,6 +66,8 @@ const SIZE_TAG: &str = "size-";
 const DIGEST_TAG: &str = "sha256-";
 /// Of listing snapshots while others save.
 const TRIES: u32 = 100;
+/// restic refreshes its locks each five minutes; an older one is a crash's.
+const RESTIC_LOCKS: Duration = Duration::from_secs(30 * 60);
 /// zstd's fastest regular level.
 const COMPRESSION: i32 = 1;
 /// An artifact's companion: forgotten with it, never listed on its own account.
@@ -77,15 +82,30 @@ impl Vault {
     /// Opens the repository; makes it where the folder is empty or missing.
     pub fn open(folder: &Path, key_file: &Path) -> Result<Self, VaultError> {
         let vault = Self::later(folder, key_file);
-        let master = unlock(folder, key_file, true)?;
-        vault.shared.master.get_or_init(|| master);
+        vault.keep(unlock(folder, key_file, true)?);
+        Ok(vault)
+    }
+
+    /// As [`Vault::open`], but made once: the file `note` says in which folder that was. A disk that is not mounted leaves an
+    /// empty folder, and a vault there would lie on the disk below.
+    pub fn open_noted(folder: &Path, key_file: &Path, note: &Path) -> Result<Self, VaultError> {
+        let unnoted = |error: io::Error| VaultError::Note { path: note.to_path_buf(), source: error };
+        if notes::says_that_it_was_in(folder, note).map_err(unnoted)? {
+            let vault = Self::later(folder, key_file);
+            return match vault.master() {
+                Err(VaultError::Missing { folder }) => Err(VaultError::Gone { folder, note: note.to_path_buf() }),
+                opened => opened.map(|_| vault),
+            };
+        }
+        let vault = Self::open(folder, key_file)?;
+        notes::write_down(folder, note).map_err(unnoted)?;
         Ok(vault)
     }
 
     /// Opened when something is asked of it; never made: for a run under way, whose way back may well do without.
     pub fn later(folder: &Path, key_file: &Path) -> Self {
         let (folder, key_file) = (folder.to_path_buf(), key_file.to_path_buf());
-        Self { shared: Arc::new(Shared { folder, key_file, master: OnceLock::new() }) }
+        Self { shared: Arc::new(Shared { folder, key_file, master: Mutex::default() }) }
     }
 
     pub fn folder(&self) -> &Path {
@@ -152,11 +172,20 @@ impl Vault {
     }
 
     /// Forgets artifacts with their companions and frees what only they held; keys that are not there are passed over.
-    /// Waits until nobody else uses the vault; whether it `may` is asked once nobody can begin to. Whether it did.
+    /// Without any it frees what an earlier call was kept from. Waits until nobody else uses the vault, and refuses where
+    /// restic does; whether it `may` is asked once nobody can begin to. Whether nothing is left to free.
     pub fn forget(&self, keys: &[String], may: impl FnOnce() -> bool) -> Result<bool, VaultError> {
+        let owed = OwedPrune::of(self.folder());
+        if keys.is_empty() && !owed.is_owed() {
+            return Ok(true);
+        }
         let _held = self.lock(FlockOperation::LockExclusive)?;
         if !may() {
             return Ok(false);
+        }
+        let failed = |e: io::Error| VaultError::io(self.folder(), "forgetting", &e);
+        if folder::has_newer(&self.folder().join("locks"), RESTIC_LOCKS).map_err(failed)? {
+            return Err(VaultError::Busy { folder: self.folder().to_path_buf() });
         }
         let storage = self.storage();
         let repository = self.connect(&storage)?;
@@ -171,14 +200,20 @@ impl Vault {
             .map(|snapshot| snapshot.id)
             .collect();
         let wrong = |e: Box<rustic_core::RusticError>| VaultError::rustic(self.folder(), "forgetting", &e);
+        owed.begin();
         repository.delete_snapshots(&gone).map_err(wrong)?;
-        storage.remove_parts().map_err(|e| VaultError::io(self.folder(), "forgetting", &e))?;
+        storage.remove_parts().map_err(failed)?;
         let mut options = PruneOptions::default();
         // Nobody else reads now, so that nothing has to stay for a while.
         options.instant_delete = true;
-        options.max_repack = LimitOption::Unlimited;
-        let plan = repository.prune_plan(&options).map_err(wrong)?;
-        repository.prune(&options, plan).map_err(wrong).map(|()| true)
+        // First what nobody uses at all: on a full disk nothing else could be written anew.
+        for max_repack in [LimitOption::Percentage(0), LimitOption::Unlimited] {
+            options.max_repack = max_repack;
+            let plan = repository.prune_plan(&options).map_err(wrong)?;
+            repository.prune(&options, plan).map_err(wrong)?;
+        }
+        owed.end().map_err(failed)?;
+        Ok(true)
     }
 
     /// For what fits into memory: a file's former content, a manifest.
@@ -253,16 +288,21 @@ impl Vault {
             for id in storage.written(FileType::Snapshot) {
                 storage.remove(FileType::Snapshot, &id, false)?;
             }
-            let Some(master) = self.shared.master.get() else { return Ok(()) };
-            let repository = new_repository(storage.clone())?.open(&Credentials::Masterkey(master.clone()))?;
+            let Some(master) = self.kept_master() else { return Ok(()) };
+            let repository = new_repository(storage.clone())?.open(&Credentials::Masterkey(master))?;
             let mut packs = storage.written(FileType::Pack);
+            let written = packs.len();
             for index in repository.stream_files::<IndexFile>()? {
                 let (_, index) = index?;
                 packs.retain(|id| !index.packs.iter().any(|pack| *pack.id == *id));
             }
+            if packs.len() < written {
+                OwedPrune::of(self.folder()).begin();
+            }
             packs.iter().try_for_each(|id| storage.remove(FileType::Pack, id, false))
         };
         if let Err(error) = remove() {
+            OwedPrune::of(self.folder()).begin();
             tracing::warn!(folder = %self.folder().display(), "what a failed save left stays until the next prune: {}", error.display_log());
         }
     }
@@ -271,19 +311,34 @@ impl Vault {
         Arc::new(Folder::new(self.folder()))
     }
 
+    /// Under the folder's lock. A key that doesn't fit is derived anew by the next operation: another repository may be
+    /// mounted by now.
     fn connect(&self, storage: &Arc<Folder>) -> Result<Repository<OpenStatus>, VaultError> {
-        let master = self.master()?;
-        new_repository(storage.clone())
-            .and_then(|repository| repository.open(&Credentials::Masterkey(master)))
-            .map_err(|e| VaultError::rustic(self.folder(), "opening it", &e))
+        let gone = || VaultError::Missing { folder: self.folder().to_path_buf() };
+        let master = self.kept_master().ok_or_else(gone)?;
+        let opened =
+            new_repository(storage.clone()).and_then(|repository| repository.open(&Credentials::Masterkey(master)));
+        opened.map_err(|e| {
+            *self.shared.master.lock().expect("no panic holds this lock") = None;
+            VaultError::rustic(self.folder(), "opening it", &e)
+        })
     }
 
     fn master(&self) -> Result<MasterKey, VaultError> {
-        if let Some(master) = self.shared.master.get() {
-            return Ok(master.clone());
+        if let Some(master) = self.kept_master() {
+            return Ok(master);
         }
         let master = unlock(self.folder(), &self.shared.key_file, false)?;
-        Ok(self.shared.master.get_or_init(|| master).clone())
+        self.keep(master.clone());
+        Ok(master)
+    }
+
+    fn kept_master(&self) -> Option<MasterKey> {
+        self.shared.master.lock().expect("no panic holds this lock").clone()
+    }
+
+    fn keep(&self, master: MasterKey) {
+        *self.shared.master.lock().expect("no panic holds this lock") = Some(master);
     }
 
     /// Unlocked first: that takes the folder's lock itself.

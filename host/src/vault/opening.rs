@@ -17,8 +17,11 @@ use std::sync::Arc;
 /// The key that everything in the repository is encrypted with; derived from the password, which takes its time.
 pub(super) fn unlock(folder: &Path, key_file: &Path, make: bool) -> Result<MasterKey, VaultError> {
     let password = key::read(key_file)?;
+    let missing = || VaultError::Missing { folder: folder.to_path_buf() };
     if make {
         folder::make_folder(folder).map_err(|e| VaultError::io(folder, "making its folder", &e))?;
+    } else if matches!(folder.try_exists(), Ok(false)) {
+        return Err(missing());
     }
     key::refuse_inside(key_file, folder)?;
     let look = || state_of(folder).map_err(|e| VaultError::io(folder, "reading its folder", &e));
@@ -42,7 +45,8 @@ pub(super) fn unlock(folder: &Path, key_file: &Path, make: bool) -> Result<Maste
             })?,
         Found::Nothing if make => make_repository(folder, &credentials)
             .map_err(|e| VaultError::rustic(folder, "making the repository", &e))?,
-        Found::Nothing | Found::Foreign => return Err(VaultError::NotAVault { folder: folder.to_path_buf() }),
+        Found::Nothing => return Err(missing()),
+        Found::Foreign => return Err(VaultError::NotAVault { folder: folder.to_path_buf() }),
     };
     drop(held);
     Ok(repository.key())

@@ -73,8 +73,43 @@ fn a_vault_that_is_opened_later_reads_what_is_there_and_is_never_made() {
     // An empty mount point is not taken for it.
     fs::rename(place.vault_folder(), place.folder.path().join("away")).unwrap();
     fs::create_dir(place.vault_folder()).unwrap();
-    assert!(matches!(later().save_bytes("a/b/c/d", b"other"), Err(VaultError::NotAVault { .. })));
+    assert!(matches!(later().save_bytes("a/b/c/d", b"other"), Err(VaultError::Missing { .. })));
     assert_eq!(fs::read_dir(place.vault_folder()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_vault_that_was_there_is_not_made_anew_where_its_disk_is_not_mounted() {
+    let place = Place::new();
+    let note = place.folder.path().join("vault-folder");
+    let open = |folder: &Path| Vault::open_noted(folder, &place.key(), &note);
+    let folder = place.vault_folder();
+    open(&folder).unwrap().save_bytes("a/b", b"bytes").unwrap();
+    let away = place.folder.path().join("away");
+    fs::rename(&folder, &away).unwrap();
+    for made in [false, true] {
+        if made {
+            fs::create_dir(&folder).unwrap();
+        }
+        let error = open(&folder).err().unwrap();
+        assert!(matches!(error, VaultError::Gone { .. }) && error.to_string().contains("vault-folder"), "{error}");
+        assert!(!folder.join("config").exists());
+    }
+    fs::remove_dir(&folder).unwrap();
+    fs::rename(&away, &folder).unwrap();
+    assert_eq!(open(&folder).unwrap().read_bytes("a/b").unwrap(), b"bytes");
+    // A vault elsewhere is a new one.
+    open(&place.folder.path().join("other")).unwrap();
+}
+
+#[test]
+fn a_vault_that_takes_the_place_of_another_is_opened() {
+    let place = Place::new();
+    let vault = place.open();
+    vault.save_bytes("a/b", b"bytes").unwrap();
+    fs::rename(place.vault_folder(), place.folder.path().join("away")).unwrap();
+    place.open().save_bytes("a/b", b"others").unwrap();
+    assert!(vault.list("").is_err(), "its key is the other's");
+    assert_eq!(vault.read_bytes("a/b").unwrap(), b"others");
 }
 
 #[test]
@@ -154,6 +189,40 @@ fn forgetting_frees_space_and_spares_the_others() {
     vault.check("a/r2/main/two").unwrap();
     vault.forget(&["a/r1/main/one".into()], || true).unwrap();
     vault.check("a/r2/main/two").unwrap();
+}
+
+#[test]
+fn a_prune_that_was_cut_off_is_made_up_for() {
+    let place = Place::new();
+    let vault = place.open();
+    vault.save("a/r1/main/one", io::Cursor::new(noise(1, 3 << 20))).unwrap();
+    let repository = vault.connect(&vault.storage()).unwrap();
+    let all: Vec<SnapshotId> = repository.get_all_snapshots().unwrap().iter().map(|snapshot| snapshot.id).collect();
+    repository.delete_snapshots(&all).unwrap();
+    vault.forget(&[], || true).unwrap();
+    assert!(place.packs_bytes() > 3 << 20, "nothing is owed");
+    let owed = OwedPrune::of(&place.vault_folder());
+    owed.begin();
+    vault.forget(&[], || true).unwrap();
+    assert!(place.packs_bytes() < 1 << 20, "{}", place.packs_bytes());
+    assert!(!owed.is_owed());
+}
+
+#[test]
+fn nothing_is_forgotten_while_restic_is_at_work() {
+    let place = Place::new();
+    let vault = place.open();
+    vault.save_bytes("a/b", b"bytes").unwrap();
+    let lock = place.vault_folder().join("locks/0123");
+    fs::create_dir_all(place.vault_folder().join("locks")).unwrap();
+    fs::write(&lock, "").unwrap();
+    let error = vault.forget(&["a/b".into()], || true).unwrap_err();
+    assert!(matches!(error, VaultError::Busy { .. }), "{error}");
+    assert_eq!(vault.list("").unwrap().len(), 1);
+    let file = File::options().write(true).open(&lock).unwrap();
+    file.set_modified(std::time::SystemTime::now() - RESTIC_LOCKS).unwrap();
+    vault.forget(&["a/b".into()], || true).unwrap();
+    assert!(vault.list("").unwrap().is_empty());
 }
 
 #[test]
