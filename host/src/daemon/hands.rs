@@ -278,13 +278,14 @@ impl RealHands {
         }
     }
 
-    /// The first attempt's are the old ones: later ones may find what the first put there.
+    /// The first attempt's are the old ones, whatever a former life kept: later ones may find what the first put there.
     async fn keep_old_bytes(&self, cx: &StepContext, edit: &PlannedEdit, key: String) -> Result<(), Failure> {
         let Some(bytes) = self.drivers(Role::Platform, &edit.platform)?.project.raw(cx, &edit.path).await? else {
             return Ok(());
         };
+        let again = cx.attempt > 1;
         self.in_vault(move |vault| {
-            let held = vault.list(&key)?.iter().any(|artifact| artifact.key == key);
+            let held = again && vault.list(&key)?.iter().any(|artifact| artifact.key == key);
             if held { Ok(()) } else { vault.save_bytes(&key, &bytes).map(|_| ()) }
         })
         .await

@@ -144,12 +144,17 @@ impl Journal {
         Ok(run)
     }
 
-    /// The next run has this number.
+    /// The next run has this number, or a higher one.
     pub fn number_from(&self, run: u64) -> Result<(), JournalError> {
+        let before = run as i64 - 1;
         self.write(|connection| {
-            connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('runs', ?1)", [run as i64 - 1])
-        })?;
-        Ok(())
+            let transaction = connection.unchecked_transaction()?;
+            let raise = "UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'runs'";
+            if transaction.execute(raise, [before])? == 0 {
+                transaction.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('runs', ?1)", [before])?;
+            }
+            transaction.commit()
+        })
     }
 
     /// Durable when it returns. `number` is the event's place; one that is taken is an error.

@@ -34,6 +34,10 @@ pub struct Frozen {
 
 pub async fn freeze(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
     let datastore = run.datastore(cx)?;
+    if cx.attempt == 1 {
+        // One of that name is of another life: the state folder was lost, and runs are numbered anew.
+        datastore.discard(cx, &cx.step).await?;
+    }
     run.hands.keep_copy(&cx.binding.name, &cx.step)?;
     let frozen = datastore.freeze(cx).await?;
     let manifest = match frozen {

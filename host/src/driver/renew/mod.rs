@@ -167,6 +167,11 @@ impl Drivers {
         let folder = seat.folder(cx, self).await?;
         let mut beside = folder.clone().into_os_string();
         beside.push(format!(".upgraded-r{}", cx.run));
+        let beside = PathBuf::from(beside);
+        if beside.exists() {
+            let path = beside.display();
+            return Err(VerbError::Conflict(format!("`{path}` is there, and not of this run; move it away")));
+        }
         // One that reads the data of the version before goes on from a copy of it.
         let accounts = match self.mysql.bound_server() {
             Some(_) => None,
@@ -175,7 +180,7 @@ impl Drivers {
         Ok(Some(Former {
             step: cx.step.clone(),
             folder,
-            beside: beside.into(),
+            beside,
             image_name: change.image_name,
             image: change.image,
             revision: change.revision,
