@@ -8,6 +8,7 @@ mod hold;
 mod log;
 mod open;
 mod orchestrator;
+mod restarts;
 mod service;
 mod systemd;
 #[cfg(test)]
@@ -29,11 +30,13 @@ use crate::context::{Site, StepContext};
 use crate::model::*;
 use crate::plan::event::{Effect, Verdict};
 use log::{Log, Position};
+use restarts::Restarts;
 use service::Service;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 const POLL: Duration = Duration::from_millis(250);
 const HEALTH_WITHIN: Duration = Duration::from_secs(10);
@@ -140,7 +143,7 @@ impl Services {
         let progress = compile_optional(watch.progress.as_deref())?;
         let mut log = Log::open(&service, Position::of_last_start(&service)?.unwrap_or_default())?;
         let read = async {
-            let mut gone = false;
+            let (mut gone, mut restarts) = (false, Restarts::default());
             loop {
                 for line in log.news().await? {
                     show(&cx.activity, progress.as_ref(), &line);
@@ -154,8 +157,12 @@ impl Services {
                 if gone {
                     return Err(service.failed("ended before its log said success").await);
                 }
+                let seen = service.look().await?;
+                if restarts.keep_coming(seen.restarts) {
+                    return Err(service.keeps_ending(seen.restarts).await);
+                }
                 // What it wrote before it ended is read once more.
-                gone = matches!(service.status().await?, Status::Stopped | Status::Failed);
+                gone = matches!(seen.status, Status::Stopped | Status::Failed);
                 tokio::time::sleep(POLL).await;
             }
         };
@@ -255,14 +262,20 @@ impl Services {
     async fn wait_for(&self, service: &Service<'_>, activity: &Activity) -> Result<ServiceState, VerbError> {
         let mut log = Log::open(service, Position::end(service))?;
         let mut seen = None;
-        let mut ran = false;
+        let (mut ran, mut restarts) = (false, Restarts::default());
         loop {
-            let status = service.status().await?;
+            let now = service.look().await?;
+            let status = now.status;
             let health = if status == Status::Running { healthy(service).await } else { None };
+            let stands = match &health {
+                Some(health) => health.is_ok(),
+                None if !service.is_unit() => true,
+                // It may be between two of its ends.
+                None => status == Status::Running && restarts.are_over(now.restarts, Instant::now()),
+            };
             match status {
-                Status::Running if matches!(health, None | Some(Ok(()))) => {
-                    return Ok(state(service, status, health.map(|health| health.is_ok())));
-                }
+                Status::Running if stands => return Ok(state(service, status, health.map(|health| health.is_ok()))),
+                Status::Running if health.is_none() => activity.touch(),
                 Status::Failed => return Err(service.failed("failed").await),
                 Status::Stopped if service.hold().is_set() => {
                     return Err(VerbError::Conflict(format!(
@@ -272,6 +285,9 @@ impl Services {
                 }
                 Status::Stopped if ran => return Err(service.failed("ended while it was waited for").await),
                 Status::Running | Status::Stopped | Status::Between => {}
+            }
+            if restarts.keep_coming(now.restarts) {
+                return Err(service.keeps_ending(now.restarts).await);
             }
             ran |= status == Status::Running;
             for line in log.news().await? {
@@ -369,7 +385,7 @@ fn stores(deployment: &Deployment) -> Vec<PathBuf> {
 
 /// Waits for what a gone daemon left under way, ends it where it takes too long, and says whether it is as wanted.
 async fn settled(service: &Service<'_>, wanted: Status) -> bool {
-    let began = tokio::time::Instant::now();
+    let began = Instant::now();
     loop {
         let running = matches!(service.status().await, Ok(Status::Running));
         let (held, launcher) = (service.hold().is_set(), service.launcher().ok().flatten());

@@ -3,6 +3,7 @@
 
 use super::hold::Hold;
 use super::log::{self, Log, Position};
+use super::restarts::Restarts;
 use crate::activity::{Activity, Level};
 use crate::config::secret::Secret;
 use crate::config::{CommandConfig, EnvironmentValue, ServiceConfig, ServiceControl};
@@ -38,6 +39,13 @@ pub enum Status {
     Failed,
     /// Coming or going.
     Between,
+}
+
+/// What a look at it shows.
+pub struct Seen {
+    pub status: Status,
+    /// How often systemd has started it again by itself since somebody started it.
+    pub restarts: u32,
 }
 
 pub struct Service<'a> {
@@ -88,16 +96,28 @@ impl Service<'_> {
         Redactor::new(secrets.iter().map(Secret::reveal))
     }
 
+    pub fn is_unit(&self) -> bool {
+        matches!(self.config.control, ServiceControl::Unit(_))
+    }
+
     pub async fn status(&self) -> Result<Status, VerbError> {
+        Ok(self.look().await?.status)
+    }
+
+    pub async fn look(&self) -> Result<Seen, VerbError> {
         match &self.config.control {
-            ServiceControl::Unit(unit) => Ok(self.machine.systemd.show(unit).await?.status()),
+            ServiceControl::Unit(unit) => {
+                let unit = self.machine.systemd.show(unit).await?;
+                Ok(Seen { status: unit.status(), restarts: unit.restarts })
+            }
             ServiceControl::Commands { status, .. } => {
                 let mut child = self.spawn(status, Stdio::null(), Stdio::null()).await?;
                 let exit = tokio::time::timeout(STATUS_WITHIN, child.wait()).await.map_err(|_| {
                     VerbError::Unavailable(format!("the status command of `{}` does not end", self.name))
                 })?;
                 let exit = exit.map_err(io_error("wait for a status command"))?;
-                Ok(if exit.success() { Status::Running } else { Status::Stopped })
+                let status = if exit.success() { Status::Running } else { Status::Stopped };
+                Ok(Seen { status, restarts: 0 })
             }
         }
     }
@@ -139,14 +159,15 @@ impl Service<'_> {
         }
         self.machine.systemd.start(unit).await?;
         let mut log = Log::open(self, began)?;
-        let mut last = None;
+        let (mut last, mut restarts) = (None, Restarts::default());
         loop {
             for line in log.news().await? {
                 activity.line(Level::Debug, line);
             }
-            let status = self.status().await?;
+            let Seen { status, restarts: count } = self.look().await?;
             match status {
                 Status::Running => return Ok(()),
+                _ if restarts.keep_coming(count) => return Err(self.keeps_ending(count).await),
                 Status::Between => tokio::time::sleep(POLL).await,
                 Status::Failed | Status::Stopped => return Err(self.failed("did not start").await),
             }
@@ -293,6 +314,10 @@ impl Service<'_> {
         let file = self.file("start.json");
         let folder = file.parent().expect("a file lies in a folder");
         durable::make_folder(folder).map_err(io_error("make the folder of services"))
+    }
+
+    pub async fn keeps_ending(&self, restarts: u32) -> VerbError {
+        self.failed(&format!("keeps ending: systemd has started it again {restarts} times")).await
     }
 
     pub async fn failed(&self, what: &str) -> VerbError {

@@ -363,3 +363,22 @@ async fn a_unit_is_held_by_its_condition() {
     assert!(shop.running().await && !shop.hold().is_set());
     shop.services.stop(&shop.cx, &[web()]).await.unwrap();
 }
+
+/// A unit that ends right after each start, and is started again.
+const RESTARTING: &str = r#"#!/bin/sh
+cd "$(dirname "$0")"
+[ "$1" = show ] || exit 0
+looks=$(cat looks 2>/dev/null || echo 0); echo $((looks + 1)) > looks
+[ $((looks % 2)) = 0 ] && state='ActiveState=active' || state='ActiveState=activating\nSubState=auto-restart'
+printf "LoadState=loaded\nJob=0\nNRestarts=%s\n$state\n" $((looks / 2))
+"#;
+
+#[tokio::test]
+async fn a_unit_that_ends_after_each_start_is_given_up() {
+    for health in [None, Some("http://127.0.0.1:9/health".to_owned())] {
+        let shop = shop(|_| ServiceControl::Unit("shop.service".into()), health);
+        testing::script(&shop.folder.path().join("systemctl"), RESTARTING);
+        let error = shop.services.wait_healthy(&shop.cx, &[web()], 0).await.unwrap_err().to_string();
+        assert!(error.contains("`main/web` keeps ending: systemd has started it again 3 times"), "{error}");
+    }
+}
