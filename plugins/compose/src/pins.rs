@@ -39,18 +39,15 @@ impl Pins {
         pins.services = Some(services);
         let planned = host.compose().services(true)?;
         pins.volumes = volumes(&planned).filter(|volume| !pins.resources.contains(volume)).collect();
-        let built: Vec<String> = planned.iter().filter(|s| s.builds).map(|s| s.name.clone()).collect();
-        if !built.is_empty() {
-            host.compose().build(&built)?;
-        }
-        for service in planned {
-            let Some(reference) = service.image else { continue };
+        let (built, named): (Vec<Declared>, Vec<Declared>) = planned.into_iter().partition(|service| service.builds);
+        pins.images = build(host, &built, &pins.former)?;
+        for reference in named.into_iter().filter_map(|service| service.image) {
+            if pins.images.contains_key(&reference) {
+                continue;
+            }
             let id = match pins.former.get(&reference) {
-                Some(id) if !service.builds => id.clone(),
-                _ if service.builds => here(host, &reference)?.ok_or_else(|| {
-                    Error::other("build", format!("`{}` was built, and there is no image `{reference}`", service.name))
-                })?,
-                _ => pull(host, &reference)?,
+                Some(id) => id.clone(),
+                None => pull(host, &reference)?,
             };
             pins.images.insert(reference, id);
         }
@@ -89,6 +86,35 @@ impl Pins {
         serde_json::from_str(token)
             .map_err(|error| Error::invalid(format!("`{token}` is no token of a stage: {error}")))
     }
+}
+
+/// Makes the images of these services and holds them. Until the hop is applied their names stand for what they stood for:
+/// whoever starts the project meanwhile gets what ran.
+fn build(host: &PlatformHost, services: &[Declared], former: &Images) -> Result<Images> {
+    if services.is_empty() {
+        return Ok(Images::new());
+    }
+    let names: Vec<String> = services.iter().map(|service| service.name.clone()).collect();
+    let made = host.compose().build(&names).and_then(|()| made(host, services));
+    for reference in services.iter().filter_map(|service| service.image.as_ref()) {
+        if let Some(id) = former.get(reference) {
+            host.images().point(reference, id)?;
+        }
+    }
+    made
+}
+
+fn made(host: &PlatformHost, services: &[Declared]) -> Result<Images> {
+    let mut images = Images::new();
+    for service in services {
+        let Some(reference) = &service.image else { continue };
+        let id = here(host, reference)?.ok_or_else(|| {
+            Error::other("build", format!("`{}` was built, and there is no image `{reference}`", service.name))
+        })?;
+        host.images().hold(&id)?;
+        images.insert(reference.clone(), id);
+    }
+    Ok(images)
 }
 
 fn volumes(services: &[Declared]) -> impl Iterator<Item = String> {

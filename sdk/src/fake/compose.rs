@@ -12,6 +12,8 @@ pub struct Project {
     /// Volumes of containers, by their services.
     used: Vec<(String, String)>,
     exits: Vec<(String, Exit)>,
+    /// What a build of a service makes.
+    built: Vec<(String, String)>,
 }
 
 impl FakeHost {
@@ -49,6 +51,13 @@ impl FakeHost {
         let mut project = self.state.0.compose.borrow_mut();
         let Project { declared, planned, .. } = &mut *project;
         declared.iter_mut().chain(planned.iter_mut().flatten()).filter(|one| one.name == service).for_each(change);
+    }
+    /// A service is built from now on, which gives its image's name to this image.
+    pub fn builds(&self, service: &str, id: &str) {
+        self.on_declared(service, |declared| declared.builds = true);
+        let mut project = self.state.0.compose.borrow_mut();
+        project.built.retain(|(name, _)| name != service);
+        project.built.push((service.into(), id.into()));
     }
     /// Changes the containers of a service.
     pub fn on_container(&self, service: &str, change: impl Fn(&mut Container)) {
@@ -149,7 +158,15 @@ pub fn run(state: &State, command: &OneOff) -> Result<Exit> {
 }
 
 pub fn build(state: &State, services: &[String]) -> Result<()> {
-    state.changing("compose.build", &[&services.join(" ")])
+    state.changing("compose.build", &[&services.join(" ")])?;
+    let project = state.0.compose.borrow();
+    for service in project.planned.as_ref().unwrap_or(&project.declared).iter().filter(|s| services.contains(&s.name)) {
+        let built = project.built.iter().find(|(name, _)| *name == service.name);
+        if let (Some((_, id)), Some(image)) = (built, &service.image) {
+            state.0.images.borrow_mut().name(image, id);
+        }
+    }
+    Ok(())
 }
 
 pub fn resources(state: &State) -> Result<Vec<String>> {

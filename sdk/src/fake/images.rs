@@ -30,7 +30,7 @@ impl FakeHost {
 }
 
 impl Store {
-    fn name(&mut self, reference: &str, id: &str) {
+    pub fn name(&mut self, reference: &str, id: &str) {
         self.here.retain(|image| image.reference != reference);
         let (reference, id) = (reference.to_owned(), id.to_owned());
         self.here.push(Image { reference, id, digest: None, platform: PLATFORM.into() });

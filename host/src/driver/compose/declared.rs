@@ -13,7 +13,7 @@ const DOLLAR: &str = "\0";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Declared {
     pub name: String,
-    /// None where it is only built.
+    /// Where it is only built, the name that Compose gives to what it builds.
     pub image: Option<String>,
     /// It has a build section.
     pub builds: bool,
@@ -117,14 +117,16 @@ impl Declaration {
         })?;
         let secrets = rendered.services.values().flat_map(secrets).collect();
         let named = (rendered.volumes, rendered.networks);
-        let services = rendered.services.into_iter().map(|(name, service)| declared(name, service, &named)).collect();
-        Ok(Self { name: rendered.name, services, secrets })
+        let project = rendered.name;
+        let services = rendered.services.into_iter();
+        let services = services.map(|(name, service)| declared(&project, name, service, &named)).collect();
+        Ok(Self { name: project, services, secrets })
     }
 }
 
 type AllNamed = BTreeMap<String, Option<Named>>;
 
-fn declared(name: String, service: Service, (volumes, networks): &(AllNamed, AllNamed)) -> Declared {
+fn declared(project: &str, name: String, service: Service, (volumes, networks): &(AllNamed, AllNamed)) -> Declared {
     let whole = |all: &AllNamed, name: &str| match all.get(name) {
         Some(Some(Named { name: Some(name) })) => name.clone(),
         _ => name.to_owned(),
@@ -134,10 +136,11 @@ fn declared(name: String, service: Service, (volumes, networks): &(AllNamed, All
         _ => volume.source.clone(),
     };
     let replicas = service.scale.or(service.deploy.as_ref().and_then(|deploy| deploy.replicas)).unwrap_or(1);
+    let built = service.build.as_ref().map(|_| format!("{project}-{name}"));
     Declared {
         single: single(&service, replicas),
         name,
-        image: service.image,
+        image: service.image.or(built),
         builds: service.build.is_some(),
         replicas,
         after: service.depends_on.into_keys().collect(),
@@ -208,15 +211,17 @@ mod tests {
                              {"type":"bind","source":"/etc/shop","target":"/etc/shop","read_only":true}]},
             "web":{"image":"shop/web:1","build":{"context":"."},"deploy":{"replicas":2},
                    "depends_on":{"db":{"condition":"service_healthy"}},
-                   "environment":{"DATABASE":"postgres://shop:pw12@db/shop"}}},
+                   "environment":{"DATABASE":"postgres://shop:pw12@db/shop"}},
+            "worker":{"build":{"context":"."}}},
             "volumes":{"data":{"name":"shop_data"},"other":null}}"#;
         let declaration = Declaration::read(&serde_json::from_str(json).unwrap()).unwrap();
         assert_eq!(declaration.name, "shop");
         assert_eq!(declaration.secrets, ["hunter2", "pw12"]);
-        let [db, web] = &declaration.services[..] else { panic!() };
+        let [db, web, worker] = &declaration.services[..] else { panic!() };
         assert_eq!((db.replicas, db.builds, db.mounts[0].source.as_str()), (1, false, "shop_data"));
         assert!(db.mounts[1].read_only && db.mounts[1].source == "/etc/shop");
         assert_eq!((web.replicas, web.builds, &web.after[..]), (2, true, &["db".to_owned()][..]));
+        assert_eq!((web.image.as_deref(), worker.image.as_deref()), (Some("shop/web:1"), Some("shop-worker")));
         assert!(Declaration::read(&Value::Null).is_err());
     }
 

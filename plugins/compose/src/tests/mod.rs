@@ -114,6 +114,47 @@ fn a_tag_that_moved_changes_nothing() {
     assert!(fake.running_images().contains(&"web i-130".to_owned()), "{:?}", fake.running_images());
 }
 
+/// `web` is built under a name without a version.
+fn built() -> FakeHost {
+    let fake = FakeHost::new();
+    fake.composed("web", "shop-web", "i-130");
+    fake.planned_files(&[("web", "shop-web")]);
+    fake
+}
+
+#[test]
+fn what_is_built_takes_its_name_when_the_hop_is_applied() {
+    let fake = built();
+    let (call, host, name) = (call(&fake), fake.platform(), "shop-web");
+    let stands_for = || host.images().find(name).unwrap().unwrap().id;
+    let wave = || Wave::new([service("web")]);
+    let hops = [Hop::new("1.3.0", "1.4.0").act(wave()), Hop::new("1.4.0", "1.5.0").act(wave())];
+    let mut tokens = Vec::new();
+    for (hop, id) in hops.iter().zip(["i-140", "i-150"]) {
+        fake.builds("web", id);
+        tokens.push(Compose::stage(&call, &host, hop).unwrap());
+        assert_eq!(stands_for(), "i-130", "whoever starts the project meanwhile gets what ran");
+        assert!(fake.take_calls().contains(&format!("images.hold {id}")));
+    }
+    for ((hop, token), id) in hops.iter().zip(&tokens).zip(["i-140", "i-150"]) {
+        Compose::apply(&call, &host, hop, token, 0).unwrap();
+        assert_eq!(stands_for(), id, "each hop runs its own program");
+    }
+    Compose::revert(&call, &host, &hops[0], &tokens[0]).unwrap();
+    assert_eq!(stands_for(), "i-130");
+}
+
+#[test]
+fn a_build_that_fails_leaves_every_name_as_it_was() {
+    let fake = built();
+    fake.builds("web", "i-140");
+    fake.image("shop-web", "i-half");
+    fake.fail("compose.build", Error::other("compose", "exit status 1"));
+    let (call, host) = (call(&fake), fake.platform());
+    Compose::stage(&call, &host, &Hop::new("1.3.0", "1.4.0").act(Wave::new([service("web")]))).unwrap_err();
+    assert_eq!(host.images().find("shop-web").unwrap().unwrap().id, "i-130");
+}
+
 #[test]
 fn what_the_files_changed_elsewhere_is_applied_with_the_last_act() {
     let fake = fake();
