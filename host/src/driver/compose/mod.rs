@@ -5,6 +5,7 @@
 //! neither the engine's restart nor the machine's brings it back; what the policy was is kept in the service's hold.
 
 mod alone;
+mod built;
 mod cli;
 mod control;
 mod declared;

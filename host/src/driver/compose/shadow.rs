@@ -4,6 +4,7 @@
 //! what is read then.
 
 use super::Compose;
+use super::built::{made_too_early, read_by_compose};
 use crate::context::StepContext;
 use crate::driver::durable;
 use crate::driver::process::io_error;
@@ -85,9 +86,14 @@ impl Shadow {
         self.env_files.retain(|file| file.is_file());
         self.directory.clone_from(&self.folder);
         self.project = Some(compose.declaration().await?.name);
-        let rendered = compose.rendered(Some(self)).await?.to_string();
+        let rendered = compose.rendered(Some(self)).await?;
+        let known = read_by_compose(&self.folder, files, env_files);
+        let sources = edited.keys().filter(|path| !known.contains(*path));
+        if let Some(why) = made_too_early(&rendered, [&self.folder, &compose.directory], sources) {
+            return Err(VerbError::Invalid(why));
+        }
         let (theirs, ours) = (compose.directory.display().to_string(), self.folder.display().to_string());
-        let rendered = rendered.replace(&ours, &theirs);
+        let rendered = rendered.to_string().replace(&ours, &theirs);
         let place = self.folder.join(RENDERED);
         durable::write(&place, rendered.as_bytes()).map_err(io_error("write the planned project"))?;
         self.directory.clone_from(&compose.directory);
