@@ -4,6 +4,9 @@ use crate::{Settings, services};
 use upgraded_sdk::prelude::*;
 use upgraded_sdk::{Act, Declared, HopServices, nearest};
 
+/// In place of an architecture, for example of what says how an image was built.
+const UNKNOWN: &str = "unknown";
+
 pub fn look(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<Vec<Finding>> {
     let now = host.compose().services(false)?;
     let planned = host.compose().services(true)?;
@@ -78,9 +81,10 @@ fn images(host: &PlatformHost, now: &[Declared], planned: &[Declared]) -> Result
                     Some(platform) => platform,
                     None => platform.insert(host.images().platform()?),
                 };
-                let known = !registered.platforms.is_empty();
-                if known && !registered.platforms.iter().any(|platform| fits(platform, ours)) {
-                    let there = registered.platforms.join(", ");
+                let mut platforms = registered.platforms;
+                platforms.retain(|platform| !platform.contains(UNKNOWN));
+                if !platforms.is_empty() && !platforms.iter().any(|platform| fits(platform, ours)) {
+                    let there = platforms.join(", ");
                     findings.push(
                         Finding::blocker(id, format!("`{image}` is for {there}, and this machine is {ours}"))
                             .hint("ask the vendor for an image of this machine's architecture"),
@@ -108,7 +112,7 @@ fn images(host: &PlatformHost, now: &[Declared], planned: &[Declared]) -> Result
 }
 
 fn fits(image: &str, machine: &str) -> bool {
-    image == machine || image.starts_with(&format!("{machine}/")) || image.contains("unknown")
+    image == machine || image.starts_with(&format!("{machine}/"))
 }
 
 /// What the hop leaves out.

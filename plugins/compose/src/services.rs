@@ -38,7 +38,8 @@ pub fn others(host: &PlatformHost, named: &HopServices) -> Result<Vec<Finding>> 
         let own: Vec<_> = containers.iter().filter(|container| container.service == *name).collect();
         let stands = |state| matches!(state, ContainerState::Running | ContainerState::Done);
         let lame = own.iter().any(|container| !stands(container.state) || container.healthy == Some(false));
-        if !is_in(&behind, name) && (own.is_empty() || lame) {
+        let missing = own.is_empty() && service.replicas > 0;
+        if !is_in(&behind, name) && (missing || lame) {
             let message =
                 format!("`{name}` does not stand: `docker compose ps` and `docker compose logs {name}` say why");
             findings.push(Finding::blocker(format!("service-{name}"), message));

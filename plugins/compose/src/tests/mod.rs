@@ -260,6 +260,12 @@ fn preflight_finds_what_would_go_wrong() {
     fake.published_for("r:5000/shop/web:1.4.0", "i-arm", &["linux/arm64"]);
     let findings = look(&fake, &hop());
     assert!(findings[0].1.ends_with("is for linux/arm64, and this machine is linux/amd64"), "{findings:?}");
+    // The second is what says how the image was built.
+    fake.published_for("r:5000/shop/web:1.4.0", "i-arm", &["linux/arm64", "unknown/unknown"]);
+    let findings = look(&fake, &hop());
+    assert!(findings[0].1.ends_with("is for linux/arm64, and this machine is linux/amd64"), "{findings:?}");
+    fake.published_for("r:5000/shop/web:1.4.0", "i-any", &["unknown/unknown"]);
+    assert_eq!(look(&fake, &hop()), []);
 
     let (id, _) = only(&|fake| fake.image("nginx:1", "i-other"));
     assert_eq!(id, "moved-proxy");
@@ -292,6 +298,21 @@ fn drift_is_named() {
     fake.on_container("db", |db| (db.current, db.healthy) = (true, Some(false)));
     let findings = Compose::verify(&call(&fake), &fake.platform(), &hop(), None).unwrap();
     assert_eq!(findings[0].id, "service-db");
+}
+
+#[test]
+fn a_service_without_replicas_has_no_container_by_right() {
+    let mut findings = Vec::new();
+    for replicas in [1, 0] {
+        let fake = fake();
+        let mut files = files("1.3.0").to_vec();
+        files.push(("worker", "nginx:1".into()));
+        fake.compose_files(&as_refs(&files));
+        fake.on_declared("worker", |worker| worker.replicas = replicas);
+        findings.push(Compose::verify(&call(&fake), &fake.platform(), &hop(), None).unwrap());
+    }
+    assert_eq!(findings[0][0].id, "service-worker");
+    assert_eq!(findings[1], []);
 }
 
 #[test]
