@@ -7,6 +7,7 @@ use crate::config::EnvironmentValue;
 use crate::context::StepContext;
 use crate::driver::durable;
 use crate::driver::engine::credentials::folder_of_client;
+use crate::driver::process::log::LineSplitter;
 use crate::driver::process::{self, MARK_VARIABLE, io_error};
 use crate::effect::hex;
 use crate::model::VerbError;
@@ -16,7 +17,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 
 /// How long a question that changes nothing may take.
@@ -160,22 +161,12 @@ impl Compose {
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| not_there(&error))?;
         let stderr = child.stderr.take().ok_or_else(|| VerbError::other("io", "the client has no standard error"))?;
-        let mut lines = BufReader::new(stderr).lines();
-        let mut kept: Vec<String> = Vec::new();
-        while let Ok(Some(line)) = lines.next_line().await {
-            let line = line.trim().to_owned();
-            if line.is_empty() {
-                continue;
-            }
-            cx.activity.line(Level::Debug, line.clone());
-            kept.push(line);
-        }
+        let last = last_lines(stderr, |line| cx.activity.line(Level::Debug, line)).await;
         let status = child.wait().await.map_err(|error| VerbError::other("io", error.to_string()))?;
         if status.success() {
             return Ok(());
         }
-        let from = kept.len().saturating_sub(KEPT_LINES);
-        Err(VerbError::other("compose", format!("`docker compose` could not {what}:\n{}", kept[from..].join("\n"))))
+        Err(VerbError::other("compose", format!("`docker compose` could not {what}:\n{}", last.join("\n"))))
     }
 
     fn process(&self, argv: &[String], mark: Option<&str>) -> Command {
@@ -191,6 +182,23 @@ impl Compose {
         }
         command.stdin(Stdio::null()).process_group(0).kill_on_drop(true);
         command
+    }
+}
+
+/// Says each line that is printed, and returns the last of them once there are no more.
+async fn last_lines(mut printed: impl AsyncRead + Unpin, say: impl Fn(&str)) -> Vec<String> {
+    let (mut lines, mut last, mut buffer) = (LineSplitter::default(), Vec::new(), [0; 4096]);
+    loop {
+        let count = printed.read(&mut buffer).await.unwrap_or(0);
+        let new = if count == 0 { lines.finish() } else { lines.push(&buffer[..count]) };
+        for line in new.iter().map(|line| line.trim()).filter(|line| !line.is_empty()) {
+            say(line);
+            last.push(line.to_owned());
+        }
+        last.drain(..last.len().saturating_sub(KEPT_LINES));
+        if count == 0 {
+            return last;
+        }
     }
 }
 
@@ -234,5 +242,15 @@ mod tests {
         assert_ne!(plugin(Some(settings.path().to_owned())).as_ref(), Some(&ours));
         std::fs::write(&ours, "").unwrap();
         assert_eq!(plugin(Some(settings.path().to_owned())), Some(ours));
+    }
+
+    #[tokio::test]
+    async fn what_is_printed_is_heard_to_its_end_in_any_encoding() {
+        let mut printed = (1..=20).flat_map(|step| format!("#{step} RUN make\n").into_bytes()).collect::<Vec<_>>();
+        printed.extend(b"#21 erreur : caract\xe8re\n\n#22 failed");
+        let said = std::cell::RefCell::new(Vec::new());
+        let last = last_lines(&printed[..], |line| said.borrow_mut().push(line.to_owned())).await;
+        assert_eq!((said.borrow().len(), last.len()), (22, KEPT_LINES));
+        assert!(last[KEPT_LINES - 2].starts_with("#21 erreur") && last[KEPT_LINES - 1] == "#22 failed", "{last:?}");
     }
 }
