@@ -31,6 +31,8 @@ pub type Sink = Arc<dyn Fn(Sign) + Send + Sync>;
 
 /// Lines kept for the message of a failed step.
 const TAIL_LINES: usize = 20;
+/// How often what is known to live says so.
+const BEAT: Duration = Duration::from_millis(500);
 
 #[derive(Clone)]
 pub struct Activity {
@@ -115,6 +117,23 @@ impl Activity {
         }
     }
 
+    /// Drives `work`, which is alive for so long also where nothing is heard of it.
+    pub async fn alive_for<T>(&self, known: Duration, work: impl Future<Output = T>) -> T {
+        let began = Instant::now();
+        let beat = async {
+            while began.elapsed() < known {
+                self.touch();
+                tokio::time::sleep(BEAT).await;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            biased;
+            done = work => done,
+            never = beat => never,
+        }
+    }
+
     async fn silence(&self, idle: Duration) {
         loop {
             let heard = *self.shared.last.lock().expect("no panic holds this lock");
@@ -124,5 +143,23 @@ impl Activity {
             }
             tokio::time::sleep(idle - quiet).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_takes_long_by_right_is_no_silence_and_what_hangs_is() {
+        let (activity, idle) = (Activity::silent(), Duration::from_secs(1));
+        let slow = async {
+            tokio::time::sleep(Duration::from_millis(1600)).await;
+            Ok(())
+        };
+        activity.watch(idle, activity.alive_for(Duration::from_secs(30), slow)).await.unwrap();
+        let hangs = std::future::pending::<Result<(), VerbError>>();
+        let timeout = activity.watch(idle, activity.alive_for(Duration::from_millis(1), hangs)).await;
+        assert!(matches!(timeout, Err(VerbError::Timeout)));
     }
 }

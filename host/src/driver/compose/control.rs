@@ -9,6 +9,7 @@ use crate::model::{ServiceRef, VerbError};
 use bollard::models::{RestartPolicy, RestartPolicyNameEnum};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What a hold keeps: why, and what the restart policy of each container was.
 #[derive(Serialize, Deserialize, Default)]
@@ -93,12 +94,12 @@ impl Compose {
                     return Err(cannot_be_held(name, container));
                 }
                 cx.activity.touch();
-                Ok((container.id.clone(), comes_up))
+                Ok((container.id.clone(), container.stops_within, comes_up))
             };
             let held = futures::future::try_join_all(all.iter().map(hold)).await?;
             // Each takes its grace period, all of them the longest.
-            let end = async |(id, comes_up): &(String, bool)| {
-                self.engine.stop(id).await?;
+            let end = async |(id, within, comes_up): &(String, Duration, bool)| {
+                cx.activity.alive_for(*within, self.engine.stop(id)).await?;
                 // Started again, it is made anew from the same files and the same image.
                 if *comes_up { self.engine.remove(id).await } else { Ok(()) }
             };

@@ -107,7 +107,8 @@ impl Compose {
             }
             tokio::time::sleep(FOUND_AFTER).await;
             cx.activity.line(Level::Info, format!("`{name}`: `{}` ends, the next one stands", old[0].name));
-            cx.activity.watch(self.idle, self.engine.stop(&old[0].id)).await?;
+            let stop = cx.activity.alive_for(old[0].stops_within, self.engine.stop(&old[0].id));
+            cx.activity.watch(self.idle, stop).await?;
             self.engine.remove(&old[0].id).await?;
             cx.activity.touch();
         }

@@ -1,6 +1,6 @@
 //! One container, as far as an upgrade asks.
 
-use super::{PROJECT_LABEL, SERVICE_LABEL};
+use super::{PROJECT_LABEL, SERVICE_LABEL, STOP_WITHIN};
 use bollard::models::{
     ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum, PortBinding, RestartPolicy,
     RestartPolicyNameEnum,
@@ -11,6 +11,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// What a container is given to end where nothing is said.
+const USUAL_GRACE: Duration = Duration::from_secs(10);
+const ENGINES_MOMENT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -72,6 +76,8 @@ pub struct Container {
     /// How often the engine has started it again since somebody started it.
     pub restarts: i64,
     pub restart_policy: RestartPolicy,
+    /// How long a stop takes at most: what it is given to end, and a moment for the engine.
+    pub stops_within: Duration,
     pub addresses: Vec<IpAddr>,
     /// It was told to be in no network.
     pub isolated: bool,
@@ -152,6 +158,7 @@ impl From<ContainerInspectResponse> for Container {
             started: state.started_at.and_then(|text| text.parse().ok()),
             restarts: answer.restart_count.unwrap_or_default(),
             restart_policy: host.restart_policy.unwrap_or_default(),
+            stops_within: stops_within(config.stop_timeout),
             isolated: host.network_mode.as_deref() == Some("none"),
             published,
             networks: ids.collect(),
@@ -160,6 +167,12 @@ impl From<ContainerInspectResponse> for Container {
             labels,
         }
     }
+}
+
+/// In seconds; less than none is no end.
+fn stops_within(given: Option<i64>) -> Duration {
+    let grace = given.map_or(USUAL_GRACE, |seconds| u64::try_from(seconds).map_or(STOP_WITHIN, Duration::from_secs));
+    grace.min(STOP_WITHIN) + ENGINES_MOMENT
 }
 
 fn environment(lines: Vec<String>) -> BTreeMap<String, String> {
@@ -265,6 +278,13 @@ mod tests {
         assert_eq!(argv(&["CMD-SHELL", "curl x || exit 1"], None).as_deref(), Some("/bin/sh|-c|curl x || exit 1"));
         assert_eq!(argv(&["CMD-SHELL", "up"], Some(&["/bin/bash", "-c"])).as_deref(), Some("/bin/bash|-c|up"));
         assert_eq!((argv(&["NONE"], None), argv(&[], None)), (None, None));
+    }
+
+    #[test]
+    fn a_stop_takes_as_long_as_a_container_is_given() {
+        assert_eq!(stops_within(None), Duration::from_secs(40));
+        assert_eq!(stops_within(Some(1800)), Duration::from_secs(1830));
+        assert!(stops_within(Some(-1)) > STOP_WITHIN);
     }
 
     #[test]

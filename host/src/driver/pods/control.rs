@@ -56,10 +56,7 @@ impl Pods {
                         self.engine.start_pod(&pod.name).await?;
                         break;
                     }
-                    Some(_) => {
-                        self.engine.stop_pod(&pod.name).await?;
-                        self.engine.remove_pod(&pod.name).await?;
-                    }
+                    Some(_) => self.end(cx, std::slice::from_ref(&pod.name)).await?,
                     None => {}
                 }
                 let claims = self.volumes(cx, &service.file.claims).await?;
@@ -101,7 +98,7 @@ impl Pods {
             for (_, unit) in &of_units {
                 ended.extend(self.pods_by(unit).await?);
             }
-            self.end(&ended).await
+            self.end(cx, &ended).await
         };
         let watched = cx.activity.watch(self.idle, work);
         cx.effects.perform("control.stop", &names, &handle(names), true, watched).await
@@ -125,9 +122,13 @@ impl Pods {
         self.units().await.is_ok_and(|units| !names.iter().any(|name| units.contains_key(*name)))
     }
 
-    pub(super) async fn end(&self, pods: &[String]) -> Result<(), VerbError> {
+    pub(super) async fn end(&self, cx: &StepContext, pods: &[String]) -> Result<(), VerbError> {
         let end = async |pod: &String| {
-            self.engine.stop_pod(pod).await?;
+            let Some(seen) = self.engine.pod(pod).await? else { return Ok(()) };
+            // One of them may wait for another.
+            let members = self.engine.of_ids(&seen.containers).await?;
+            let within: Duration = members.iter().map(|container| container.stops_within).sum();
+            cx.activity.alive_for(within, self.engine.stop_pod(pod)).await?;
             self.engine.remove_pod(pod).await
         };
         try_join_all(pods.iter().map(end)).await.map(drop)

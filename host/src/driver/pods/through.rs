@@ -42,7 +42,7 @@ impl Pods {
         self.stop_unit(unit).await?;
         let mut left = self.pods_by(unit).await?;
         left.extend(self.pods_of(declaration, name).await?);
-        self.end(&left).await?;
+        self.end(cx, &left).await?;
         cx.activity.touch();
         if systemd.show(unit).await?.status() == Status::Failed {
             systemd.reset(unit).await?;
