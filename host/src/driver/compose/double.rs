@@ -4,6 +4,7 @@
 //! [`Double::of`] replaces what it knows, and [`Double::check`] then looks at the outcome with an eye of its own: what
 //! still reaches out of the double's folder, names or networks is an error, whatever let it through.
 
+use super::reading::{does_more, is_the_machines};
 use crate::driver::durable;
 use crate::driver::engine::{CPU_SHARES, OOM_SCORE_ADJ};
 use crate::driver::trees::copy::{properties_of, settle};
@@ -37,8 +38,6 @@ const DROPPED: [&str; 14] = [
 ];
 /// What can't be taken away without its being another service; each with what is right.
 const HOST_WIDE: [&str; 4] = ["pid", "ipc", "uts", "userns_mode"];
-/// Folders of the machine in which sockets lie that are as good as the machine itself.
-const SOCKETS: [&str; 2] = ["/run", "/var/run"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Double {
@@ -190,13 +189,14 @@ impl Double {
 
     /// What a service sees in place of a path of the machine; `reads`: it can't write there.
     pub fn instead_of_path(&self, service: &str, path: &Path, reads: bool) -> Result<PathBuf, VerbError> {
-        let reaches = |folder: &str| path.starts_with(folder) || Path::new(folder).starts_with(path);
-        if SOCKETS.into_iter().any(reaches) || is_special(path) {
+        if is_the_machines(path) {
             let why = format!("mounts `{}`, through which it reaches the machine", path.display());
             return Err(refusal(service, &why, "no such mount, for example in an override file"));
         }
         if reads && !path.starts_with(&self.origin) {
-            return Ok(path.to_owned());
+            let Some(why) = does_more(path) else { return Ok(path.to_owned()) };
+            let why = format!("mounts `{}`, {why}", path.display());
+            return Err(refusal(service, &why, "what it reads of that, one by one,"));
         }
         let moved = self.moved(path);
         if !moved.exists() {
@@ -285,11 +285,6 @@ fn keys(of: Option<&Value>) -> Vec<String> {
 
 fn text(value: Option<&Value>) -> Option<&str> {
     value.and_then(Value::as_str)
-}
-
-/// A socket, a pipe or a device.
-fn is_special(path: &Path) -> bool {
-    path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
 /// What of production was found in a double.
@@ -416,6 +411,15 @@ mod tests {
             let refused = double(scratch.path()).of(rendered(service)).unwrap_err().to_string();
             assert!(refused.contains("no double of `web`") && refused.contains(why), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_folder_with_a_socket_is_refused_though_it_is_only_read() {
+        let (scratch, mysql) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let _listener = std::os::unix::net::UnixListener::bind(mysql.path().join("mysql.sock")).unwrap();
+        let bind = json!({ "type": "bind", "source": mysql.path(), "target": "/x", "read_only": true });
+        let refused = double(scratch.path()).of(rendered(json!({ "volumes": [bind] }))).unwrap_err().to_string();
+        assert!(refused.contains("no double of `web`") && refused.contains("mysql.sock"), "{refused}");
     }
 
     #[test]

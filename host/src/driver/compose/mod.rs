@@ -13,6 +13,7 @@ mod differs;
 pub mod double;
 mod look;
 mod orchestrator;
+mod reading;
 mod resources;
 mod roll;
 mod said;
