@@ -17,6 +17,8 @@ use tar::{Archive, Entry, EntryType};
 
 const ARCHIVE_BYTES: u64 = 256 << 20;
 const UNPACKED_BYTES: u64 = 1 << 30;
+/// By which a page is known.
+const PAGE_BYTES: usize = 512;
 
 impl Git<'_> {
     /// Brings the archive of a tag and commits what is in it, under that tag.
@@ -92,8 +94,9 @@ fn describe(archive: &Path, commands: &Path, address: &str, tag: &str) -> Result
     match is_archive {
         true => describe_archive(archive, &mut commands).map_err(wrong)?,
         false => {
-            let bytes = fs::read(archive).map_err(wrong)?;
-            write_file(&mut commands, "100644", Path::new(&name_of(address)?), &bytes).map_err(wrong)?;
+            let (name, bytes) = (name_of(address)?, fs::read(archive).map_err(wrong)?);
+            can_be_single(address, &name, &bytes)?;
+            write_file(&mut commands, "100644", Path::new(&name), &bytes).map_err(wrong)?;
         }
     }
     let mut file = commands.into_inner().map_err(|error| wrong(error.into_error()))?;
@@ -202,6 +205,23 @@ fn name_of(address: &str) -> Result<String, VerbError> {
     match name.is_empty() || name.contains(['/', '\\', '\n']) || name.starts_with('.') {
         true => Err(VerbError::Invalid(format!("`{address}` names no file: end it with `#compose.yaml`, for example"))),
         false => Ok(name.to_owned()),
+    }
+}
+
+/// What is kept once is never fetched again: what a proxy answers in the place of a release must not be.
+fn can_be_single(address: &str, name: &str, bytes: &[u8]) -> Result<(), VerbError> {
+    let ends = |endings: &[&str]| endings.iter().any(|ending| name.to_lowercase().ends_with(ending));
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(PAGE_BYTES)]).to_lowercase();
+    let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    let is_page = ["<!", "<html", "<head", "<?xml"].iter().any(|tag| text.starts_with(tag));
+    if is_page && !ends(&[".html", ".htm", ".xml", ".svg"]) {
+        return Err(VerbError::Unavailable(format!("`{address}` is answered with a page, and not with a release")));
+    }
+    match ends(&[".tar", ".tgz", ".gz", ".tzst", ".zst", ".bz2", ".xz", ".zip", ".7z"]) {
+        true => Err(VerbError::Invalid(format!(
+            "`{address}` is no archive that is known: `.tar`, `.tar.gz` or `.tar.zst` would be right"
+        ))),
+        false => Ok(()),
     }
 }
 

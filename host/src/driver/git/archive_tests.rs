@@ -65,6 +65,7 @@ async fn a_single_file_comes_from_a_server_that_leads_elsewhere() {
     let app = Router::new()
         .route("/1/compose-1.yaml", get(|| async { (StatusCode::FOUND, [(LOCATION, "/cdn/x")]) }))
         .route("/cdn/x", get(|| async { "services: {}\n" }))
+        .route("/away/compose-away.yaml", get(|| async { "\n<!DOCTYPE html><title>Sign in</title>" }))
         .route("/broken/compose-broken.yaml", get(|| async { StatusCode::BAD_GATEWAY }));
     tokio::spawn(async { axum::serve(listener, app).await });
     let folder = shop_folder();
@@ -78,6 +79,23 @@ async fn a_single_file_comes_from_a_server_that_leads_elsewhere() {
     assert!(matches!(&missing, VerbError::NotFound(_)), "{missing}");
     let broken = checkout.fetch(&cx, "broken").await.unwrap_err();
     assert!(broken.to_string().contains("502"), "{broken}");
+    let page = checkout.fetch(&cx, "away").await.unwrap_err();
+    assert!(matches!(&page, VerbError::Unavailable(why) if why.contains("a page")), "{page}");
+    assert_eq!(checkout.releases(&cx).await.unwrap().len(), 1, "it is asked for again");
+}
+
+#[test]
+fn what_is_no_release_is_not_kept() {
+    let single =
+        |name: &str, bytes: &[u8]| can_be_single("https://example.com/x", name, bytes).map_err(|why| why.to_string());
+    for (name, bytes) in
+        [("compose.yaml", &b"<<: *x\n"[..]), ("index.html", b"<html>"), ("config.xml", b"<?xml?>"), (".env", b"")]
+    {
+        assert_eq!(single(name, bytes), Ok(()), "{name}");
+    }
+    assert!(single("shop-1.zip", b"PK").unwrap_err().contains("no archive that is known"));
+    assert!(single("shop-1.tar.gz", b"<html><body>Sign in").unwrap_err().contains("a page"));
+    assert!(single("compose.yaml", b"\xef\xbb\xbf <HTML>").unwrap_err().contains("a page"));
 }
 
 #[tokio::test]
