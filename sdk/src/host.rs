@@ -108,7 +108,7 @@ macro_rules! interfaces {
 }
 
 interfaces! {
-    /// The project's own files, beneath the folder of the deployment.
+    /// The project's own files, beneath the folder of the deployment; those in a folder `.upgraded` are the daemon's.
     Files in files {
         /// Values of secrets are placeholders; edits proposed earlier in the same plan are overlaid.
         read(path: &str) -> Vec<u8>;

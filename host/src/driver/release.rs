@@ -4,6 +4,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What only the daemon reads and writes.
+pub const OWN_FOLDER: &str = ".upgraded";
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     pub directory: PathBuf,
@@ -23,7 +26,7 @@ impl Layout {
         self.directory.join("current")
     }
     pub fn own(&self) -> PathBuf {
-        self.directory.join(".upgraded")
+        self.directory.join(OWN_FOLDER)
     }
     pub fn mirror(&self) -> PathBuf {
         self.own().join("repository.git")

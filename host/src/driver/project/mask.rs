@@ -9,6 +9,7 @@ use crate::model::VerbError;
 use regex::{Captures, Regex};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::LazyLock;
@@ -77,7 +78,7 @@ fn spans(path: &str, text: &str) -> Vec<Span> {
     let mut spans = match Format::of(path) {
         Format::Dotenv => dotenv_spans(text),
         Format::Settings { bare } => settings_spans(text, bare),
-        Format::Other => Vec::new(),
+        Format::Other => whole(path, text).into_iter().collect(),
     };
     spans.extend(key_blocks(text));
     spans.extend(accounts_in_urls(text));
@@ -114,6 +115,21 @@ impl Format {
             _ => Format::Other,
         }
     }
+}
+
+/// A file that holds a secret and nothing else, as those that `secrets` of a Compose file name: in a folder of secrets, or
+/// one line under a name that says so.
+fn whole(path: &str, text: &str) -> Option<Span> {
+    let path = Path::new(path);
+    let (name, stem) = (path.file_name()?.to_string_lossy(), path.file_stem()?.to_string_lossy());
+    let is_of_secrets = |folder: &OsStr| ["secrets", ".secrets"].iter().any(|name| folder.eq_ignore_ascii_case(name));
+    let value = text.trim();
+    let is_named = || !value.contains('\n') && [&name, &stem].iter().any(|name| looks_secret(name, value));
+    if !path.parent()?.iter().any(is_of_secrets) && !is_named() {
+        return None;
+    }
+    let start = text.len() - text.trim_start().len();
+    Some(Span { key: name.replace([':', '{', '}'], "_"), range: start..start + value.len() })
 }
 
 fn dotenv_spans(text: &str) -> Vec<Span> {
@@ -214,6 +230,20 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_a_secret_is_one_placeholder() {
+        for path in ["secrets/db.txt", "docker/.secrets/db", "db_password.txt", "config/api-token", "tls/server.key"] {
+            let text = masked(path, "hunter2\n");
+            assert!(text.starts_with("${upgraded:secret:") && text.ends_with(":f52f}\n"), "{path}: {text}");
+            assert_eq!(fill(path, text.as_bytes(), Some(b"hunter2\n"), &BTreeMap::new()).unwrap(), b"hunter2\n");
+        }
+        assert!(!masked("secrets/users", "a:b\nc:d\n").contains("a:b"));
+        for path in ["docs/password.md", "VERSION", "public.key"] {
+            assert_eq!(masked(path, "one\ntwo\n"), "one\ntwo\n", "{path}");
+        }
+        assert_eq!(masked("VERSION", "1.4.0\n"), "1.4.0\n");
+    }
+
+    #[test]
     fn a_secret_that_changed_is_not_filled_in() {
         let text = mask(".env", b"TOKEN=one\n");
         let none = BTreeMap::new();
@@ -226,7 +256,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_masked_is_filled_in_again(
-            path in prop::sample::select(vec![".env", "a.toml", "a.yaml", "a.json", "a.txt"]),
+            path in prop::sample::select(vec![".env", "a.toml", "a.yaml", "a.json", "a.txt", "secrets/a"]),
             lines in prop::collection::vec(r#"(TOKEN|password|A_KEY|NAME)( ?[=:] ?)["']?[a-z:/@$#"'\\ ]{0,10}["']?"#, 0..6),
         ) {
             let text = lines.join("\n");

@@ -15,7 +15,7 @@ pub use known::{known, remember};
 pub use mask::{fill, mask, secret_parts};
 
 use super::process::io_error;
-use super::release::Layout;
+use super::release::{Layout, OWN_FOLDER};
 use crate::context::{Site, StepContext};
 use crate::effect::hex;
 use crate::model::*;
@@ -166,6 +166,7 @@ impl Put {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.relative.clone(),
             Err(error) => return Err(outside(&self.path, error)),
         };
+        keep_out(&self.dir, &place, &self.path)?;
         let old = read(&self.dir, &place, &self.path)?;
         let filled = match &self.new {
             Some(new) => Some(mask::fill(&self.path, new, old.as_deref(), &self.known)),
@@ -307,6 +308,7 @@ fn give(file: &std::fs::File, rights: ModeAndOwner) -> io::Result<()> {
 }
 
 fn read(dir: &Dir, relative: &Path, path: &str) -> Result<Option<Vec<u8>>, VerbError> {
+    keep_out(dir, relative, path)?;
     let file = match dir.open(relative) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -335,7 +337,32 @@ fn relative(path: &str) -> Result<PathBuf, VerbError> {
     if relative == Path::new("") || !beneath || path.contains('\0') {
         return Err(VerbError::Denied(format!("`{path}` does not name a file beneath the deployment's `directory`")));
     }
-    Ok(relative)
+    match is_own(&relative) {
+        true => Err(the_daemons_own(path)),
+        false => Ok(relative),
+    }
+}
+
+/// Links may lead to the daemon's own files, too: of what is not there yet, its folder's place counts.
+fn keep_out(dir: &Dir, relative: &Path, path: &str) -> Result<(), VerbError> {
+    for above in relative.ancestors().filter(|above| *above != Path::new("")) {
+        match dir.canonicalize(above) {
+            Ok(place) if is_own(&place) => return Err(the_daemons_own(path)),
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(outside(path, error)),
+        }
+    }
+    Ok(())
+}
+
+/// The mirror of a repository lies there, and what placeholders stand for; also of a deployment in a folder beneath.
+fn is_own(path: &Path) -> bool {
+    path.iter().any(|part| part.eq_ignore_ascii_case(OWN_FOLDER))
+}
+
+fn the_daemons_own(path: &str) -> VerbError {
+    VerbError::Denied(format!("`{path}` is the daemon's own"))
 }
 
 fn not_found(path: &str) -> VerbError {

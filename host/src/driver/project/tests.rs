@@ -105,6 +105,26 @@ async fn nothing_leads_out_of_the_folder() {
 }
 
 #[tokio::test]
+async fn the_daemons_own_folder_is_nobody_elses() {
+    let shop = shop("");
+    let own = shop.folder.path().join(".upgraded");
+    fs::create_dir_all(own.join("repository.git")).unwrap();
+    fs::write(own.join("values.json"), "{}").unwrap();
+    symlink(".upgraded/values.json", shop.folder.path().join("link")).unwrap();
+    symlink(".upgraded/repository.git", shop.folder.path().join("folder")).unwrap();
+    for path in [".upgraded/values.json", "./.Upgraded/values.json", "a/.upgraded/lock", "link", "folder/config"] {
+        let read = shop.project.read(&shop.cx, path).await;
+        assert!(matches!(read, Err(VerbError::Denied(_))), "{path}: {read:?}");
+        for new in ["folder/info/attributes", path] {
+            let put = shop.put(new, None, Some(b"mine")).await;
+            assert!(matches!(put, Err(VerbError::Denied(_))), "{new}: {put:?}");
+        }
+    }
+    assert_eq!(fs::read_dir(own.join("repository.git")).unwrap().count(), 0);
+    assert!(Project::render(".upgraded/repository.git/config", None, &Change::Content(b"x".to_vec())).is_err());
+}
+
+#[tokio::test]
 async fn a_link_within_the_folder_stays_a_link() {
     let shop = shop("");
     fs::create_dir(shop.folder.path().join("shared")).unwrap();
