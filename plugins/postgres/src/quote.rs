@@ -5,9 +5,13 @@ pub fn name(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A value; the host's sessions take backslashes as they stand.
+/// A value; the host takes backslashes as they stand, but for one before a quote.
 pub fn literal(value: &str) -> String {
-    format!("'{}'", value.replace('\'', "''"))
+    let quoted = format!("'{}'", value.replace('\'', "''"));
+    match quoted.contains(r"\'") {
+        true => format!("E{}", quoted.replace('\\', r"\\")),
+        false => quoted,
+    }
 }
 
 /// The elements of a setting that PostgreSQL keeps as a list of names, for example `search_path`: quotes undone.
@@ -50,7 +54,8 @@ mod tests {
     #[test]
     fn quotes_are_doubled() {
         assert_eq!(name(r#"a"b"#), r#""a""b""#);
-        assert_eq!(literal(r"a'b\"), r"'a''b\'");
+        assert_eq!(literal(r"a'b\c"), r"'a''b\c'");
+        assert_eq!(literal(r"a'b\"), r"E'a''b\\'");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::model::VerbError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{CancelToken, Client, Config, NoTls};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +22,13 @@ pub struct Connection {
     /// To be set while a statement was sent and has not ended.
     pub busy: Arc<AtomicBool>,
     _end: DropGuard,
+}
+
+impl Connection {
+    /// Has the server give up what runs.
+    pub async fn give_up(&self) {
+        give_up(&self.client.cancel_token()).await;
+    }
 }
 
 pub async fn open(
@@ -55,10 +62,14 @@ pub async fn open(
             _ = connection => {}
             () = ended.cancelled() => {
                 if under_way.load(Ordering::Acquire) {
-                    let _ = tokio::time::timeout(CANCEL_TIMEOUT, cancel.cancel_query(NoTls)).await;
+                    give_up(&cancel).await;
                 }
             }
         }
     });
     Ok(Connection { client, busy, _end: end.drop_guard() })
+}
+
+async fn give_up(token: &CancelToken) {
+    let _ = tokio::time::timeout(CANCEL_TIMEOUT, token.cancel_query(NoTls)).await;
 }

@@ -43,6 +43,12 @@ impl<'a> Span<'a> {
             _ => "",
         }
     }
+    /// As they stand, with their quotes.
+    pub fn literals(&self) -> impl Iterator<Item = &'a str> {
+        let sql = self.sql;
+        let literals = self.tokens.iter().filter(|(token, _)| *token == Token::Literal);
+        literals.map(move |(_, place)| &sql[place.clone()])
+    }
     pub fn has(&self, wanted: &str) -> bool {
         self.tokens.iter().any(|(token, _)| matches!(token, Token::Word(word) if word == wanted))
     }
@@ -99,10 +105,10 @@ fn statement<'a>(sql: &'a str, at: &mut usize) -> Result<Span<'a>, VerbError> {
 /// The token at the beginning of `rest`, none for space and comments, and its length; nothing at the end.
 fn token(rest: &str) -> Result<Option<(Option<Token>, usize)>, VerbError> {
     let Some(first) = rest.chars().next() else { return Ok(None) };
-    let (token, after) = if first.is_whitespace() {
+    let (token, after) = if is_space(first) {
         (None, &rest[first.len_utf8()..])
     } else if rest.starts_with("--") {
-        (None, rest.find('\n').map_or("", |end| &rest[end..]))
+        (None, rest.find(['\n', '\r']).map_or("", |end| &rest[end..]))
     } else if rest.starts_with("/*") {
         (None, after_comment(rest)?)
     } else if first == '"' {
@@ -118,16 +124,33 @@ fn token(rest: &str) -> Result<Option<(Option<Token>, usize)>, VerbError> {
         let body = &rest[tag.len()..];
         let end = body.find(tag).ok_or_else(unterminated)?;
         (Some(Token::Literal), &body[end + tag.len()..])
-    } else if first.is_alphabetic() || first == '_' {
-        let end = rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '$'))).unwrap_or(rest.len());
+    } else if begins_word(first) {
+        let end = rest.find(|c: char| !(continues_word(c) || c == '$')).unwrap_or(rest.len());
         (Some(Token::Word(rest[..end].to_ascii_lowercase())), &rest[end..])
     } else if first.is_ascii_digit() {
         let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))).unwrap_or(rest.len());
+        // Where the number ends there, and what begins, is not the same for all versions.
+        if rest[end..].starts_with(|c: char| c == '$' || !c.is_ascii()) {
+            return Err(VerbError::Invalid("a number in the SQL runs into what follows; a space is needed".into()));
+        }
         (Some(Token::Literal), &rest[end..])
     } else {
         (Some(Token::Sign(first)), &rest[first.len_utf8()..])
     };
     Ok(Some((token, rest.len() - after.len())))
+}
+
+fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
+}
+
+/// Whatever is not ASCII is a letter, a space without a break too.
+fn begins_word(c: char) -> bool {
+    c.is_ascii_alphabetic() || c == '_' || !c.is_ascii()
+}
+
+fn continues_word(c: char) -> bool {
+    begins_word(c) || c.is_ascii_digit()
 }
 
 /// The text up to the closing quote, doubled quotes undone, and what follows.
@@ -173,7 +196,7 @@ fn dollar_tag(text: &str) -> Option<&str> {
     let inner = text.strip_prefix('$')?;
     let end = inner.find('$')?;
     let tag = &inner[..end];
-    let named = tag.chars().all(|c| c.is_alphanumeric() || c == '_') && !tag.starts_with(|c: char| c.is_ascii_digit());
+    let named = tag.chars().all(continues_word) && !tag.starts_with(|c: char| c.is_ascii_digit());
     named.then(|| &text[..end + 2])
 }
 
@@ -196,8 +219,17 @@ mod tests {
     }
 
     #[test]
+    fn space_words_and_comments_end_where_the_server_ends_them() {
+        let count = |sql: &str| split(sql).collect::<Result<Vec<_>, _>>().expect("split").len();
+        assert_eq!(count("SELECT 1 -- \r; COPY t TO PROGRAM 'sh'"), 2);
+        assert_eq!(count("SELECT 1 AS \u{a0}$a$; COPY t TO PROGRAM 'sh'; SELECT 1 AS \u{a0}$a$"), 3);
+        assert_eq!(count("SELECT 1 AS a\u{300}$a$; COPY t TO PROGRAM 'sh'; SELECT 1 AS a\u{300}$a$"), 3);
+        assert_eq!(count("SELECT $\u{a0}$; COPY t TO PROGRAM 'sh'; $\u{a0}$"), 1);
+    }
+
+    #[test]
     fn unterminated_text_is_an_error() {
-        for sql in ["select 'a", "select \"a", "select $a$ x", "/* /* */"] {
+        for sql in ["select 'a", "select \"a", "select $a$ x", "/* /* */", "select 1a$x$; copy t; select 1a$x$"] {
             assert!(split(sql).any(|statement| statement.is_err()), "{sql}");
         }
     }

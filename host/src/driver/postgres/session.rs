@@ -12,8 +12,10 @@ use crate::config::ServerConfig;
 use crate::context::StepContext;
 use crate::effect::hex;
 use crate::model::VerbError;
+use futures::StreamExt;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use tokio_postgres::SimpleQueryMessage;
@@ -27,6 +29,9 @@ const PLAIN_TEXT: &str = "SET search_path = pg_catalog; SET datestyle = 'ISO, YM
     SET standard_conforming_strings = on; SET client_min_messages = 'warning'; SET statement_timeout = 0; \
     SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
     SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout')";
+
+/// A plugin gets no more at once in any case.
+const ANSWER_BYTES: usize = 64 << 20;
 
 /// Rows of text, as the server prints them.
 pub type Rows = Vec<Vec<Option<String>>>;
@@ -151,19 +156,36 @@ impl Session {
 
     async fn send(&self, sql: &str) -> Result<(Rows, u64), VerbError> {
         self.connection.busy.store(true, Ordering::Release);
-        let answer = self.connection.client.simple_query(sql).await;
+        let mut answer = Answer::default();
+        let ended = self.hear(sql, &mut answer).await;
         self.connection.busy.store(false, Ordering::Release);
-        match answer {
-            Ok(messages) => Ok(collect(messages)),
-            Err(error) => {
-                if !self.connection.client.is_closed() {
-                    // Whatever the statement was part of is over.
-                    self.enter(Transaction::None);
-                    let _ = self.connection.client.batch_execute("ROLLBACK").await;
-                }
-                Err(statement_failure(&self.database, &error))
+        let failure = match ended {
+            _ if answer.is_too_long => VerbError::Invalid(format!(
+                "the answer has more than {} MiB: the server can count, sum or hash its rows",
+                ANSWER_BYTES >> 20
+            )),
+            Ok(()) => return Ok((answer.rows, answer.count)),
+            Err(error) => statement_failure(&self.database, &error),
+        };
+        if !self.connection.client.is_closed() {
+            // Whatever the statement was part of is over.
+            self.enter(Transaction::None);
+            let _ = self.connection.client.batch_execute("ROLLBACK").await;
+        }
+        Err(failure)
+    }
+
+    /// One that becomes too long is given up, and what still comes of it is passed over.
+    async fn hear(&self, sql: &str, answer: &mut Answer) -> Result<(), tokio_postgres::Error> {
+        let mut messages = pin!(self.connection.client.simple_query_raw(sql).await?);
+        while let Some(message) = messages.next().await {
+            let was_too_long = answer.is_too_long;
+            answer.take(message?);
+            if answer.is_too_long && !was_too_long {
+                self.connection.give_up().await;
             }
         }
+        Ok(())
     }
 
     /// For the driver's own statements: no journal, no check.
@@ -180,17 +202,61 @@ struct Arguments<'a> {
 }
 
 /// The rows of the last statement that returned any, and the sum of all counts.
-fn collect(messages: Vec<SimpleQueryMessage>) -> (Rows, u64) {
-    let (mut rows, mut count) = (Rows::new(), 0);
-    for message in messages {
+#[derive(Default)]
+struct Answer {
+    rows: Rows,
+    count: u64,
+    /// What the rows take up here, about.
+    bytes: usize,
+    is_too_long: bool,
+}
+
+impl Answer {
+    fn take(&mut self, message: SimpleQueryMessage) {
         match message {
-            SimpleQueryMessage::RowDescription(_) => rows.clear(),
+            _ if self.is_too_long => {}
+            SimpleQueryMessage::RowDescription(_) => self.clear(),
             SimpleQueryMessage::Row(row) => {
-                rows.push((0..row.len()).map(|column| row.get(column).map(str::to_owned)).collect());
+                self.push((0..row.len()).map(|column| row.get(column).map(str::to_owned)).collect());
             }
-            SimpleQueryMessage::CommandComplete(rows) => count += rows,
+            SimpleQueryMessage::CommandComplete(rows) => self.count += rows,
             _ => {}
         }
     }
-    (rows, count)
+
+    fn push(&mut self, row: Vec<Option<String>>) {
+        let text: usize = row.iter().flatten().map(String::len).sum();
+        self.bytes += text + size_of_val(&row) + size_of_val(row.as_slice());
+        self.rows.push(row);
+        if self.bytes > ANSWER_BYTES {
+            self.clear();
+            self.is_too_long = true;
+        }
+    }
+
+    fn clear(&mut self) {
+        (self.rows, self.bytes) = (Rows::new(), 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_has_a_bound() {
+        let mut answer = Answer::default();
+        let row = || vec![Some("x".repeat(1 << 20)), None];
+        for _ in 0..60 {
+            answer.push(row());
+        }
+        assert_eq!((answer.rows.len(), answer.is_too_long), (60, false));
+        answer.clear();
+        for _ in 0..64 {
+            answer.push(row());
+        }
+        assert_eq!((answer.rows.len(), answer.is_too_long), (0, true));
+        answer.take(SimpleQueryMessage::CommandComplete(64));
+        assert_eq!(answer.count, 0);
+    }
 }

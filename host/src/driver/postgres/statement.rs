@@ -29,6 +29,7 @@ pub fn kinds(sql: &str, reach: &Reach) -> Result<Vec<Kind>, VerbError> {
     let mut kinds = Vec::new();
     for statement in split(sql) {
         let statement = statement?;
+        statement.literals().try_for_each(check_end)?;
         let kind = kind(&statement)?;
         if kind == Kind::Database {
             check_databases(&statement, reach)?;
@@ -73,6 +74,20 @@ fn kind(statement: &Span<'_>) -> Result<Kind, VerbError> {
         }
     };
     Ok(kind)
+}
+
+/// That a literal ends in the same place whatever the session's settings are, which a plugin may change.
+fn check_end(literal: &str) -> Result<(), VerbError> {
+    // Not where `standard_conforming_strings` is off, and not where it continues one with `E`.
+    if literal.starts_with('\'') && literal.contains(r"\'") {
+        return Err(VerbError::Invalid("a backslash stands before a quote in the SQL: write E'…'".into()));
+    }
+    // Some encodings of a client take the backslash for a part of such a letter.
+    let mut pairs = literal.chars().zip(literal.chars().skip(1));
+    if literal.starts_with(['e', 'E']) && pairs.any(|(letter, next)| !letter.is_ascii() && next == '\\') {
+        return Err(VerbError::Invalid(r"a backslash follows a letter that is not ASCII in the SQL: write \u…".into()));
+    }
+    Ok(())
 }
 
 fn check_databases(statement: &Span<'_>, reach: &Reach) -> Result<(), VerbError> {
@@ -197,6 +212,18 @@ mod tests {
         ] {
             assert!(refused(sql).contains("names the database"), "{sql}: {}", refused(sql));
         }
+    }
+
+    #[test]
+    fn text_whose_end_depends_on_settings_is_refused() {
+        for sql in [
+            r"SELECT '\''; COPY t TO PROGRAM 'sh' --'",
+            "SELECT E'a'\n'\\''; COPY t TO PROGRAM 'sh'; SELECT '",
+            r"SELECT E'é\'; COPY t TO PROGRAM 'sh' --'",
+        ] {
+            assert!(refused(sql).starts_with("a backslash"), "{sql}: {}", refused(sql));
+        }
+        assert_eq!(of(r"SELECT 'C:\shop', 'é\d', E'it\'s', E'\\', '', $$\'$$"), [Kind::Reading]);
     }
 
     #[test]

@@ -143,6 +143,7 @@ async fn a_phase_that_only_reads_can_not_change() {
         "WITH x AS (DELETE FROM public.t RETURNING x) SELECT * FROM x",
         "EXPLAIN ANALYZE DELETE FROM public.t",
         "SELECT set_config('transaction_read_only', 'off', true)",
+        "SELECT 1 -- \r; DELETE FROM public.t",
     ] {
         session.query(&cx, sql).await.expect_err(sql);
     }
@@ -179,6 +180,9 @@ async fn a_snapshot_lasts_for_several_statements() {
     // An error ends the transaction, and the session goes on.
     session.query(&cx, "BEGIN READ ONLY").await.expect("begun");
     session.query(&cx, "SELECT 1 / 0").await.expect_err("fails");
+    assert_eq!(text(session.query(&cx, "SELECT count(*) FROM public.t").await.expect("rows")), ["2"]);
+    let long = session.query(&cx, "SELECT repeat('x', 1000) FROM generate_series(1, 100000)").await;
+    assert!(long.expect_err("too long").to_string().contains("64 MiB"));
     assert_eq!(text(session.query(&cx, "SELECT count(*) FROM public.t").await.expect("rows")), ["2"]);
 }
 
