@@ -332,6 +332,8 @@ pub struct Info {
     pub needs: Vec<Need>,
     /// JSON schema, 2020-12.
     pub config_schema: String,
+    /// Its `server` is one of MySQL or MariaDB.
+    pub mysql: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

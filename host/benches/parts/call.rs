@@ -139,7 +139,7 @@ fn deployment(folder: &Path) -> Deployment {
         name: "shop".into(),
         file: folder.join("shop.toml"),
         version: "1.1.0".into(),
-        product: BindingConfig { binding, settings: settings(), grants: Grants::default() },
+        product: BindingConfig { binding, named: PLUGIN.into(), settings: settings(), grants: Grants::default() },
         platforms: Vec::new(),
         datastores: Vec::new(),
         policy: policy(),

@@ -204,11 +204,13 @@ impl Bench<'_> {
         let binding = |name: &str, role, plugin: &str| Binding { name: name.into(), role, plugin: plugin.into() };
         let product = BindingConfig {
             binding: binding("product", Role::Product, "decisiongraph"),
+            named: "decisiongraph".into(),
             settings: json!({}),
             grants: Grants::default(),
         };
         let store = BindingConfig {
             binding: binding("main", Role::Datastore, "postgres"),
+            named: "postgres".into(),
             settings,
             grants: Grants { server: Some(server), ..Grants::default() },
         };

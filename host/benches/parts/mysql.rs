@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use upgraded::config::{
-    BindingConfig, ComposeConfig, Deployment, EngineConfig, Grants, MYSQL_PLUGIN, Policy, SecretSource, ServerConfig,
+    BindingConfig, ComposeConfig, Deployment, EngineConfig, Grants, Policy, SecretSource, ServerConfig,
 };
 use upgraded::context::StepContext;
 use upgraded::driver::Drivers;
@@ -44,6 +44,7 @@ pub struct Place {
     rounds: usize,
 }
 
+const PLUGIN: &str = "mysql";
 const SERVICE: &str = "db";
 const FILE: &str = "/tmp/bench.sql";
 const IDLE: Duration = Duration::from_secs(600);
@@ -139,6 +140,7 @@ impl Bench<'_> {
     fn driver(&self, folder: &Path) -> Result<Mysql> {
         let binding = |name: &str, role, plugin: &str, grants| BindingConfig {
             binding: Binding { name: name.into(), role, plugin: plugin.into() },
+            named: plugin.into(),
             settings: json!({}),
             grants,
         };
@@ -158,8 +160,8 @@ impl Bench<'_> {
             maintenance: "mysql".into(),
             tools: None,
         };
-        let store =
-            binding("main", Role::Datastore, MYSQL_PLUGIN, Grants { server: Some(server), ..Grants::default() });
+        let granted = Grants { server: Some(server), mysql: true, ..Grants::default() };
+        let store = binding("main", Role::Datastore, PLUGIN, granted);
         let deployment = Deployment {
             name: "shop".into(),
             file: folder.join("shop.toml"),
@@ -173,6 +175,6 @@ impl Bench<'_> {
     }
 
     fn context(&self, step: &str) -> StepContext {
-        context(step, MYSQL_PLUGIN)
+        context(step, PLUGIN)
     }
 }

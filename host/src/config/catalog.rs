@@ -1,12 +1,16 @@
 //! What a reader of deployments' files knows of the plugins that there are: a seam, behind which stands the loader.
 
-use crate::model::Info;
+use crate::model::{Info, Role};
 use std::collections::BTreeMap;
 
 pub trait PluginCatalog {
     /// For the nearest one, where a name is not known.
     fn names(&self) -> Vec<String>;
     fn info(&self, name: &str) -> Option<Info>;
+    /// Of the plugin that a binding's table calls `named`.
+    fn info_for(&self, _role: Role, _binding: &str, named: &str) -> Option<Info> {
+        self.info(named)
+    }
     /// Why a plugin of this name is there and can't be used.
     fn problem(&self, _name: &str) -> Option<String> {
         None

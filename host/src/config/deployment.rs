@@ -35,6 +35,8 @@ impl Deployment {
 #[derive(Debug, Clone)]
 pub struct BindingConfig {
     pub binding: Binding,
+    /// The plugin as the file has it, which may be the name of its own file: `shop-next` of a `shop`.
+    pub named: String,
     /// The table as JSON: every key that the plugin's schema names, plus every key that is no grant. A secret stands in
     /// it as `{"secret": "<dotted key>"}`.
     pub settings: serde_json::Value,
@@ -81,6 +83,8 @@ pub struct Grants {
     pub hook: Option<HookConfig>,
     /// `server`: the database server and the database bound to it.
     pub server: Option<ServerConfig>,
+    /// It is one of MySQL or MariaDB, as the plugin's imports say, and else one of PostgreSQL.
+    pub mysql: bool,
     /// By dotted key within the binding's table.
     pub secrets: BTreeMap<String, SecretSource>,
 }
@@ -219,9 +223,6 @@ pub struct HookConfig {
     pub before: Vec<String>,
     pub after: Vec<String>,
 }
-
-/// The plugin whose `server` is one of MySQL or MariaDB; any other plugin's is a PostgreSQL server.
-pub const MYSQL_PLUGIN: &str = "mysql";
 
 #[derive(Debug, Clone)]
 pub struct ServerConfig {

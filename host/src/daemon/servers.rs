@@ -3,7 +3,7 @@
 use super::host::Host;
 use super::looks::{Ready, failure};
 use crate::activity::Activity;
-use crate::config::{Deployment, MYSQL_PLUGIN, ServerConfig};
+use crate::config::{Deployment, ServerConfig};
 use crate::driver::version;
 use crate::model::{Failure, Finding, Hop, Role, whole};
 use crate::plan::Plan;
@@ -191,7 +191,7 @@ fn server<'d>(deployment: &'d Deployment, datastore: &str) -> Option<&'d ServerC
 
 /// Whether the servers that a run replaced can take their places again.
 pub async fn can_go_back(ready: &Ready, of: &Plan, run: u64) -> Result<(), Failure> {
-    by_an_older_server(of)?;
+    by_an_older_server(&ready.deployment, of)?;
     for datastore in &of.carries {
         if let Some(drivers) = ready.drivers.get(&(Role::Datastore, datastore.clone())) {
             drivers.has_stood_before(run).await?;
@@ -201,12 +201,10 @@ pub async fn can_go_back(ready: &Ready, of: &Plan, run: u64) -> Result<(), Failu
 }
 
 /// A server of MySQL or MariaDB starts from its data, which an older one does not read.
-fn by_an_older_server(of: &Plan) -> Result<(), Failure> {
+fn by_an_older_server(deployment: &Deployment, of: &Plan) -> Result<(), Failure> {
     let is_mysql = |datastore: &&String| {
-        let mut bindings = of.bindings.iter().map(|planned| &planned.binding);
-        bindings.any(|binding| {
-            binding.name == **datastore && binding.role == Role::Datastore && binding.plugin == MYSQL_PLUGIN
-        })
+        let mut stores = deployment.datastores.iter();
+        stores.any(|config| config.binding.name == **datastore && config.grants.mysql)
     };
     match of.carries.iter().find(is_mysql) {
         None => Ok(()),

@@ -27,7 +27,7 @@ pub mod trees;
 #[cfg(test)]
 mod testing;
 
-use crate::config::{BindingConfig, Deployment, EngineConfig, Grants, MYSQL_PLUGIN};
+use crate::config::{BindingConfig, Deployment, EngineConfig, Grants};
 use crate::model::Role;
 use crate::plan::event::{Effect, Verdict};
 use crate::vault::Vault;
@@ -160,8 +160,8 @@ impl Drivers {
         let kubernetes = platform.and_then(|platform| releases.get(&platform.binding.name)).cloned();
         let all_pods = all_pods(deployment, &project, environment);
         let pods = platform.and_then(|platform| all_pods.get(&platform.binding.name)).cloned();
-        let server = |plugin: fn(&str) -> bool| {
-            let server = grants.server.clone().filter(|_| plugin(&binding.binding.plugin));
+        let server = |mysql: bool| {
+            let server = grants.server.clone().filter(|_| grants.mysql == mysql);
             server.map(|server| Server::of(server, &projects, &releases, &all_pods))
         };
         let regions = regions(deployment, &project, environment);
@@ -187,13 +187,8 @@ impl Drivers {
             process: processes,
             trees: Trees::new(grants.paths.clone(), stores(grants, &projects, &releases, &all_pods), vault.clone()),
             sqlite: Sqlite::new(grants.paths.clone(), vault.clone()),
-            postgres: Postgres::new(
-                server(|plugin| plugin != MYSQL_PLUGIN),
-                vault.clone(),
-                machine.state.join(SCRATCH),
-                idle,
-            ),
-            mysql: Mysql::new(server(|plugin| plugin == MYSQL_PLUGIN), vault.clone(), idle),
+            postgres: Postgres::new(server(false), vault.clone(), machine.state.join(SCRATCH), idle),
+            mysql: Mysql::new(server(true), vault.clone(), idle),
             http: Http::new(grants.http.clone(), grants.secrets.clone())
                 .instead(environment.double.as_ref().map(|_| rehearsables(&projects, &releases, &all_pods))),
             state: machine.state.clone(),

@@ -139,6 +139,8 @@ pub struct Runtime {
 /// A component, compiled and linked, of which instances are made.
 pub struct Loaded {
     pub role: Role,
+    /// It works with servers of MySQL or MariaDB.
+    pub mysql: bool,
     pub pre: v0_1::Pre,
 }
 

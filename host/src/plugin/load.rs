@@ -21,7 +21,7 @@ pub fn load(
     let role = shape::check(&component, &runtime.engine, &file)?;
     let misfit = |error: wasmtime::Error| PluginError::Misfit { file: file.clone(), why: format!("{error:#}") };
     let pre = v0_1::Pre::new(runtime.linker(role), &component, role).map_err(misfit)?;
-    let loaded = Arc::new(Loaded { role, pre });
+    let loaded = Arc::new(Loaded { role, mysql: shape::is_for_mysql(&component, &runtime.engine), pre });
     runtime.remember(digest, loaded.clone());
     Ok(loaded)
 }

@@ -94,7 +94,7 @@ impl Plugins {
     }
 
     async fn found(&self, deployment: &Deployment) -> Result<Vec<(String, Arc<Info>)>, PluginError> {
-        let names: Vec<String> = deployment.bindings().map(|config| config.binding.plugin.clone()).collect();
+        let names: Vec<String> = deployment.bindings().map(|config| config.named.clone()).collect();
         self.blocking(move |library| {
             let find = |name: &String| library.find(name).map(|described| (described.digest, described.info));
             names.iter().map(find).collect::<Result<Vec<_>, _>>()
@@ -202,6 +202,15 @@ impl PluginCatalog for Kept {
         match self.planned.iter().find(|planned| planned.binding.plugin == name) {
             Some(planned) => self.plugins.0.info_of(&planned.digest, name).ok().map(|info| (*info).clone()),
             None => PluginCatalog::info(&self.plugins, name),
+        }
+    }
+
+    /// Whatever the file calls it: the folder may have another under that name by now.
+    fn info_for(&self, role: Role, binding: &str, named: &str) -> Option<Info> {
+        let its = |planned: &&PlannedBinding| planned.binding.role == role && planned.binding.name == binding;
+        match self.planned.iter().find(its) {
+            Some(planned) => self.plugins.0.info_of(&planned.digest, named).ok().map(|info| (*info).clone()),
+            None => self.info(named),
         }
     }
 }

@@ -27,10 +27,24 @@ pub fn is_component(bytes: &[u8], file: &str) -> Result<(), PluginError> {
 
 /// The component's role, once its imports and exports fit.
 pub fn check(component: &Component, engine: &Engine, file: &str) -> Result<Role, PluginError> {
-    let ty = component.component_type();
-    let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
-    let imports: Vec<String> = ty.imports(engine).map(|(name, _)| name.to_owned()).collect();
-    check_names(&imports, &exports, file)
+    let exports = component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
+    check_names(&imports(component, engine), &exports, file)
+}
+
+/// Whether the server that a datastore is granted is one of MySQL or MariaDB.
+pub fn is_for_mysql(component: &Component, engine: &Engine) -> bool {
+    imports_mysql(&imports(component, engine))
+}
+
+fn imports(component: &Component, engine: &Engine) -> Vec<String> {
+    component.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect()
+}
+
+/// And no verb for the other kind.
+fn imports_mysql(imports: &[String]) -> bool {
+    let has =
+        |interface: &str| imports.iter().any(|name| split(name).is_some_and(|it| (it.0, it.1) == (PACKAGE, interface)));
+    has("mysql") && !has("postgres")
 }
 
 fn check_names(imports: &[String], exports: &[String], file: &str) -> Result<Role, PluginError> {
@@ -109,6 +123,14 @@ mod tests {
     fn what_fits_has_its_role() {
         let imports = ["upgraded:plugin/trees@0.1.0", "wasi:io/streams@0.2.6", "wasi:cli/environment@0.2.0"];
         assert_eq!(check(&imports, &[META, STORE]), Ok(Role::Datastore));
+    }
+
+    #[test]
+    fn imports_say_of_which_kind_a_server_is() {
+        let of = |names: &[&str]| imports_mysql(&names.iter().map(|name| name.to_string()).collect::<Vec<_>>());
+        let (mysql, postgres) = ("upgraded:plugin/mysql@0.1.0", "upgraded:plugin/postgres@0.1.0");
+        assert!(of(&[mysql, "upgraded:plugin/trees@0.1.0"]));
+        assert!(!of(&[postgres]) && !of(&[mysql, postgres]) && !of(&["other:plugin/mysql@0.1.0"]));
     }
 
     #[test]

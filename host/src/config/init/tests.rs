@@ -16,7 +16,17 @@ use std::process::Command;
 fn catalog() -> BTreeMap<String, Info> {
     let plugin = |name: &str, role, properties: serde_json::Value| {
         let config_schema = json!({ "properties": properties, "additionalProperties": false }).to_string();
-        (name.to_owned(), Info { name: name.into(), version: "0.1.0".into(), role, needs: vec![], config_schema })
+        (
+            name.to_owned(),
+            Info {
+                name: name.into(),
+                version: "0.1.0".into(),
+                role,
+                needs: vec![],
+                config_schema,
+                mysql: name == "mysql",
+            },
+        )
     };
     let strings = json!({ "type": "array", "items": { "type": "string" } });
     BTreeMap::from([

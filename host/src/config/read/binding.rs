@@ -22,6 +22,12 @@ pub(super) struct ReadBinding {
     pub hook: Option<Spot>,
 }
 
+/// As a table names it, and what it says of itself.
+struct Plugin {
+    named: String,
+    info: Info,
+}
+
 /// A dotted name and its place.
 #[derive(Debug, Clone)]
 pub(super) struct Spot {
@@ -38,7 +44,7 @@ impl From<&Item<'_>> for Spot {
 impl Reading<'_, '_> {
     /// `[settings]` belongs to the plugin that `product` names.
     pub fn product(&mut self, named: &Item, settings: Option<&Item>) -> Option<(ReadBinding, Info)> {
-        let info = self.plugin(named, Role::Product);
+        let plugin = self.plugin(named, Role::Product, "product");
         let empty = DeValue::Table(Default::default());
         let nowhere = Item {
             name: "settings",
@@ -48,9 +54,9 @@ impl Reading<'_, '_> {
             value: &empty,
         };
         let table = settings.unwrap_or(&nowhere).table(self.report)?;
-        let info = info?;
-        let read = self.binding("product", Role::Product, &info, table)?;
-        Some((read, info))
+        let plugin = plugin?;
+        let read = self.binding("product", Role::Product, &plugin, table)?;
+        Some((read, plugin.info))
     }
 
     /// `[platform]` is `[platforms.main]` for short.
@@ -105,16 +111,16 @@ impl Reading<'_, '_> {
         let help = format!("name the {role}'s plugin; there are: {}", self.of_role(role));
         let named = table.require("plugin", &help, self.report);
         // Without its plugin's schema nothing is known of the rest.
-        let info = self.plugin(&named?, role)?;
-        self.binding(name, role, &info, table)
+        let plugin = self.plugin(&named?, role, name)?;
+        self.binding(name, role, &plugin, table)
     }
 
     /// The plugin that an item names, where it is there and of the right role.
-    fn plugin(&mut self, named: &Item, role: Role) -> Option<Info> {
+    fn plugin(&mut self, named: &Item, role: Role, binding: &str) -> Option<Plugin> {
         let name = named.text(self.report)?;
         let span = named.span.clone();
-        match self.catalog.info(name) {
-            Some(info) if info.role == role => Some(info),
+        match self.catalog.info_for(role, binding, name) {
+            Some(info) if info.role == role => Some(Plugin { named: name.to_owned(), info }),
             Some(info) => {
                 let message = format!("`{name}` is a {}, and a {role} is needed here", info.role);
                 self.report.add_with_help(span, message, format!("for a {role} there are: {}", self.of_role(role)));
@@ -148,7 +154,8 @@ impl Reading<'_, '_> {
     }
 
     /// A binding's table: grants to the host, the rest to the plugin's schema.
-    fn binding(&mut self, name: &str, role: Role, info: &Info, mut table: Table) -> Option<ReadBinding> {
+    fn binding(&mut self, name: &str, role: Role, plugin: &Plugin, mut table: Table) -> Option<ReadBinding> {
+        let Plugin { named, info } = plugin;
         let schema = match serde_json::from_str::<Value>(&info.config_schema) {
             Ok(schema) => schema,
             Err(error) => {
@@ -161,8 +168,9 @@ impl Reading<'_, '_> {
         let mut read = ReadBinding {
             config: BindingConfig {
                 binding: Binding { name: name.into(), role, plugin: info.name.clone() },
+                named: named.clone(),
                 settings: Value::Null,
-                grants: Grants::default(),
+                grants: Grants { mysql: info.mysql, ..Grants::default() },
             },
             key: table.place.clone(),
             paths: Vec::new(),

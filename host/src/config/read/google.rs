@@ -125,7 +125,14 @@ mod tests {
 
     fn parse(platform: &str, datastore: &str) -> Result<Deployment, String> {
         let plugin = |name: &str, role| {
-            let info = Info { name: name.into(), version: "1".into(), role, needs: vec![], config_schema: "{}".into() };
+            let info = Info {
+                name: name.into(),
+                version: "1".into(),
+                role,
+                needs: vec![],
+                config_schema: "{}".into(),
+                mysql: false,
+            };
             (name.to_owned(), info)
         };
         let plugins = [("p", Role::Product), ("cloud-run", Role::Platform), ("cloud-sql", Role::Datastore)];

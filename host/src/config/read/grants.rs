@@ -3,7 +3,7 @@
 use super::binding::{ReadBinding, Spot};
 use super::places::{is_secret, secret};
 use super::{Directory, Reading};
-use crate::config::deployment::{ComposeConfig, EngineConfig, Grants, HookConfig, MYSQL_PLUGIN, ServerConfig};
+use crate::config::deployment::{ComposeConfig, EngineConfig, Grants, HookConfig, ServerConfig};
 use crate::config::document::{Item, Table};
 use crate::config::secret::SecretSource;
 use crate::model::{Role, ServiceRef};
@@ -11,7 +11,7 @@ use reqwest::Url;
 use std::path::{Component, Path, PathBuf};
 use toml::de::DeValue;
 
-/// Where a server listens, and the database that is always there, by plugin.
+/// Where a server listens, and the database that is always there.
 const POSTGRES: (u64, &str) = (5432, "postgres");
 const MYSQL: (u64, &str) = (3306, "mysql");
 
@@ -58,7 +58,7 @@ impl Reading<'_, '_> {
                     read.hook = Some(Spot::from(&item));
                 }
                 if let Some(item) = table.take("server") {
-                    let usual = if read.config.binding.plugin == MYSQL_PLUGIN { MYSQL } else { POSTGRES };
+                    let usual = if grants.mysql { MYSQL } else { POSTGRES };
                     (grants.server, read.database) = self.server(&item, usual);
                 }
             }

@@ -13,9 +13,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 fn plugin(name: &str, role: Role, schema: Value) -> (String, Info) {
-    let info =
-        Info { name: name.into(), version: "0.1.0".into(), role, needs: vec![], config_schema: schema.to_string() };
-    (name.into(), info)
+    let (version, config_schema, mysql) = ("0.1.0".into(), schema.to_string(), name == "mysql");
+    (name.into(), Info { name: name.into(), version, role, needs: vec![], config_schema, mysql })
 }
 
 fn catalog() -> BTreeMap<String, Info> {
@@ -180,15 +179,20 @@ idle = "90s"
 #[test]
 fn a_server_is_where_its_kind_usually_is() {
     let mut catalog = catalog();
-    catalog.extend([plugin("mysql", Role::Datastore, json!({ "properties": {} }))]);
+    // By the file's name, which is another than the plugin's own.
+    let (_, vendors) = plugin("mysql", Role::Datastore, json!({ "properties": {} }));
+    catalog.extend([("shop-mysql-2".to_owned(), Info { name: "shop-mysql".into(), ..vendors })]);
     let server = |database: &str| {
         let table = "server = { service = \"db\", user = \"u\"";
-        let text = with(&format!("[datastores.a]\nplugin = \"mysql\"\n{table}, database = \"{database}\" }}\n"));
+        let text = with(&format!("[datastores.a]\nplugin = \"shop-mysql-2\"\n{table}, database = \"{database}\" }}\n"));
         Deployment::parse("shop", Path::new("shop.toml"), &text, &catalog, SecretCheck::Resolve)
     };
     let deployment = server("shop").expect("valid");
-    let found = deployment.datastores[0].grants.server.clone().expect("granted");
+    let store = &deployment.datastores[0];
+    assert_eq!((store.named.as_str(), store.binding.plugin.as_str()), ("shop-mysql-2", "shop-mysql"));
+    let found = store.grants.server.clone().expect("granted");
     let service = found.service.expect("named");
+    assert!(store.grants.mysql);
     assert_eq!((found.port, service.platform.as_str(), service.name.as_str()), (3306, "main", "db"));
     let mistakes = server("mysql").expect_err("the server's own database").to_string();
     assert!(mistakes.contains("is the maintenance database"), "{mistakes}");

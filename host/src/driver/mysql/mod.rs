@@ -231,7 +231,9 @@ impl Mysql {
     }
 
     fn granted(&self) -> Result<&Server, VerbError> {
-        self.server.as_ref().ok_or_else(|| VerbError::Denied("no `server` is granted to this binding".into()))
+        self.server
+            .as_ref()
+            .ok_or_else(|| VerbError::Denied("no server of MySQL or MariaDB is granted to this binding".into()))
     }
 }
 

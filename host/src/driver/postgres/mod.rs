@@ -171,7 +171,9 @@ impl Postgres {
     }
 
     fn granted(&self) -> Result<&Server, VerbError> {
-        self.server.as_ref().ok_or_else(|| VerbError::Denied("no `server` is granted to this binding".into()))
+        self.server
+            .as_ref()
+            .ok_or_else(|| VerbError::Denied("no server of PostgreSQL is granted to this binding".into()))
     }
 
     async fn located(&self, cx: &StepContext) -> Result<Located, VerbError> {

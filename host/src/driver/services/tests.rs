@@ -54,6 +54,7 @@ fn shop(control: impl Fn(&Path) -> ServiceControl, health: Option<String>) -> Sh
 fn deployment(folder: &Path, platform: Grants) -> Deployment {
     let binding = |role, grants| BindingConfig {
         binding: Binding { name: "main".into(), role, plugin: "source".into() },
+        named: "source".into(),
         settings: serde_json::Value::Null,
         grants,
     };

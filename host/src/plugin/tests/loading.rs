@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::PluginCatalog;
+use crate::plan::PlannedBinding;
 
 async fn why(file: &[u8]) -> String {
     let bench = Bench::new();
@@ -93,6 +94,28 @@ async fn a_binding_needs_a_plugin_of_its_role() {
     deployment.platforms.push(config("main", Role::Platform, "evil", "", ""));
     let message = bench.plugins().bind_without_drivers(&deployment).await.err().unwrap().to_string();
     assert_eq!(message, "`main` needs a platform, and the plugin `evil` is a product");
+}
+
+#[tokio::test]
+async fn a_binding_is_what_its_file_names_and_stays_it() {
+    let bench = Bench::new();
+    bench.put("evil-next.wasm", &patched("evil", "1.0.0", "9.9.9"));
+    let mut deployment = deployment(bench.root.path(), "", "");
+    deployment.product.named = "evil-next".into();
+    let plugins = bench.plugins();
+    let bound = plugins.bind_without_drivers(&deployment).await.unwrap();
+    assert_eq!(bound.product.1.detect(&Step::new().cx).await.unwrap().version, "9.9.9");
+    let digest = bound.digest(&bound.product.0).unwrap().to_owned();
+    let planned = [PlannedBinding { binding: deployment.product.binding.clone(), digest }];
+    plugins.keep(&planned).await.unwrap();
+    std::fs::remove_file(bench.folder().join("evil-next.wasm")).unwrap();
+    let kept = bench.plugins();
+    let reader = std::thread::spawn(move || {
+        let kept = kept.kept(&planned);
+        let name = |binding: &str| kept.info_for(Role::Product, binding, "evil-next").map(|info| info.name);
+        (name("product"), name("another"))
+    });
+    assert_eq!(reader.join().unwrap(), (Some("evil".to_owned()), None));
 }
 
 #[tokio::test]

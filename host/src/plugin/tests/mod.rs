@@ -172,7 +172,8 @@ fn deployment(root: &Path, what: &str, with: &str) -> Deployment {
 
 fn config(name: &str, role: Role, plugin: &str, what: &str, with: &str) -> BindingConfig {
     let binding = Binding { name: name.into(), role, plugin: plugin.into() };
-    BindingConfig { binding, settings: json!({ "do": what, "with": with }), grants: Grants::default() }
+    let settings = json!({ "do": what, "with": with });
+    BindingConfig { binding, named: plugin.into(), settings, grants: Grants::default() }
 }
 
 /// A step's context, and what is heard of it.

@@ -52,7 +52,8 @@ pub fn findings(said: Vec<wit::Finding>, cx: &StepContext) -> Vec<model::Finding
     said.into_iter().map(finding).collect()
 }
 
-pub fn info(said: meta::Info) -> model::Info {
+/// `mysql`: what its imports say.
+pub fn info(said: meta::Info, mysql: bool) -> model::Info {
     let need = |meta::Need { role, plugins, optional }| model::Need { role: role_of(role), plugins, optional };
     model::Info {
         name: said.name,
@@ -60,6 +61,7 @@ pub fn info(said: meta::Info) -> model::Info {
         role: role_of(said.role),
         needs: said.needs.into_iter().map(need).collect(),
         config_schema: said.config_schema,
+        mysql,
     }
 }
 

@@ -31,7 +31,7 @@ pub async fn describe(pass: &Pass, loaded: &Loaded, limits: &Limits) -> Result<I
             meta.call_describe(&mut store).await
         })
         .await;
-    let info = info(said.map_err(|broken| with_tail(broken.message, &activity))?);
+    let info = info(said.map_err(|broken| with_tail(broken.message, &activity))?, loaded.mysql);
     sound(&info, loaded)?;
     Ok(info)
 }
