@@ -380,8 +380,17 @@ pub(in crate::config) fn repository_mistake(text: &str) -> Option<(&'static str,
     }
     if let Some((scheme, _)) = text.split_once("://") {
         let Ok(url) = Url::parse(text) else { return Some(("is no valid URL", example)) };
-        if url.password().is_some() {
-            return Some(("holds a password", "leave it out, and give git a credential helper or a key"));
+        // A user alone may be a token; of ssh it is part of the address.
+        let account = match url.password() {
+            Some(_) => Some("holds a password"),
+            None => (scheme.starts_with("http") && !url.username().is_empty()).then_some("holds an account"),
+        };
+        if let Some(account) = account {
+            let help = match is_archive(text) {
+                true => "leave it out: archives are fetched without an account",
+                false => "leave it out: ssh with a key, or a credential helper in git's system settings",
+            };
+            return Some((account, help));
         }
         if is_archive(text) {
             return (!["https", "http"].contains(&scheme)).then_some(OF_ARCHIVES);

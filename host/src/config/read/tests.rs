@@ -4,6 +4,7 @@ mod claims;
 mod hooks;
 mod pods;
 mod release;
+mod repository;
 
 use super::*;
 use crate::config::*;

@@ -1,4 +1,5 @@
-//! The `git` program, with nothing of the account's own settings, no questions and no hooks.
+//! The `git` program, with nothing of the account's own settings, no questions and no hooks. Of the system's settings it has
+//! credential helpers, proxies and certificates, where it speaks to a repository and runs nothing of one.
 
 use crate::activity::{Activity, Level};
 use crate::driver::durable;
@@ -20,6 +21,22 @@ use tokio::process::{Child, Command};
 
 const POLL: Duration = Duration::from_millis(100);
 const OUTPUT_BYTES: u64 = 64 << 20;
+/// Of the daemon's own environment, for whoever speaks to a repository.
+const WAYS_OUT: [&str; 13] = [
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+    "GIT_PROXY_SSL_CAINFO",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
 
 pub struct Git<'a> {
     pub layout: &'a Layout,
@@ -138,8 +155,9 @@ impl Git<'_> {
             let number = |name: &str| found[name].parse().unwrap_or(0);
             self.activity.progress(number("done"), Some(number("total")), "", &found["what"]);
         } else if !line.trim().is_empty() && !line.contains("core.fsyncObjectFiles is deprecated") {
+            let line = without_account(&line);
             self.activity.line(Level::Debug, line.as_str());
-            said.push(without_account(&line));
+            said.push(line);
         }
     }
 
@@ -154,7 +172,7 @@ impl Git<'_> {
             "gc.auto=0",
             "maintenance.auto=false",
             "advice.detachedHead=false",
-            "credential.helper=",
+            "fetch.recurseSubmodules=false",
         ] {
             command.args(["-c", setting]);
         }
@@ -165,12 +183,20 @@ impl Git<'_> {
             ("GIT_ASKPASS", "/bin/false"),
             ("SSH_ASKPASS", "/bin/false"),
             ("GIT_SSH_COMMAND", "ssh -o BatchMode=yes"),
-            ("GIT_CONFIG_NOSYSTEM", "1"),
             ("GIT_NO_REPLACE_OBJECTS", "1"),
             ("LC_ALL", "C"),
             (MARK_VARIABLE, self.mark.as_str()),
         ]);
         command.env("GIT_CONFIG_GLOBAL", self.settings()?);
+        match arguments.first() {
+            Some(&("fetch" | "ls-remote")) => {
+                command.envs(WAYS_OUT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+            }
+            // Filters that the system's settings name are for its users' files, and not for a vendor's.
+            _ => {
+                command.env("GIT_CONFIG_NOSYSTEM", "1");
+            }
+        }
         // SAFETY: two system calls between fork and exec.
         unsafe {
             command.pre_exec(|| {
@@ -232,4 +258,23 @@ fn remove_locks(folder: &Path) {
 fn without_account(line: &str) -> String {
     static ACCOUNT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"://[^/@\s]+@").expect("a constant"));
     ACCOUNT.replace_all(line, "://***@").into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_settings_are_for_what_speaks_to_a_repository() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let layout = Layout::new(folder.path());
+        let activity = Activity::silent();
+        let git = Git { layout: &layout, repository: "/nowhere", activity: &activity, mark: "m".into() };
+        let is_without = |arguments: &[&str]| {
+            let command = git.command(arguments).expect("built");
+            command.get_envs().any(|(name, value)| name == "GIT_CONFIG_NOSYSTEM" && value.is_some())
+        };
+        assert!(!is_without(&["fetch", "--", "/nowhere"]) && !is_without(&["ls-remote"]));
+        assert!(is_without(&["checkout-index", "--all"]) && is_without(&["cat-file"]));
+    }
 }
