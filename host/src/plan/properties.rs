@@ -273,7 +273,7 @@ fn after_a_recheck_that_failed_a_window_is_waited_for_again() {
         let event = match run.in_doubt() {
             Some(StepState { step, attempts: attempt, .. }) if step.phase == Phase::Recheck && windows == 1 => {
                 let failure = Failure { code: "x".into(), message: "it is away".into(), retryable: true };
-                Event::Failed { step: step.id.clone(), attempt: *attempt, failure }
+                Event::Failed { step: step.id.clone(), attempt: *attempt, failure, waited_out: false }
             }
             Some(state) => {
                 let output = output(state.step.phase, false);

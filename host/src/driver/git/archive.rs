@@ -209,7 +209,7 @@ fn name_of(address: &str) -> Result<String, VerbError> {
 }
 
 /// What is kept once is never fetched again: what a proxy answers in the place of a release must not be.
-fn can_be_single(address: &str, name: &str, bytes: &[u8]) -> Result<(), VerbError> {
+pub(super) fn can_be_single(address: &str, name: &str, bytes: &[u8]) -> Result<(), VerbError> {
     let ends = |endings: &[&str]| endings.iter().any(|ending| name.to_lowercase().ends_with(ending));
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(PAGE_BYTES)]).to_lowercase();
     let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');

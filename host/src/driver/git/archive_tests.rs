@@ -86,8 +86,9 @@ async fn a_single_file_comes_from_a_server_that_leads_elsewhere() {
 
 #[test]
 fn what_is_no_release_is_not_kept() {
-    let single =
-        |name: &str, bytes: &[u8]| can_be_single("https://example.com/x", name, bytes).map_err(|why| why.to_string());
+    let single = |name: &str, bytes: &[u8]| {
+        super::archive::can_be_single("https://example.com/x", name, bytes).map_err(|why| why.to_string())
+    };
     for (name, bytes) in
         [("compose.yaml", &b"<<: *x\n"[..]), ("index.html", b"<html>"), ("config.xml", b"<?xml?>"), (".env", b"")]
     {
