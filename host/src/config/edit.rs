@@ -24,7 +24,7 @@ pub enum EditError {
     Encoding,
     #[error("the file was changed by somebody else meanwhile; nothing was written")]
     Raced,
-    #[error("the file can't be read or written")]
+    #[error("the file can't be read or written: {0}")]
     Io(#[from] io::Error),
 }
 

@@ -4,16 +4,17 @@
 use super::clock;
 use super::hands::RealHands;
 use super::host::{Entry, Host};
+use super::listener::listener;
 use super::looks::{Ready, failure};
 use super::patience::{Waits, starting_up};
 use super::planning::{Looked, Refused, blockers};
-use crate::api::types::{News, Running, State, StepState};
+use crate::api::types::{News, State};
 use crate::config::edit::line_of;
-use crate::config::{Deployment, SecretCheck};
+use crate::config::{Deployment, Diagnostics, SecretCheck};
 use crate::effect::LedgerError;
-use crate::journal::{JournalError, Quarantine, Record, Refusal, digest};
+use crate::journal::{JournalError, Quarantine, Refusal, digest};
 use crate::model::Failure;
-use crate::pipeline::ledger::{Listener, RunLedger};
+use crate::pipeline::ledger::RunLedger;
 use crate::pipeline::{Ended, Patience, Pipeline};
 use crate::plan::event::{Decision, Event, Outcome, Verdict};
 use crate::plan::next::{Next, next};
@@ -25,22 +26,29 @@ use std::time::{Duration, Instant};
 
 /// Between looks at a deployment that only time may mend.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
 pub async fn live(host: Arc<Host>, entry: Arc<Entry>) {
+    let mut outdated = 0;
     while !host.stop.is_cancelled() {
         let again = match open_run(&host, &entry) {
-            Some(run) => {
-                // On the heap for as long as they last: a task at rest is a thousandth of their size.
-                if let Err(failure) = Box::pin(carry_on(&host, &entry, run)).await {
+            // On the heap for as long as they last: a task at rest is a thousandth of their size.
+            Some(run) => match Box::pin(carry_on(&host, &entry, run)).await {
+                Ok(was_outdated) => {
+                    outdated = if was_outdated { outdated + 1 } else { 0 };
+                    match pause_after(outdated) {
+                        None => continue,
+                        pause => pause,
+                    }
+                }
+                Err(failure) => {
                     tracing::error!(deployment = entry.name, run, "the run can't go on: {}", failure.message);
                     let hint =
                         format!("`upgradectl abandon {} --why …` ends it where that can't be mended", entry.name);
                     fail(&host, &entry, format!("run {run} can't go on: {}; {hint}", failure.message));
                     Some(LOOK_AGAIN)
-                } else {
-                    continue;
                 }
-            }
+            },
             None => {
                 super::drills::sweep(&host, &entry).await;
                 Box::pin(look(&host, &entry)).await
@@ -70,6 +78,13 @@ pub async fn live(host: Arc<Host>, entry: Arc<Entry>) {
             () = host.stop.cancelled() => {}
         }
     }
+}
+
+/// After so many runs in a row whose plan was outdated before users were shut out: what changes between two looks may
+/// change for ever, and each run backs up and drills.
+fn pause_after(outdated: u32) -> Option<Duration> {
+    let more = outdated.checked_sub(2)?;
+    Some(LOOK_AGAIN.saturating_mul(1 << more.min(16)).min(LONGEST_PAUSE))
 }
 
 fn open_run(host: &Host, entry: &Entry) -> Option<u64> {
@@ -107,10 +122,9 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
     let deployment = match host.parse(&entry.name, text.clone(), SecretCheck::Resolve).await {
         Ok(deployment) => deployment,
         Err(diagnostics) => {
-            let message = format!("`{}` has mistakes", entry.file.display());
             host.update(entry, |seen| {
                 seen.wanted = line_of(&text, "version").or(seen.wanted.take());
-                seen.state = State::Error { message, diagnostics: Some(diagnostics) };
+                seen.state = mistaken(entry, diagnostics);
             });
             // A plugin may be put there, a secret be closed to others.
             return Some(LOOK_AGAIN);
@@ -178,7 +192,10 @@ async fn look(host: &Arc<Host>, entry: &Arc<Entry>) -> Option<Duration> {
 /// Or when another look is worth it, where nothing changes.
 fn text_of(host: &Host, entry: &Entry) -> Result<String, Option<Duration>> {
     match crate::config::file::read_bounded(&entry.file, 1 << 20) {
-        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Ok(bytes) => crate::config::read::text_of(&entry.file, bytes).map_err(|diagnostics| {
+            host.update(entry, |seen| seen.state = mistaken(entry, diagnostics));
+            None
+        }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             entry.seen.lock().expect("no panic holds this lock").gone = true;
             Err(None)
@@ -188,6 +205,11 @@ fn text_of(host: &Host, entry: &Entry) -> Result<String, Option<Duration>> {
             Err(Some(LOOK_AGAIN))
         }
     }
+}
+
+fn mistaken(entry: &Entry, diagnostics: Diagnostics) -> State {
+    let message = format!("`{}` has mistakes", entry.file.display());
+    State::Error { message, diagnostics: Some(diagnostics) }
 }
 
 /// Nothing is to be done for this very file, before and after a restart alike.
@@ -276,21 +298,22 @@ pub async fn begin(host: &Host, entry: &Entry, plan: &Plan) -> Result<u64, Unbeg
     Ok(run)
 }
 
-/// Takes an open run to its end, or to the daemon's.
-async fn carry_on(host: &Arc<Host>, entry: &Arc<Entry>, run: u64) -> Result<(), Failure> {
+/// Takes an open run to its end, or to the daemon's. Whether it was refused since its plan was outdated.
+async fn carry_on(host: &Arc<Host>, entry: &Arc<Entry>, run: u64) -> Result<bool, Failure> {
     let plan = Arc::new(host.journal.plan(run).map_err(|e| failure("journal", &e))?);
-    let needed = super::views::needed(&plan.estimates);
     let patience = |deployment: &Deployment| -> Arc<dyn Patience> {
-        let windows = deployment.policy.window.clone();
+        let (windows, estimates) = (deployment.policy.window.clone(), plan.estimates);
         let records = host.journal.records(run).unwrap_or_default();
         let left = clock::uptime().and_then(|up| starting_up(&records, &clock::boot_id(), Timestamp::now(), up));
         let starting_up = left.map(|left| Instant::now() + left);
-        Arc::new(Waits { host: host.clone(), entry: entry.clone(), run, windows, needed, starting_up })
+        Arc::new(Waits { host: host.clone(), entry: entry.clone(), run, windows, estimates, starting_up })
     };
-    if let Ended::Outcome(outcome) = drive(host, entry, run, &plan, patience).await? {
-        finish(host, entry, run, &plan, &outcome);
-    }
-    Ok(())
+    let Ended::Outcome(outcome) = drive(host, entry, run, &plan, patience).await? else { return Ok(false) };
+    finish(host, entry, run, &plan, &outcome);
+    // Any other refusal settles the file.
+    let settled = host.journal.settled(&entry.name).ok().flatten().map(|(file, _)| file);
+    let refused = plan.kind == Kind::Upgrade && matches!(outcome, Outcome::Refused(_));
+    Ok(refused && settled != Some(digest(&plan.file)))
 }
 
 /// The same, with whatever patience there is to be.
@@ -394,31 +417,14 @@ fn finish(host: &Host, entry: &Entry, run: u64, plan: &Plan, outcome: &Outcome) 
     host.hub.publish(Some(&entry.name), Some(run), News::Finished { outcome: outcome.clone() });
 }
 
-/// Tells those who watch what the journal got.
-fn listener(host: &Arc<Host>, entry: &Arc<Entry>, plan: Arc<Plan>) -> Listener {
-    let (host, entry) = (host.clone(), entry.clone());
-    Arc::new(move |run, record: &Record| {
-        let (step, attempt, state, failure) = match &record.event {
-            Event::Started { step, attempt } => (step, *attempt, StepState::Running, None),
-            Event::Succeeded { step, attempt, .. } => (step, *attempt, StepState::Succeeded, None),
-            Event::Failed { step, attempt, failure, .. } => (step, *attempt, StepState::Failed, Some(failure.clone())),
-            _ => return,
-        };
-        let (phase, title) = super::views::shown(&plan, step);
-        if state == StepState::Running {
-            let turned_round = step.starts_with('b').then(|| "on its way back".to_owned());
-            let running = Running {
-                run,
-                phase: phase.clone(),
-                step: step.clone(),
-                title: title.clone(),
-                progress: None,
-                started_at: record.at,
-                turned_round,
-            };
-            host.update(&entry, |seen| seen.state = State::Running(running));
-        }
-        let news = News::Step { step: step.clone(), phase, title, state, attempt, failure };
-        host.hub.publish(Some(&entry.name), Some(run), news);
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_that_are_always_outdated_are_made_less_and_less_often() {
+        let minutes = |outdated| pause_after(outdated).map(|pause| pause.as_secs() / 60);
+        assert_eq!([0, 1, 2, 3, 4].map(minutes), [None, None, Some(1), Some(2), Some(4)]);
+        assert_eq!(minutes(u32::MAX), Some(24 * 60));
+    }
 }

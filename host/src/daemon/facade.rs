@@ -148,7 +148,10 @@ impl Host {
         let (host, entry) = (self.clone(), entry.clone());
         let begun = self.tasks.spawn(async move {
             host.has_no_open_run(&entry)?;
-            crate::config::edit::set_version(&entry.file, &plan.to).map_err(internal)?;
+            crate::config::edit::set_version(&entry.file, &plan.to).map_err(|error| {
+                let hint = format!("where only you can write it, put `version = \"{}\"` there first", plan.to);
+                internal(format!("`{}`: {error}", entry.file.display())).hint(hint)
+            })?;
             host.begin_now(&entry, &plan).await
         });
         begun.await.map_err(internal)?

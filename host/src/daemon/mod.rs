@@ -9,6 +9,7 @@ mod facade;
 mod hands;
 mod host;
 mod lines;
+mod listener;
 mod looks;
 mod outlook;
 mod paths;

@@ -31,7 +31,7 @@ impl Outlook {
                 took.entry(step).or_insert(seconds);
             }
         }
-        let opens = Windows(windows).next_fit(clock::now(), views::needed(&plan.estimates));
+        let opens = Windows(windows).next_fit(clock::now(), views::needed(&plan.estimates, None));
         Self { took, opens: opens.filter(|_| !windows.is_empty()) }
     }
 

@@ -2,10 +2,12 @@
 
 use super::clock;
 use super::host::{Entry, Host};
+use super::views;
 use crate::api::types::{Choice, State, Stuck, WaitReason, Waiting};
 use crate::config::window::{Window, Windows};
 use crate::journal::Record;
 use crate::pipeline::{Parked, Patience};
+use crate::plan::Estimates;
 use crate::plan::event::{Decision, Event};
 use crate::plan::next::Wait;
 use async_trait::async_trait;
@@ -25,8 +27,7 @@ pub struct Waits {
     pub entry: Arc<Entry>,
     pub run: u64,
     pub windows: Vec<Window>,
-    /// The run and a rollback.
-    pub needed: Duration,
+    pub estimates: Estimates,
     /// Until then what doesn't answer is waited for.
     pub starting_up: Option<Instant>,
 }
@@ -46,9 +47,10 @@ pub fn starting_up(records: &[Record], boot_id: &str, now: Timestamp, uptime: Du
 }
 
 impl Waits {
-    fn next_opening(&self) -> Option<jiff::Timestamp> {
-        let windows = Windows(&self.windows);
-        windows.next_fit(clock::now(), self.needed)
+    /// The room for the run and a rollback.
+    fn needed(&self) -> Duration {
+        let records = self.host.journal.records(self.run).unwrap_or_default();
+        views::needed(&self.estimates, views::rehearsed(&records).as_ref())
     }
 
     fn backoff_of(failures: u32) -> Duration {
@@ -65,10 +67,11 @@ impl Waits {
                 until: None,
             },
             Wait::Window => {
-                let until = self.next_opening();
+                let needed = self.needed();
+                let until = Windows(&self.windows).next_fit(clock::now(), needed);
                 let message = match until {
                     Some(_) => "waits for its window".into(),
-                    None => format!("no window is long enough for {} s", self.needed.as_secs()),
+                    None => format!("no window is long enough for {} s", needed.as_secs()),
                 };
                 Waiting { run, reason: WaitReason::Window, message, until }
             }
@@ -85,7 +88,8 @@ impl Waits {
 #[async_trait]
 impl Patience for Waits {
     async fn window(&self) {
-        while !Windows(&self.windows).fits(clock::now(), self.needed) {
+        let needed = self.needed();
+        while !Windows(&self.windows).fits(clock::now(), needed) {
             tokio::time::sleep(LOOK).await;
         }
     }

@@ -332,7 +332,7 @@ pub fn estimates(journal: &Journal, deployment: &str) -> Estimates {
     estimates
 }
 
-fn rehearsed(records: &[Record]) -> Option<Rehearsed> {
+pub fn rehearsed(records: &[Record]) -> Option<Rehearsed> {
     records.iter().rev().find_map(|record| match &record.event {
         Event::Succeeded { step, output, .. } if is_of(step, Phase::Rehearse) => {
             serde_json::from_value(output.clone()).ok()
@@ -341,9 +341,24 @@ fn rehearsed(records: &[Record]) -> Option<Rehearsed> {
     })
 }
 
-/// The room that a window must have: the downtime and a rollback.
-pub fn needed(estimates: &Estimates) -> Duration {
-    let downtime = estimates.downtime_s.unwrap_or(0.0);
+/// The room that a window must have: the downtime and a rollback. The run's own rehearsal knows best.
+pub fn needed(estimates: &Estimates, rehearsed: Option<&Rehearsed>) -> Duration {
+    let downtime = rehearsed.and_then(|rehearsed| rehearsed.downtime_s).or(estimates.downtime_s).unwrap_or(0.0);
     let seconds = downtime + estimates.rollback_s.unwrap_or(downtime);
     Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_has_room_for_what_the_rehearsal_measured() {
+        let estimates = Estimates { backup_s: None, downtime_s: Some(60.0), rollback_s: Some(30.0) };
+        let rehearsed = |downtime_s| Rehearsed { downtime_s, ..Rehearsed::default() };
+        assert_eq!(needed(&estimates, None), Duration::from_secs(90));
+        assert_eq!(needed(&estimates, Some(&rehearsed(None))), Duration::from_secs(90));
+        assert_eq!(needed(&estimates, Some(&rehearsed(Some(600.0)))), Duration::from_secs(630));
+        assert_eq!(needed(&Estimates::default(), Some(&rehearsed(Some(600.0)))), Duration::from_secs(1200));
+    }
 }

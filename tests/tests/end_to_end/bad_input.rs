@@ -19,6 +19,18 @@ fn place(text: &str, part: &str) -> (u64, u64) {
 }
 
 #[test]
+fn a_file_of_another_encoding_is_no_text_for_anybody() {
+    let site = Site::new(&Setup::default());
+    let mut daemon = Daemon::start(&site).settled();
+    let text = fs::read(site.deployment_file()).expect("the file");
+    fs::write(site.deployment_file(), [b"# f\xfcr\n".as_slice(), &text].concat()).expect("the file in Latin-1");
+    let told = |now: &Value| now["state"]["diagnostics"].to_string().contains("not UTF-8");
+    daemon.wait("it is told", |now| kind(now) == "error" && told(now));
+    fs::write(site.deployment_file(), text).expect("the file as it was");
+    daemon.wait("it is read", |now| kind(now) == "idle");
+}
+
+#[test]
 fn every_mistake_is_told_at_once_with_its_place_and_after_a_restart_again() {
     let site = Site::new(&Setup::default());
     let before = site.checksums();

@@ -94,7 +94,11 @@ pub fn name_rule(name: &str) -> Result<(), String> {
 pub fn read_text(file: &Path) -> Result<String, Diagnostics> {
     let unreadable =
         |error: std::io::Error| Diagnostics::of_file(file, format!("the file can't be read: {error}"), None);
-    let bytes = super::file::read_bounded(file, FILE_BYTES).map_err(unreadable)?;
+    text_of(file, super::file::read_bounded(file, FILE_BYTES).map_err(unreadable)?)
+}
+
+/// The same, of its bytes.
+pub fn text_of(file: &Path, bytes: Vec<u8>) -> Result<String, Diagnostics> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
