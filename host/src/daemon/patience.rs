@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// Between looks at the clock while waiting for a window: the system's clock may be set.
 const LOOK: Duration = Duration::from_secs(if cfg!(feature = "failpoints") { 1 } else { 20 });
+/// The last look may take so long of the room that a window had.
+const LATE: Duration = Duration::from_secs(600);
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
 /// Servers start with the machine, and may have a crash of their own to recover from.
@@ -92,6 +94,10 @@ impl Patience for Waits {
         while !Windows(&self.windows).fits(clock::now(), needed) {
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    fn has_room(&self) -> bool {
+        Windows(&self.windows).fits(clock::now(), self.needed().saturating_sub(LATE))
     }
 
     async fn backoff(&self, failures: u32) {

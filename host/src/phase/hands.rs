@@ -20,7 +20,7 @@ pub enum Moment {
 
 #[async_trait]
 pub trait Hands: Send + Sync {
-    /// Detects and checks once more, right before downtime.
+    /// Detects and checks once more, right before downtime, and waits for a vault that is being tidied.
     async fn recheck(&self, plan: &Plan, activity: &Activity) -> Result<Vec<Finding>, Failure>;
 
     /// Reads the backup's bytes back from the vault.

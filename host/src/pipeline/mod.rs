@@ -7,12 +7,13 @@ pub mod ledger;
 mod simulator;
 
 use crate::activity::{Activity, Sink};
+use crate::model::Failure;
 use crate::phase::hands::Hands;
 use crate::phase::{self, RunContext};
 use crate::plan::event::{Event, Outcome, Verdict};
 use crate::plan::next::{Next, Wait, next};
 use crate::plan::state::StepState;
-use crate::plan::step::{Step, Stretch};
+use crate::plan::step::{Phase, Step, Stretch};
 use crate::plugin::roles::Bound;
 use async_trait::async_trait;
 use futures::FutureExt;
@@ -33,6 +34,10 @@ pub enum PipelineError {
 pub trait Patience: Send + Sync {
     /// Returns when a window with room is open. Only cancelled otherwise.
     async fn window(&self);
+    /// Whether the window has room still, after the look that comes last.
+    fn has_room(&self) -> bool {
+        true
+    }
     /// Returns when the wait before the next attempt is over.
     async fn backoff(&self, failures: u32);
     /// The machine's start has interrupted the run and is not long ago: what does not answer may be starting up.
@@ -214,6 +219,9 @@ impl Pipeline {
             return Ok(());
         }
         self.ledger.append(match result {
+            Ok(_) if step.phase == Phase::Recheck && self.is_late() => {
+                Event::Failed { step: step.id.clone(), attempt, failure: late() }
+            }
             Ok(output) => Event::Succeeded { step: step.id.clone(), attempt, output },
             Err(failure) => {
                 let can_be = self.ledger.with(|progress| progress.can_be_waited_out(&step.id, &failure));
@@ -222,6 +230,10 @@ impl Pipeline {
             }
         })?;
         Ok(())
+    }
+
+    fn is_late(&self) -> bool {
+        self.ledger.with(|progress| !progress.plan.policy.windows.is_empty()) && !self.patience.has_room()
     }
 
     async fn probe(&self, step: &Step, attempt: u32) -> Result<(), PipelineError> {
@@ -263,4 +275,9 @@ impl Pipeline {
             _ => Ok(()),
         }
     }
+}
+
+fn late() -> Failure {
+    let message = "the window has no room any more: the last look took too long".into();
+    Failure { code: "window".into(), message, retryable: true }
 }

@@ -4,6 +4,7 @@
 
 mod hasty;
 mod roles;
+mod windows;
 mod world;
 
 use super::ledger::{Place, RunLedger, Scissors};
@@ -14,14 +15,14 @@ use crate::journal::Journal;
 use crate::model::*;
 use crate::phase::hands::Hands;
 use crate::plan::event::{Event, Outcome};
-use crate::plan::next::{Next, Wait, next};
+use crate::plan::next::{Next, next};
 use crate::plan::*;
 use crate::plugin::roles::Bound;
 use async_trait::async_trait;
 use hasty::Hasty;
 use roles::Sim;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -350,60 +351,6 @@ fn every_story_survives_a_second_cut_soon_after_the_first() {
     let stories = [story(), stories()[6].clone(), stories()[10].clone()];
     let jobs = stories.into_iter().flat_map(|story| [0, 1, 3, 8].map(|again| (story.clone(), crash(again)))).collect();
     on_all_processors(jobs, |(story, crash)| cut_everywhere(&story, crash));
-}
-
-struct Windowed {
-    open: AtomicBool,
-    parked: Mutex<Vec<Parked>>,
-}
-
-impl Windowed {
-    async fn until(&self, parked: &Parked) {
-        while !self.parked.lock().unwrap().contains(parked) {
-            tokio::task::yield_now().await;
-        }
-        self.parked.lock().unwrap().clear();
-    }
-}
-
-#[async_trait]
-impl Patience for Windowed {
-    async fn window(&self) {
-        while !self.open.load(Ordering::SeqCst) {
-            tokio::task::yield_now().await;
-        }
-    }
-    async fn backoff(&self, _: u32) {}
-    fn parked(&self, why: &Parked) {
-        self.parked.lock().unwrap().push(why.clone());
-    }
-}
-
-#[test]
-fn a_window_that_closed_while_other_runs_went_on_is_waited_for_again() {
-    let (sim, mut plan) = told(&story());
-    plan.policy.windows = vec!["Sat 02:00-03:00".into()];
-    let journal = Journal::in_memory().expect("memory");
-    let run = journal.begin(&plan).expect("memory");
-    let ledger = RunLedger::open(journal, run, Arc::new(|_, _| {}), None).expect("legal history");
-    let (slots, parked) = (Arc::new(Semaphore::new(1)), Mutex::default());
-    let windowed = Arc::new(Windowed { open: AtomicBool::new(false), parked });
-    let pipeline = pipeline(&sim, &plan, ledger, windowed.clone(), &slots);
-    let open = |is: bool| windowed.open.store(is, Ordering::SeqCst);
-    let others = async {
-        windowed.until(&Parked::Waiting(Wait::Window)).await;
-        let place = slots.acquire().await.expect("slots");
-        open(true);
-        windowed.until(&Parked::Slot).await;
-        open(false);
-        drop(place);
-        windowed.until(&Parked::Waiting(Wait::Window)).await;
-        assert!(!pipeline.ledger.with(|progress| progress.window_open), "it is over");
-        assert_eq!(slots.available_permits(), 1, "who waits takes no place");
-        open(true);
-    };
-    let (ended, ()) = runtime().block_on(async { tokio::join!(pipeline.drive(), others) });
-    assert_eq!(ended.expect("a journal"), Ended::Outcome(Outcome::Committed));
 }
 
 #[test]
