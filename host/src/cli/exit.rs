@@ -1,6 +1,6 @@
 //! What the exit codes mean. Stable: scripts build on them.
 
-use crate::api::{ErrorCode, Outcome, State};
+use crate::api::{Deployment, ErrorCode, Outcome, State};
 use std::process::ExitCode;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,11 +52,14 @@ impl Exit {
         }
     }
 
-    pub fn of_state(state: &State) -> Self {
-        match state {
+    /// Of what the deployment needs of a person.
+    pub fn of_need(of: &Deployment) -> Self {
+        match &of.state {
             State::Idle | State::Planning | State::Running(_) => Self::Done,
             State::Waiting(_) => Self::Waiting,
             State::Stuck(_) => Self::Stuck,
+            // A run that can't be taken up.
+            State::Error { .. } if of.last_run.as_ref().is_some_and(|run| run.outcome.is_none()) => Self::Stuck,
             State::Error { .. } => Self::Refused,
             State::Quarantined { .. } => Self::Failed,
         }

@@ -1,5 +1,6 @@
 //! What the socket asks of the daemon, answered from the journal, the deployments' tasks, and looks of its own.
 
+use super::abandoned;
 use super::actor::{self, Unbegun};
 use super::clock;
 use super::host::{Entry, Host};
@@ -299,10 +300,6 @@ impl Facade for Door {
             return Err(ApiError::conflict(format!("a run of `{name}` is under way")));
         }
         let lifted = self.journal.lift_quarantine(name).map_err(internal)?;
-        let refused = matches!(entry.seen.lock().expect("no panic holds this lock").state, State::Error { .. });
-        if !lifted && !refused {
-            return Err(ApiError::conflict(format!("nothing of `{name}` is quarantined or was refused")));
-        }
         tracing::info!(deployment = name, by = %by, lifted, "tried again");
         self.journal.unsettle(name).map_err(internal)?;
         self.update(&entry, |seen| seen.state = State::Planning);
@@ -396,7 +393,8 @@ impl Facade for Door {
     }
 
     async fn run(&self, id: u64) -> Answer<Run> {
-        views::run(&self.journal, id).ok_or_else(|| ApiError::no_run(id))
+        let run = views::run(&self.journal, id).ok_or_else(|| ApiError::no_run(id))?;
+        Ok(Run { left: abandoned::left(self, &run.summary), ..run })
     }
 
     async fn logs(&self, of: LogsOf<'_>, since: Option<u64>, limit: usize) -> Answer<Logs> {

@@ -1,6 +1,7 @@
 //! Composes everything: settings, journal, plugins, vault, watcher, socket, and one task for each deployment. Nothing
 //! calls it but `main`.
 
+mod abandoned;
 mod actor;
 mod checks;
 mod clock;

@@ -224,7 +224,7 @@ pub fn run(journal: &Journal, run: u64) -> Option<Run> {
         _ => None,
     };
     let failure = records.iter().find_map(|record| match &record.event {
-        Event::Failed { step, failure, .. } => {
+        Event::Failed { step, failure, waited_out: false, .. } => {
             let (phase, _) = phase_and_title(step);
             Some(RunFailure { step: step.clone(), phase, failure: failure.clone() })
         }
@@ -238,7 +238,7 @@ pub fn run(journal: &Journal, run: u64) -> Option<Run> {
     let times = times(&records);
     let steps = steps.iter().map(|step| run_step(&progress, &times, step)).collect();
     let plan = plan_view(&progress.plan, progress.plan.findings.clone(), &Outlook::default());
-    Some(Run { summary, approved_by, plan, steps, rehearsed, findings, failure, stuck })
+    Some(Run { summary, approved_by, plan, steps, rehearsed, findings, failure, stuck, left: Vec::new() })
 }
 
 fn order_of_first_start(records: &[Record]) -> Vec<String> {

@@ -302,6 +302,7 @@ pub fn rolled_back() -> Run {
         findings: vec![Finding::blocker("product", "health", "the new version does not answer")],
         failure: Some(RunFailure { step: "verify-main".into(), phase: "verify".into(), failure }),
         stuck: None,
+        left: Vec::new(),
     }
 }
 

@@ -39,6 +39,9 @@ pub struct Run {
     /// What turned it round or stopped it.
     pub failure: Option<RunFailure>,
     pub stuck: Option<Stuck>,
+    /// Of one that was abandoned: what it holds still, each with what lets it go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -48,5 +48,9 @@ pub async fn abandon(arguments: &Abandon, session: &mut Session<'_>) -> Result<E
     let request = DecideRequest { decision: Decision::Abandon, why: Some(arguments.why.clone()) };
     let result = session.client.decide(name, &request).await;
     let now = session.of_deployment(name, result).await?;
-    session.answer(&now, Exit::Done, |_| format!("the run of `{name}` is given up; everything stays as it stands"))
+    session.answer(&now, Exit::Done, |_| {
+        let shown =
+            now.last_run.as_ref().map(|run| format!("\n`upgradectl show {}` lists what it holds still", run.id));
+        format!("the run of `{name}` is given up; everything stays as it stands{}", shown.unwrap_or_default())
+    })
 }

@@ -1,4 +1,4 @@
-//! `upgradectl retry`: lifts a quarantine.
+//! `upgradectl retry`: lifts a quarantine, and has the daemon look again.
 
 use super::watch;
 use crate::cli::exit::{Exit, TABLE};
@@ -25,7 +25,10 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Exi
         return watch::follow(name, watch::Options::default(), session).await;
     }
     session.answer(&now, Exit::Done, |_| {
-        let to = now.wanted.as_deref().unwrap_or("its version");
-        format!("`{name}` is tried again, to {to}\n`upgradectl watch {name}` follows it")
+        let again = match &now.wanted {
+            Some(to) if now.installed.as_ref() != Some(to) => format!("tried again, to {to}"),
+            _ => "looked at again".into(),
+        };
+        format!("`{name}` is {again}\n`upgradectl watch {name}` follows it")
     })
 }

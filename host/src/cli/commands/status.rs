@@ -26,10 +26,10 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Exi
         return session.answer(&all, exit, |t| deployment_table(&all, &Clock::from(t), t.paint(), t.width));
     };
     let one = session.deployment(name).await?;
-    let exit = if arguments.exit_code { Exit::of_state(&one.state) } else { Exit::Done };
+    let exit = if arguments.exit_code { Exit::of_need(&one) } else { Exit::Done };
     session.answer(&one, exit, |t| deployment_details(&one, &Clock::from(t), t.paint(), t.width))
 }
 
 fn first_need(all: &[Deployment]) -> Exit {
-    all.iter().map(|one| Exit::of_state(&one.state)).find(|exit| *exit != Exit::Done).unwrap_or(Exit::Done)
+    all.iter().map(Exit::of_need).find(|exit| *exit != Exit::Done).unwrap_or(Exit::Done)
 }

@@ -1,7 +1,7 @@
 //! Deployments and what is done about them.
 
 use super::{Clock, Column, Paint, Table, brief_outcome, diagnostics, kind, progress, wrap};
-use crate::api::{Decision, Deployment, Running, State, Stuck, WaitReason, Waiting};
+use crate::api::{Decision, Deployment, Outcome, Running, State, Stuck, WaitReason, Waiting};
 use crate::plan::Kind;
 
 pub fn deployment_table(all: &[Deployment], clock: &Clock, paint: Paint, width: Option<usize>) -> String {
@@ -113,19 +113,44 @@ fn advice(of: &Deployment, paint: Paint, width: Option<usize>) -> String {
             if let Some(mistakes) = mistakes {
                 text += &diagnostics(mistakes, paint);
             }
-            let advice = format!(
-                "nothing was touched; `upgradectl check {name}` says what stands against it now, \
-                 `upgradectl retry {name}` tries again"
-            );
-            text += &wrap(&advice, "  ", "  ", width);
+            text += &wrap(&what_stands(of), "  ", "  ", width);
         }
         State::Quarantined { run, why, .. } => {
             text += &wrap(why, "  ", "  ", width);
+            if given_up(of) == Some(*run) {
+                text += "  the run was given up, and left everything as it stood\n";
+            }
             text += &format!("  `upgradectl show {run}` tells more; it is not tried again until the `version` line\n");
             text += &format!("  changes or somebody says `upgradectl retry {name}`\n");
         }
     }
     text
+}
+
+/// What became of the deployment where it says no.
+fn what_stands(of: &Deployment) -> String {
+    let name = &of.name;
+    match (&of.last_run, given_up(of)) {
+        (Some(run), _) if run.outcome.is_none() => format!(
+            "run {0} is open: what it stopped stays stopped. It is tried again every minute; \
+             `upgradectl show {0}` says how far it is",
+            run.id
+        ),
+        (_, Some(run)) => format!(
+            "run {run} was given up, and left everything as it stood: `upgradectl show {run}` lists what it holds \
+             still, `upgradectl retry {name}` tries again"
+        ),
+        _ => format!(
+            "nothing was touched; `upgradectl check {name}` says what stands against it now, \
+             `upgradectl retry {name}` tries again"
+        ),
+    }
+}
+
+/// The newest run, where it was abandoned.
+fn given_up(of: &Deployment) -> Option<u64> {
+    let run = of.last_run.as_ref()?;
+    matches!(run.outcome, Some(Outcome::Abandoned(_))).then_some(run.id)
 }
 
 fn choices(name: &str, stuck: &Stuck, paint: Paint, width: Option<usize>) -> String {
@@ -145,4 +170,39 @@ fn choices(name: &str, stuck: &Stuck, paint: Paint, width: Option<usize>) -> Str
 
 fn known(text: &Option<String>) -> String {
     text.clone().unwrap_or_else(|| "?".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::RunSummary;
+    use jiff::Timestamp;
+
+    #[test]
+    fn nothing_was_touched_is_said_where_it_is_so() {
+        let of = |outcome: Option<Outcome>| Deployment {
+            name: "shop".into(),
+            product: None,
+            installed: None,
+            detected_at: None,
+            wanted: None,
+            state: State::Error { message: String::new(), diagnostics: None },
+            last_run: Some(RunSummary {
+                id: 7,
+                deployment: "shop".into(),
+                kind: Kind::Upgrade,
+                from: "1.0".into(),
+                to: "1.1".into(),
+                started_at: Timestamp::UNIX_EPOCH,
+                ended_at: None,
+                downtime_s: None,
+                outcome,
+            }),
+        };
+        assert!(what_stands(&of(None)).starts_with("run 7 is open: what it stopped stays stopped"));
+        assert!(what_stands(&of(Some(Outcome::Abandoned("so".into())))).starts_with("run 7 was given up"));
+        assert!(what_stands(&of(Some(Outcome::Committed))).starts_with("nothing was touched"));
+        let untouched = Deployment { last_run: None, ..of(None) };
+        assert!(what_stands(&untouched).starts_with("nothing was touched"));
+    }
 }

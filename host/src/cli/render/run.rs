@@ -92,6 +92,9 @@ pub fn run_details(run: &Run, clock: &Clock, paint: Paint, width: Option<usize>)
     if let Some(stuck) = &run.stuck {
         line("stuck", stuck.what.clone());
     }
+    for left in &run.left {
+        line("left", left.clone());
+    }
     text += &format!("\n{}\n", paint.bold("Steps"));
     text += &steps(&run.steps, clock, paint, width);
     if let Some(rehearsed) = &run.rehearsed {

@@ -22,6 +22,15 @@ impl Hold {
         Self(folder(state, deployment).join(format!("{}.{}", service.platform, service.name)))
     }
 
+    /// The files of all that is held of a deployment.
+    pub fn all(state: &Path, deployment: &str) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder(state, deployment)).into_iter().flatten().flatten();
+        let is_hold = |file: &PathBuf| file.file_name().is_some_and(|name| !name.to_string_lossy().starts_with('.'));
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_hold).collect();
+        files.sort();
+        files
+    }
+
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -137,6 +146,8 @@ mod tests {
         assert_eq!(guard(state.path(), "shop/main.web", &argv), HELD);
         assert_eq!(guard(state.path(), "shop/worker", &argv), CANNOT_EXECUTE);
         assert_eq!(guard(state.path(), "../hold/shop/web", &argv), HELD);
+        assert_eq!(Hold::all(state.path(), "shop"), [hold.path()]);
+        assert!(Hold::all(state.path(), "blog").is_empty());
         hold.release().unwrap();
         hold.release().unwrap();
         assert_eq!(guard(state.path(), "shop/web", &argv), CANNOT_EXECUTE);

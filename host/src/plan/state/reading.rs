@@ -26,6 +26,21 @@ impl Progress {
         failure.retryable && self.steps.get(id).is_some_and(harmless)
     }
 
+    /// The datastore's last fence was not lifted.
+    pub fn is_fenced(&self, datastore: &str) -> bool {
+        let steps = &self.steps;
+        let of = move |phase: Phase| {
+            let begun = move |state: &&StepState| {
+                state.step.phase == phase && state.step.binding.as_deref() == Some(datastore) && state.attempts > 0
+            };
+            steps.values().filter(begun)
+        };
+        let is_lifted = |state: &StepState| matches!(state.status, Status::Succeeded(_));
+        let lifted = of(Phase::Unfence).chain(of(Phase::UnfenceBack)).any(is_lifted);
+        let lifted_at = |rung| of(Phase::UnfenceBack).any(|state| state.step.rung == rung && is_lifted(state));
+        of(Phase::FenceBack).any(|state| !lifted_at(state.step.rung)) || of(Phase::Fence).next().is_some() && !lifted
+    }
+
     pub fn started_any(&self, phase: Phase) -> bool {
         self.steps.values().any(|state| state.step.phase == phase && state.attempts > 0)
     }

@@ -35,7 +35,7 @@ pub fn settled(now: &Deployment, watched: Option<u64>, options: Options) -> Sett
             Settled::At(Exit::Waiting)
         }
         State::Waiting(_) => Settled::NotYet,
-        State::Stuck(_) | State::Error { .. } | State::Quarantined { .. } => Settled::At(Exit::of_state(&now.state)),
+        State::Stuck(_) | State::Error { .. } | State::Quarantined { .. } => Settled::At(Exit::of_need(now)),
     }
 }
 
@@ -91,6 +91,15 @@ mod tests {
     fn a_run_that_has_only_begun_is_not_over() {
         let now = Deployment { last_run: Some(run(None)), ..deployment(State::Idle) };
         assert_eq!(settled(&now, Some(7), Options::default()), Settled::NotYet);
+    }
+
+    #[test]
+    fn a_run_that_cannot_be_taken_up_is_stuck_and_not_refused() {
+        let error = || State::Error { message: String::new(), diagnostics: None };
+        let at = |last_run| settled(&Deployment { last_run, ..deployment(error()) }, None, Options::default());
+        assert_eq!(at(Some(run(None))), Settled::At(Exit::Stuck));
+        assert_eq!(at(Some(run(Some(Outcome::Committed)))), Settled::At(Exit::Refused));
+        assert_eq!(at(None), Settled::At(Exit::Refused));
     }
 
     #[test]
