@@ -12,9 +12,16 @@ pub trait PluginCatalog {
         self.info(named)
     }
     /// Why a plugin of this name is there and can't be used.
-    fn problem(&self, _name: &str) -> Option<String> {
+    fn problem(&self, _name: &str) -> Option<Problem> {
         None
     }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub why: String,
+    /// Another version of the plugin would do.
+    pub is_its_own: bool,
 }
 
 impl PluginCatalog for BTreeMap<String, Info> {

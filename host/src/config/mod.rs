@@ -14,7 +14,7 @@ pub mod secret;
 pub mod settings;
 pub mod window;
 
-pub use catalog::PluginCatalog;
+pub use catalog::{PluginCatalog, Problem};
 pub use deployment::*;
 pub use diagnostic::{Diagnostic, Diagnostics, listed, nearest};
 pub use duration::parse_duration;

@@ -6,7 +6,7 @@ use super::measure::Cached;
 use super::roles::Bound;
 use super::v0_1;
 use crate::capability::{Granted, Limits};
-use crate::config::{BindingConfig, Deployment, PluginCatalog};
+use crate::config::{BindingConfig, Deployment, PluginCatalog, Problem};
 use crate::driver::Drivers;
 use crate::model::{Info, Role};
 use crate::plan::PlannedBinding;
@@ -227,10 +227,14 @@ impl PluginCatalog for Plugins {
         self.0.find(name).ok().map(|described| (*described.info).clone())
     }
 
-    fn problem(&self, name: &str) -> Option<String> {
-        match self.0.find(name) {
-            Ok(_) | Err(PluginError::Missing { .. }) => None,
-            Err(why) => Some(why.to_string()),
-        }
+    fn problem(&self, name: &str) -> Option<Problem> {
+        let why = match self.0.find(name) {
+            Ok(_) | Err(PluginError::Missing { .. }) => return None,
+            Err(why) => why,
+        };
+        let is_its_own = why.is_of_the_component();
+        let cause = std::error::Error::source(&why).filter(|_| !is_its_own);
+        let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+        Some(Problem { why: format!("{why}{cause}"), is_its_own })
     }
 }

@@ -36,7 +36,7 @@ fn every_command_answers_in_json_and_with_the_code_of_the_manual() {
         (vec!["logs", name], 0, "/lines"),
         (vec!["logs", "1"], 7, "/error/code"),
         (vec!["approve", name], 3, "/error/message"),
-        (vec!["retry", name], 3, "/error/message"),
+        (vec!["retry", name], 0, "/name"),
         (vec!["cancel", name], 3, "/error/message"),
         (vec!["rollback", name], 3, "/error/message"),
         (vec!["resume", name], 3, "/error/message"),

@@ -127,8 +127,13 @@ impl Reading<'_, '_> {
                 None
             }
             None if let Some(problem) = self.catalog.problem(name) => {
-                let help = "this is the plugin's mistake; a version of it for this host would be right";
-                self.report.add_with_help(span, format!("the plugin `{name}` can't be used: {problem}"), help);
+                let message = format!("the plugin `{name}` can't be used: {}", problem.why);
+                if problem.is_its_own {
+                    let help = "this is the plugin's mistake; a version of it for this host would be right";
+                    self.report.add_with_help(span, message, help);
+                } else {
+                    self.report.add(span, message);
+                }
                 None
             }
             None => {

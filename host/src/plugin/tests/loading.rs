@@ -1,7 +1,7 @@
 //! What is a plugin, and what a person reads of a file that is none.
 
 use super::*;
-use crate::config::PluginCatalog;
+use crate::config::{PluginCatalog, Problem};
 use crate::plan::PlannedBinding;
 
 async fn why(file: &[u8]) -> String {
@@ -130,5 +130,6 @@ async fn a_reader_of_files_learns_what_there_is() {
     });
     let (names, info, none, broken, nobody) = reader.join().unwrap();
     assert_eq!((names, info, none, nobody), (vec!["evil".to_owned()], Some(Role::Product), None, None));
-    assert_eq!(broken.unwrap(), "`broken.wasm` is no component: it is not WebAssembly");
+    let why = "`broken.wasm` is no component: it is not WebAssembly".into();
+    assert_eq!(broken, Some(Problem { why, is_its_own: true }));
 }

@@ -7,6 +7,7 @@ use crate::config::read::{name_of, read_text};
 use crate::config::{Deployment, Diagnostics, SecretCheck, Settings};
 use crate::plugin::Plugins;
 use serde::Serialize;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// What became of one file.
@@ -36,7 +37,9 @@ pub fn run(files: &[PathBuf], session: &mut Session<'_>) -> Result<Exit, Failure
 }
 
 fn read_all(files: &[PathBuf], settings: &Settings) -> Vec<Read> {
-    let plugins = Plugins::new(settings.plugins.clone(), &settings.state);
+    let own = if is_ours(&settings.state) { None } else { tempfile::tempdir().ok() };
+    let state = own.as_ref().map_or(settings.state.as_path(), tempfile::TempDir::path);
+    let plugins = Plugins::new(settings.plugins.clone(), state);
     files
         .iter()
         .map(|file| Read {
@@ -45,6 +48,12 @@ fn read_all(files: &[PathBuf], settings: &Settings) -> Vec<Read> {
             diagnostics: read(file, &plugins).err(),
         })
         .collect()
+}
+
+/// What others compiled is not believed, and nobody may put anything beside it: whoever checks a file needs neither.
+fn is_ours(state: &Path) -> bool {
+    let nearest = state.ancestors().find_map(|folder| folder.metadata().ok());
+    nearest.is_some_and(|folder| folder.uid() == rustix::process::geteuid().as_raw())
 }
 
 fn read(file: &Path, plugins: &Plugins) -> Result<Deployment, Diagnostics> {
@@ -65,4 +74,19 @@ pub fn all(folder: &Path) -> Vec<PathBuf> {
 
 fn is_deployment(file: &Path) -> bool {
     name_of(file).is_some_and(|name| !name.starts_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_folder_that_is_to_be_made_is_its_parents_owners() {
+        let ours = tempfile::tempdir().unwrap();
+        assert!(is_ours(ours.path()) && is_ours(&ours.path().join("upgraded/state")));
+        let other = ours.path().join("other");
+        std::fs::create_dir(&other).unwrap();
+        std::os::unix::fs::chown(&other, Some(65534), None).expect("this test needs root, to give a folder away");
+        assert!(!is_ours(&other.join("state")));
+    }
 }
