@@ -346,7 +346,13 @@ impl Host {
     }
 
     pub fn line(&self, deployment: &str, run: Option<u64>, step: Option<String>, level: Level, message: String) {
-        tracing::debug!(deployment, run, step, "{message}");
+        // What a run says outlives the daemon in the system's log.
+        match level {
+            Level::Error if run.is_some() => tracing::error!(deployment, run, step, "{message}"),
+            Level::Warn if run.is_some() => tracing::warn!(deployment, run, step, "{message}"),
+            Level::Info if run.is_some() => tracing::info!(deployment, run, step, "{message}"),
+            _ => tracing::debug!(deployment, run, step, "{message}"),
+        }
         let at = Timestamp::now();
         let news = News::Line { step: step.clone(), level, message: message.clone() };
         let id = self.hub.publish_at(at, Some(deployment), run, news);

@@ -150,6 +150,8 @@ fn a_datastore_that_misbehaves_on_the_way_back_is_tried_again_and_then_waits_for
     daemon.told(&["abandon", &site.name, "--why", "the plugin is broken"]);
     let now = daemon.wait_though_stuck("the run ends", |now| !now["last_run"]["outcome"].is_null());
     assert_eq!(outcome(&now), "abandoned", "{now:#}");
+    let left = daemon.told(&["show", &last_run(&now).to_string()])["left"].to_string();
+    assert!(left.contains("state/hold/") && left.contains("main.web"), "what lets a service start is named: {left}");
     assert_eq!(site.checksums(), before);
 }
 

@@ -37,12 +37,26 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Exi
     };
     if !arguments.follow {
         return session.answer(&logs, Exit::Done, |t| {
+            if logs.lines.is_empty() && arguments.since.is_none() {
+                return none_kept(of);
+            }
             let clock = Clock::from(t);
             let lines: Vec<_> = logs.lines.iter().map(|line| log_line(line, &clock, t.paint())).collect();
             lines.join("\n")
         });
     }
     follow(of, logs, session).await
+}
+
+fn none_kept(of: LogsOf<'_>) -> String {
+    let of = match of {
+        LogsOf::Deployment(name) => format!("`{name}`"),
+        LogsOf::Run(run) => format!("run {run}"),
+    };
+    format!(
+        "no lines of {of} are kept: only the newest since the daemon's start are. Older ones of runs are in the system's \
+         log: `journalctl -u upgraded`"
+    )
 }
 
 async fn follow(of: LogsOf<'_>, logs: Logs, session: &mut Session<'_>) -> Result<Exit, Failure> {
@@ -94,4 +108,15 @@ fn print(line: &LogLine, session: &mut Session<'_>) -> Result<(), Failure> {
     let text = log_line(line, &Clock::from(&*session.terminal), session.terminal.paint());
     session.terminal.line(text)?;
     Ok(session.terminal.out.flush()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nothing_is_kept_it_says_where_older_lines_are() {
+        assert!(none_kept(LogsOf::Run(12)).starts_with("no lines of run 12 are kept"));
+        assert!(none_kept(LogsOf::Deployment("shop")).starts_with("no lines of `shop` are kept"));
+    }
 }
