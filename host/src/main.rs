@@ -10,7 +10,7 @@ use upgraded::config::Settings;
 #[derive(Parser)]
 #[command(version, about)]
 struct Arguments {
-    /// The daemon's settings [default: `$UPGRADED_CONFIG`, else `/etc/upgraded/upgraded.toml`]
+    /// The daemon's settings; where none are named those of `$UPGRADED_CONFIG`, else `/etc/upgraded/upgraded.toml`
     #[arg(long)]
     config: Option<PathBuf>,
     #[command(subcommand)]
