@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 const SEGMENT_BYTES: u64 = 4 << 20;
 const KEPT_AT_END: u32 = 2;
@@ -31,8 +32,12 @@ impl Writer {
         Ok(Self { file: create(&segment(folder, 0))?, folder: folder.to_owned(), number: 0, written: 0 })
     }
 
+    /// What finds no room leaves a sign of life at least.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
+        if let Err(error) = self.file.write_all(bytes) {
+            let _ = self.file.set_modified(SystemTime::now());
+            return Err(error);
+        }
         self.written += bytes.len() as u64;
         if self.written < SEGMENT_BYTES {
             return Ok(());
@@ -61,20 +66,30 @@ pub struct Reader {
     number: u32,
     offset: u64,
     lines: LineSplitter,
+    touched: Option<SystemTime>,
 }
 
 /// What was new at one look.
 pub struct News {
+    /// Or would have, had there been room.
     pub grew: bool,
     pub lines: Vec<String>,
 }
 
 impl Reader {
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), number: 0, offset: 0, lines: LineSplitter::default() }
+        Self { folder: folder.to_owned(), number: 0, offset: 0, lines: LineSplitter::default(), touched: None }
     }
 
     pub fn read(&mut self) -> io::Result<News> {
+        let mut news = self.read_on()?;
+        let modified = fs::metadata(segment(&self.folder, self.number)).and_then(|meta| meta.modified()).ok();
+        news.grew |= modified != self.touched;
+        self.touched = modified;
+        Ok(news)
+    }
+
+    fn read_on(&mut self) -> io::Result<News> {
         let mut news = News { grew: false, lines: Vec::new() };
         loop {
             let bytes = read_from(&segment(&self.folder, self.number), self.offset)?;
@@ -199,6 +214,19 @@ mod tests {
         assert_eq!(reader.read().unwrap().lines.last().unwrap(), "the last line");
         assert!(tail(folder.path()).ends_with("the last line"));
         assert!(tail(folder.path()).len() <= TAIL_BYTES);
+    }
+
+    #[test]
+    fn what_found_no_room_is_a_sign_of_life() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = Writer::create(folder.path()).unwrap();
+        let mut reader = Reader::new(folder.path());
+        writer.write(b"a line\n").unwrap();
+        assert!(reader.read().unwrap().grew);
+        assert!(!reader.read().unwrap().grew);
+        writer.file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        let news = reader.read().unwrap();
+        assert!(news.grew && news.lines.is_empty());
     }
 
     #[test]
