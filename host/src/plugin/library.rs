@@ -7,7 +7,7 @@ use super::sealed::Sealed;
 use super::{load, schema, shape, v0_1};
 use crate::capability::Limits;
 use crate::model::Info;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use tracing::warn;
@@ -126,6 +126,20 @@ impl Library {
         Ok(files.iter().map(|file| self.folder.look(file).and_then(|found| self.describe(found))).collect())
     }
 
+    pub fn keep_only(&self, mut digests: BTreeSet<String>) -> Result<(), PluginError> {
+        self.folder.keep_only(&digests);
+        for file in self.folder.all()? {
+            match self.folder.look(&file) {
+                Ok(found) => digests.insert(found.digest),
+                // Nothing is known of what it was compiled to.
+                Err(_) => return Ok(()),
+            };
+        }
+        let _nothing_is_compiled = self.loading.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        self.sealed()?.remove_if(|name| compiled_of(name).is_some_and(|digest| !digests.contains(digest)));
+        Ok(())
+    }
+
     fn describe(&self, found: Found) -> Result<Described, PluginError> {
         let info = self.info_of(&found.digest, &shown(&found.file))?;
         Ok(Described { file: found.file, digest: found.digest, info })
@@ -186,6 +200,16 @@ impl Library {
         }
         Ok(info)
     }
+}
+
+/// The digest of the component that a file beside was made of: its native code, or its description.
+fn compiled_of(name: &str) -> Option<&str> {
+    let digest = match name.strip_suffix(".info") {
+        Some(digest) => digest,
+        None => name.strip_suffix(".cwasm")?.split_once('-')?.0,
+    };
+    let is_one = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_one.then_some(digest)
 }
 
 fn info_name(digest: &str) -> String {

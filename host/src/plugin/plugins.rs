@@ -125,13 +125,10 @@ impl Plugins {
         .await
     }
 
-    /// Drops the copies that no run, frozen copy or kept backup refers to any more.
+    /// Drops the copies that no run, frozen copy or kept backup refers to any more, and what was compiled of components that
+    /// are not in the folder either.
     pub async fn keep_only(&self, digests: BTreeSet<String>) -> Result<(), PluginError> {
-        self.blocking(move |library| {
-            library.folder().keep_only(&digests);
-            Ok(())
-        })
-        .await
+        self.blocking(move |library| library.keep_only(digests)).await
     }
 
     fn bound(

@@ -18,7 +18,7 @@ use tar::{Archive, Entry, EntryType};
 const ARCHIVE_BYTES: u64 = 256 << 20;
 const UNPACKED_BYTES: u64 = 1 << 30;
 /// By which a page is known.
-const PAGE_BYTES: usize = 512;
+const PAGE_BYTES: u64 = 512;
 
 impl Git<'_> {
     /// Brings the archive of a tag and commits what is in it, under that tag.
@@ -94,9 +94,14 @@ fn describe(archive: &Path, commands: &Path, address: &str, tag: &str) -> Result
     match is_archive {
         true => describe_archive(archive, &mut commands).map_err(wrong)?,
         false => {
-            let (name, bytes) = (name_of(address)?, fs::read(archive).map_err(wrong)?);
-            can_be_single(address, &name, &bytes)?;
-            write_file(&mut commands, "100644", Path::new(&name), &bytes).map_err(wrong)?;
+            let name = name_of(address)?;
+            let mut file = File::open(archive).map_err(wrong)?;
+            let size = file.metadata().map_err(wrong)?.len();
+            let mut head = Vec::new();
+            file.by_ref().take(PAGE_BYTES).read_to_end(&mut head).map_err(wrong)?;
+            can_be_single(address, &name, &head)?;
+            file.rewind().map_err(wrong)?;
+            write_file(&mut commands, "100644", Path::new(&name), size, &mut file).map_err(wrong)?;
         }
     }
     let mut file = commands.into_inner().map_err(|error| wrong(error.into_error()))?;
@@ -122,12 +127,11 @@ fn describe_archive(archive: &Path, commands: &mut impl Write) -> io::Result<()>
         let mut entry = entry?;
         let Some((path, mode)) = tracked(&entry)? else { continue };
         let path = common.as_ref().and_then(|common| path.strip_prefix(common).ok()).unwrap_or(&path).to_owned();
-        let mut bytes = Vec::new();
-        match entry.link_name()? {
-            Some(target) => bytes.extend(target.as_os_str().as_encoded_bytes()),
-            None => drop(entry.read_to_end(&mut bytes)?),
+        let target = entry.link_name()?.map(|target| target.as_os_str().as_encoded_bytes().to_vec());
+        match target {
+            Some(target) => write_file(commands, mode, &path, target.len() as u64, &mut target.as_slice())?,
+            None => write_file(commands, mode, &path, entry.size(), &mut entry)?,
         }
-        write_file(commands, mode, &path, &bytes)?;
     }
     Ok(())
 }
@@ -156,7 +160,10 @@ fn tracked<R: Read>(entry: &Entry<'_, R>) -> io::Result<Option<(PathBuf, &'stati
     }
 }
 
-fn write_file(commands: &mut impl Write, mode: &str, path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// As large as a file may be, it passes through, and is never in memory.
+fn write_file(
+    commands: &mut impl Write, mode: &str, path: &Path, size: u64, content: &mut impl Read,
+) -> io::Result<()> {
     let mut quoted = Vec::new();
     for byte in path.as_os_str().as_encoded_bytes() {
         match byte {
@@ -167,8 +174,12 @@ fn write_file(commands: &mut impl Write, mode: &str, path: &Path, bytes: &[u8]) 
     }
     write!(commands, "M {mode} inline \"")?;
     commands.write_all(&quoted)?;
-    write!(commands, "\"\ndata {}\n", bytes.len())?;
-    commands.write_all(bytes)?;
+    write!(commands, "\"\ndata {size}\n")?;
+    let copied = io::copy(&mut content.by_ref().take(size), commands)?;
+    if copied != size {
+        let message = format!("`{}` ends after {copied} of {size} bytes", path.display());
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
+    }
     commands.write_all(b"\n")
 }
 
@@ -209,9 +220,9 @@ fn name_of(address: &str) -> Result<String, VerbError> {
 }
 
 /// What is kept once is never fetched again: what a proxy answers in the place of a release must not be.
-pub(super) fn can_be_single(address: &str, name: &str, bytes: &[u8]) -> Result<(), VerbError> {
+pub(super) fn can_be_single(address: &str, name: &str, head: &[u8]) -> Result<(), VerbError> {
     let ends = |endings: &[&str]| endings.iter().any(|ending| name.to_lowercase().ends_with(ending));
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(PAGE_BYTES)]).to_lowercase();
+    let text = String::from_utf8_lossy(head).to_lowercase();
     let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
     let is_page = ["<!", "<html", "<head", "<?xml"].iter().any(|tag| text.starts_with(tag));
     if is_page && !ends(&[".html", ".htm", ".xml", ".svg"]) {
@@ -227,4 +238,18 @@ pub(super) fn can_be_single(address: &str, name: &str, bytes: &[u8]) -> Result<(
 
 fn without_name(address: &str) -> &str {
     address.split_once('#').map_or(address, |(path, _)| path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_passes_through_as_long_as_it_says() {
+        let mut commands = Vec::new();
+        write_file(&mut commands, "100644", Path::new("a"), 3, &mut &b"abcd"[..]).unwrap();
+        assert_eq!(commands, b"M 100644 inline \"a\"\ndata 3\nabc\n");
+        let short = write_file(&mut commands, "100644", Path::new("a"), 5, &mut &b"abcd"[..]).unwrap_err();
+        assert_eq!(short.to_string(), "`a` ends after 4 of 5 bytes");
+    }
 }

@@ -119,6 +119,9 @@ async fn a_run_goes_on_with_the_component_that_it_began_with() {
     assert!(bench.state().join("kept").join(format!("{digest}.wasm")).exists());
     plugins.keep_only([].into()).await.unwrap();
     assert!(!bench.state().join("kept").join(format!("{digest}.wasm")).exists());
+    let left = [bench.compiled("cwasm"), bench.compiled("info")].concat();
+    assert!(left.iter().all(|path| !path.to_string_lossy().contains(&digest)), "{left:?}");
+    assert_eq!(bench.detect("").await.unwrap(), "9.9.9");
     let gone = bench.plugins().keep(&planned).await.unwrap_err().to_string();
     assert!(gone.contains("neither kept nor in the plugins' folder"), "{gone}");
 }
