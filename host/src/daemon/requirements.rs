@@ -5,7 +5,12 @@ use semver::{Version, VersionReq};
 
 /// One blocker for each requirement that doesn't hold.
 pub fn unmet(hops: &[Hop], running: &[Component]) -> Vec<Finding> {
-    hops.iter().flat_map(|hop| hop.requires.iter().filter_map(|needs| check(hop, needs, running))).collect()
+    let of = |(number, hop): (usize, &Hop)| {
+        let unmet: Vec<Finding> = hop.requires.iter().filter_map(|needs| check(hop, needs, running)).collect();
+        let hint = format!("what runs before the path begins counts: `version = \"{}\"` goes there first", hop.source);
+        unmet.into_iter().map(move |finding| if number == 0 { finding } else { finding.hint(hint.as_str()) })
+    };
+    hops.iter().enumerate().flat_map(of).collect()
 }
 
 fn check(hop: &Hop, needs: &Requirement, running: &[Component]) -> Option<Finding> {
@@ -66,6 +71,14 @@ mod tests {
         for running in ["15", "15.4", "15.4 (Debian 15.4-1)", "v16.0.1"] {
             assert_eq!(messages(">=15", running), Vec::<String>::new(), "{running}");
         }
+    }
+
+    #[test]
+    fn what_an_earlier_hop_may_bring_is_said() {
+        let running = [Component { name: "postgres".into(), version: "15".into(), digest: None }];
+        let hints: Vec<_> = unmet(&[hop(">=16"), hop(">=16")], &running).into_iter().map(|found| found.hint).collect();
+        let hint = "what runs before the path begins counts: `version = \"1\"` goes there first";
+        assert_eq!(hints, [None, Some(hint.to_owned())]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::hands::Hands;
 use super::{RunContext, global_step, without_blockers};
 use crate::context::StepContext;
-use crate::model::{Failure, Hop, Role};
+use crate::model::{Failure, Finding, Hop, Role, Severity};
 use crate::plan::PlannedEdit;
 use crate::plan::step::Step;
 use serde_json::Value;
@@ -60,9 +60,22 @@ pub async fn apply(run: &RunContext<'_>, step: &Step, cx: &StepContext) -> Resul
 pub async fn verify(run: &RunContext<'_>, step: &Step, cx: &StepContext) -> Result<Value, Failure> {
     let (_, hop) = hop(run, step);
     let findings = if cx.binding.role == Role::Product {
-        run.bound.product.1.verify(cx, &hop.target).await?
+        behind_the_gate(run.bound.product.1.verify(cx, &hop.target).await?, hop)
     } else {
         run.platform(cx)?.verify(cx, hop, step.act.map(|act| act as u32)).await?
     };
     without_blockers(findings)
+}
+
+/// A check that asks at the gate fails in each run, and finds nothing wrong before one.
+fn behind_the_gate(findings: Vec<Finding>, hop: &Hop) -> Vec<Finding> {
+    let Some(gate) = hop.gate.first() else { return findings };
+    let with = |finding: Finding| match finding.severity {
+        Severity::Blocker => {
+            let message = format!("{}; the gate (`{}`) is shut while this is asked", finding.message, gate.name);
+            Finding { message, ..finding }
+        }
+        Severity::Info | Severity::Warning => finding,
+    };
+    findings.into_iter().map(with).collect()
 }

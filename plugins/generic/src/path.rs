@@ -16,14 +16,32 @@ pub fn hops(call: &Call<Settings>, host: &ProductHost, installed: &str, wanted: 
         .into_iter()
         .find(|version| is_commit(version) && !entries.iter().any(|entry| entry.version == **version));
     match unplaced {
-        // A commit may be written shorter than it is found.
-        Some(_) if is_commit(wanted) && installed.starts_with(wanted) => Ok(Vec::new()),
-        Some(commit) => unordered(call, installed, wanted, commit),
+        Some(_) if installed == wanted => Ok(Vec::new()),
+        Some(commit) => {
+            in_full(host, installed, wanted)?;
+            unordered(call, installed, wanted, commit)
+        }
         None => {
             let known: Vec<Known> = entries.iter().map(ReleaseEntry::known).collect();
             let legs = rules(&call.settings).path(&known, installed, wanted)?;
             legs.iter().map(|leg| hop(call, leg, &entries)).collect()
         }
+    }
+}
+
+/// What is found afterwards has all its digits, and would never be what the file says.
+fn in_full(host: &ProductHost, installed: &str, wanted: &str) -> Result<()> {
+    if !is_commit(wanted) {
+        return Ok(());
+    }
+    let commit = match installed.starts_with(wanted) {
+        true => installed.to_owned(),
+        // Without a repository nobody knows more digits.
+        false => host.checkout().fetch(wanted).unwrap_or_else(|_| wanted.to_owned()),
+    };
+    match commit == wanted {
+        true => Ok(()),
+        false => Err(Error::invalid(format!("`{wanted}` may name another commit one day: write `{commit}`"))),
     }
 }
 

@@ -32,7 +32,8 @@ pub trait Product {
     fn edits(_call: &Call<Self::Settings>, _host: &ProductHost, _hop: &Hop) -> Result<Vec<Edit>> {
         Ok(Vec::new())
     }
-    /// As a client from outside would; must find `release` running and right.
+    /// As a client from outside would; must find `release` running and right. Asked while a hop's gate is shut, and before a
+    /// run while it is open: use an address behind the gate.
     fn verify(call: &Call<Self::Settings>, host: &ProductHost, release: &str) -> Result<Vec<Finding>>;
 }
 

@@ -5,9 +5,9 @@ mod notes;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use upgraded_sdk::Request;
 use upgraded_sdk::prelude::*;
 use upgraded_sdk::rules::Version;
-use upgraded_sdk::{Command, Request};
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -137,15 +137,12 @@ fn by_its_name(host: &ProductHost, wanted: &str, commit: &str) -> Result<()> {
     }
 }
 
-/// `docs/release.md` of the target, by the operator's command `release-notes`; nothing where there is none.
+/// `docs/release.md` of the target; nothing where there is none.
 fn release_notes(host: &ProductHost, commit: &str) -> Result<String> {
-    if !host.process().list()?.iter().any(|name| name == "release-notes") {
-        return Ok(String::new());
+    match host.checkout().read_text(commit, "docs/release.md") {
+        Err(Error::NotFound(_)) => Ok(String::new()),
+        read => read,
     }
-    let command =
-        Command { args: vec![format!("{commit}:docs/release.md")], repeatable: true, ..Command::new("release-notes") };
-    let exit = host.process().run(&command)?;
-    Ok(if exit.code == 0 { exit.tail } else { String::new() })
 }
 
 upgraded_sdk::export!(product DecisionGraph);

@@ -47,7 +47,7 @@ fn the_narrowest_undo_is_what_the_notes_allow() {
         let host = FakeHost::new();
         host.tag("v1.1.0", "aaa");
         host.tag(&format!("v{to}"), "bbb");
-        host.command("release-notes", 0, &notes_of(to));
+        host.committed("bbb", "docs/release.md", &notes_of(to));
         let hops = DecisionGraph::path(&call(), &host.product(), &Installed::new("1.1.0"), to).expect("a path");
         let [hop] = &hops[..] else { panic!("one hop") };
         assert_eq!(hop.undo.len(), undo, "{to}: {:?}", hop.undo);

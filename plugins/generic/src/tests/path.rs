@@ -156,7 +156,20 @@ fn refusals_name_the_rule() {
 #[test]
 fn what_is_installed_needs_no_path() {
     assert_eq!(path(SHOP, "1.2.0", "1.2.0").unwrap(), []);
-    assert_eq!(path(SHOP, "0123456789abcdef", "0123456").unwrap(), [], "a commit may be written shorter");
+    assert_eq!(path(SHOP, "0123456789abcdef", "0123456789abcdef").unwrap(), []);
+}
+
+#[test]
+fn a_commit_is_written_in_full() {
+    let fake = FakeHost::new();
+    fake.commit("fedcba9876543210");
+    let allowed = releases("allow-unordered = true\nreleases = [{ version = \"1.3.0\" }]");
+    let of = |installed: &str, wanted: &str| {
+        Generic::path(&call(&fake, &allowed), &fake.product(), &Installed::new(installed), wanted)
+    };
+    assert!(invalid(of("1.3.0", "fedcba9")).contains("write `fedcba9876543210`"));
+    assert!(invalid(of("0123456789abcdef", "0123456")).contains("write `0123456789abcdef`"));
+    assert_eq!(targets(&of("1.3.0", "fedcba9876543210").unwrap()), ["fedcba9876543210"]);
 }
 
 #[test]
