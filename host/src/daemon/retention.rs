@@ -9,9 +9,11 @@ use crate::config::SecretCheck;
 use crate::driver::google::named::{self, Made};
 use crate::effect::Effects;
 use crate::journal::{KeptCopy, RunRow, digest};
+use crate::model::{BackupRef, VerbError};
 use crate::plan::event::{Event, Outcome};
 use crate::plan::state::Progress;
 use crate::plan::step::Phase;
+use crate::plugin::roles::{Answer, CallError};
 use crate::vault::VaultError;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -174,10 +176,18 @@ async fn let_go(host: &Host, ready: &Ready, copy: &KeptCopy) -> Result<(), Strin
     let set_aside = copy.step.contains("-restore-");
     let frozen = copy.step.contains("-freeze-");
     if set_aside || (frozen && may_be_all_there_is(host, copy)?) {
-        datastore.backup(&cx, Some(&copy.step)).await.map_err(|e| e.to_string())?;
+        saved_or_gone(datastore.backup(&cx, Some(&copy.step)).await)?;
     }
     datastore.discard(&cx, &copy.step).await.map_err(|e| e.to_string())?;
     host.journal.let_go(copy).map_err(|e| e.to_string())
+}
+
+/// A restore may not have come so far, or a removal was cut off; what else there was is saved.
+fn saved_or_gone(saved: Answer<BackupRef>) -> Result<(), String> {
+    match saved {
+        Ok(_) | Err(CallError::Refused { error: VerbError::NotFound(_), .. }) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// A freeze made it, nobody took the run to an end, and no restore has put it in the place of what was live.
@@ -240,5 +250,15 @@ mod tests {
         assert!(is_old(at(0), at(86_400), day));
         assert!(!is_old(at(0), at(86_399), day));
         assert!(!is_old(at(1_000_000), at(0), day));
+    }
+
+    #[test]
+    fn a_copy_that_is_not_there_is_let_go_and_one_that_can_not_be_saved_stays() {
+        let refused = |error| Err(CallError::Refused { plugin: "files".into(), function: "backup", error });
+        assert!(saved_or_gone(refused(VerbError::NotFound("`data`".into()))).is_ok());
+        for error in [VerbError::Invalid("a socket".into()), VerbError::Unavailable("full".into()), VerbError::Timeout]
+        {
+            assert!(saved_or_gone(refused(error)).is_err());
+        }
     }
 }

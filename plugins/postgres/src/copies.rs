@@ -91,9 +91,10 @@ pub fn manifest(server: &impl Server, names: &Names, frozen: Option<&str>) -> Re
     })
 }
 
-/// Drops the copy; converges.
+/// Drops the copy, and what its step had begun to make; converges.
 pub fn discard(server: &impl Server, names: &Names, frozen: &str) -> Result<()> {
-    drop_database(&server.connect(None)?, &names.copy(frozen))
+    let maintenance = server.connect(None)?;
+    [names.copy(frozen), names.making_of(frozen)].iter().try_for_each(|database| drop_database(&maintenance, database))
 }
 
 pub fn drop_database(maintenance: &impl Connection, database: &str) -> Result<()> {

@@ -37,7 +37,11 @@ impl Names {
     }
     /// What this step is making.
     pub fn making(&self) -> String {
-        format!("{}_m", self.copy(&self.step))
+        self.making_of(&self.step)
+    }
+    /// What a step that was cut off has begun to make.
+    pub fn making_of(&self, step: &str) -> String {
+        format!("{}_m", self.copy(step))
     }
 }
 
@@ -66,5 +70,6 @@ mod tests {
             "shop_up_9f3e0d2ae7e3f2f9".replace("9f3e0d2ae7e3f2f9", &digest("r12-freeze-main"))
         );
         assert_ne!(names.copy("r12-freeze-main"), names.copy("r13-freeze-main"));
+        assert_eq!(Names::new("shop", "r12-let-go-main").making_of("r12-freeze-main"), names.making());
     }
 }

@@ -136,6 +136,13 @@ impl Copy {
     }
 }
 
+/// Nothing is set aside, and what the step's restore was about to put in place may be all there is of a frozen copy.
+pub fn unfinished(copy: &Copy) -> Result<Option<VerbError>, VerbError> {
+    let new = copy.new();
+    let why = || format!("`{}` was about to be put in place; repeat the restore, or move it away", new.path.display());
+    Ok((new.state()? == State::Whole).then(|| VerbError::Conflict(why())))
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// A copy is there.

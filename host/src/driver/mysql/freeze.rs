@@ -65,8 +65,12 @@ pub async fn manifest(work: &Work<'_>, step: &str) -> Result<String, VerbError> 
 /// The database of the copy that a step made, and its shape as it was when it was live.
 pub async fn copy_of(work: &Work<'_>, session: &mut Session, step: &str) -> Result<(String, Shape), VerbError> {
     let database = work.names.aside(step);
-    let Some(Notes { definitions, done: true, .. }) = restore::notes(session, &database).await? else {
-        return Err(VerbError::NotFound(format!("there is no copy of `{}` that `{step}` made", work.names.live)));
+    let definitions = match restore::notes(session, &database).await? {
+        Some(Notes { definitions, done: true, .. }) => definitions,
+        Some(_) => return Err(VerbError::Conflict(format!("`{database}` is of `{step}`, which was not finished"))),
+        None => {
+            return Err(VerbError::NotFound(format!("there is no copy of `{}` that `{step}` made", work.names.live)));
+        }
     };
     let Definitions { charset, collation, objects, grants } = definitions;
     let mut tables = work.shape(session, &database, &BTreeSet::new()).await?.tables;

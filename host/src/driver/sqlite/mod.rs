@@ -12,7 +12,9 @@ mod manifest;
 mod tests;
 
 use super::beside::work::{self, At, Pulse};
-use super::beside::{Copy, Place, State, artifact_key, check_is_of, ending, flip, look, put_file, remove, sync_folder};
+use super::beside::{
+    Copy, Place, State, artifact_key, check_is_of, ending, flip, look, put_file, remove, sync_folder, unfinished,
+};
 use super::trees::{copy::make_private_file, copy::share, manifest::difference, swap};
 use crate::context::StepContext;
 use crate::model::VerbError;
@@ -180,7 +182,7 @@ fn existing(place: &Place, step: Option<&str>) -> Result<Option<PathBuf>, VerbEr
     match copy.state()? {
         State::Whole => Ok(Some(copy.path)),
         State::Nothing => Ok(None),
-        State::Missing => Err(missing(place, step)),
+        State::Missing => Err(unfinished(&copy)?.unwrap_or_else(|| missing(place, step))),
     }
 }
 

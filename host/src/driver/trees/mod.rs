@@ -14,7 +14,7 @@ mod tests;
 mod walk;
 
 use super::beside::work::{self, At, Pulse};
-use super::beside::{Copy, Place, State, artifact_key, check_is_of, flip, remove, sync_folder};
+use super::beside::{Copy, Place, State, artifact_key, check_is_of, flip, remove, sync_folder, unfinished};
 use crate::context::{Site, StepContext};
 use crate::driver::engine::Engine;
 use crate::driver::kubernetes::Kubernetes;
@@ -217,7 +217,7 @@ fn existing(place: &Place, step: Option<&str>) -> Result<Option<PathBuf>, VerbEr
     match copy.state()? {
         State::Whole => Ok(Some(copy.path)),
         State::Nothing => Ok(None),
-        State::Missing => Err(missing(place, step)),
+        State::Missing => Err(unfinished(&copy)?.unwrap_or_else(|| missing(place, step))),
     }
 }
 

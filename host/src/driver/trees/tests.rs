@@ -415,6 +415,19 @@ fn a_restore_that_is_cut_anywhere_ends_when_repeated() {
     }
 }
 
+/// Where blocks are not shared, the frozen copy itself is what comes into place.
+#[tokio::test]
+async fn what_was_about_to_be_put_in_place_is_not_taken_for_nothing() {
+    let bench = Bench::new();
+    let trees = trees(&bench);
+    let code = async || trees.save(&call("r1-let-go"), "data", Some("r1-restore")).await.unwrap_err().code().to_owned();
+    assert_eq!(code().await, "not-found");
+    fs::write(bench.path("data.upgraded-r1-restore.new.part"), "half").unwrap();
+    assert_eq!(code().await, "not-found");
+    fs::write(bench.path("data.upgraded-r1-restore.new"), "whole").unwrap();
+    assert_eq!(code().await, "conflict");
+}
+
 #[tokio::test]
 async fn what_somebody_makes_in_between_is_not_overwritten() {
     let bench = Bench::new();
