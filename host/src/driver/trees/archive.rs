@@ -2,7 +2,9 @@
 //! it is. Times to the nanosecond and extended attributes stand in records of our own (`UPGRADED.…`), which other tools
 //! pass over; a file's holes are made again where it was zeros.
 
-use super::copy::{Properties, make_private_file, make_private_folder, properties, settle, settle_folders};
+use super::copy::{
+    Properties, make_private_file, make_private_folder, open_listed, properties, settle, settle_folders,
+};
 use super::manifest::Lines;
 use super::walk::{Attributes, Entry, walk};
 use crate::driver::beside::work::{At, Pulse};
@@ -64,10 +66,7 @@ impl<W: Write> Packer<W> {
             header.set_entry_type(EntryType::Link);
             self.append(header, &name, &properties, Some(&first), io::empty()).at("saving", &entry.path)?;
         } else {
-            let file = match File::open(&entry.path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-                opened => opened.at("reading", &entry.path)?,
-            };
+            let Some(file) = open_listed(&entry.path)? else { return Ok(()) };
             size_bytes = file.metadata().at("reading", &entry.path)?.len();
             header.set_entry_type(EntryType::Regular);
             header.set_size(size_bytes);

@@ -6,7 +6,8 @@ use super::walk::{Attributes, Entry, attributes, walk};
 use crate::driver::beside::ending;
 use crate::driver::beside::work::{At, Pulse};
 use crate::model::VerbError;
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, XattrFlags};
+use rustix::fs::{AtFlags, CWD, OFlags, Timespec, Timestamps, XattrFlags};
+use rustix::io::Errno;
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -66,12 +67,22 @@ pub fn copy_tree(from: &Path, to: &Path, means: Means, pulse: &Pulse) -> Result<
     Ok(true)
 }
 
+/// A file that was listed; none where it vanished since, or became something else: whoever may write there can't have us read
+/// another file through a link, or wait at a pipe.
+pub fn open_listed(path: &Path) -> Result<Option<File>, VerbError> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    match OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path) {
+        Ok(file) => Ok(file.metadata().at("reading", path)?.is_file().then_some(file)),
+        Err(error) => match Errno::from_io_error(&error) {
+            Some(Errno::NOENT | Errno::LOOP | Errno::NXIO) => Ok(None),
+            _ => Err(error).at("reading", path),
+        },
+    }
+}
+
 /// Shares its blocks where the file system can. How many bytes it has; none where it vanished before it was opened.
 pub fn copy_file(from: &Path, to: &Path, done_bytes: u64, pulse: &Pulse) -> Result<Option<u64>, VerbError> {
-    let mut source = match File::open(from) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened.at("reading", from)?,
-    };
+    let Some(mut source) = open_listed(from)? else { return Ok(None) };
     let mut target = make_private_file(to)?;
     let size_bytes = source.metadata().at("reading", from)?.len();
     if !share(&target, &source) {
@@ -179,13 +190,29 @@ pub fn properties_of(path: &Path) -> Result<Properties, VerbError> {
     properties(&Entry { relative: PathBuf::new(), path: path.to_owned(), metadata })
 }
 
-/// Owner first: a change of owner drops set-user-id and capabilities. The time last: everything else changes it.
+/// What a new entry may begin with, after the folder above.
+const INHERITED: [&str; 2] = ["system.posix_acl_access", "system.posix_acl_default"];
+
+fn drop_inherited(path: &Path, kept: &Attributes) -> Result<(), VerbError> {
+    for name in INHERITED.iter().filter(|name| !kept.contains_key(name.as_bytes())) {
+        match rustix::fs::lremovexattr(path, *name) {
+            // Most have none, only folders have the second, and many a file system has neither.
+            Ok(()) | Err(Errno::NODATA | Errno::NOTSUP | Errno::ACCESS | Errno::INVAL) => {}
+            Err(error) => return Err(io::Error::from(error)).at("taking the inherited access list from", path),
+        }
+    }
+    Ok(())
+}
+
+/// Owner first: a change of owner drops set-user-id and capabilities. The mode after an access list is gone, whose mask it
+/// would change instead. The time last: everything else changes it.
 pub fn settle(path: &Path, properties: &Properties, link: bool) -> Result<(), VerbError> {
     if owners_count() {
         let (user, group) = properties.owner;
         lchown(path, Some(user), Some(group)).at("giving its owner to", path)?;
     }
     if !link {
+        drop_inherited(path, &properties.attributes)?;
         fs::set_permissions(path, fs::Permissions::from_mode(properties.mode)).at("giving its mode to", path)?;
     }
     for (name, value) in &properties.attributes {

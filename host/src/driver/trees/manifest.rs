@@ -1,13 +1,14 @@
 //! What a tree holds, as sorted lines: `path<TAB>size<TAB>digest` of kind, mode, owner, attributes and content; and its
 //! mark, which costs no reading.
 
+use super::copy::open_listed;
 use super::walk::{Attributes, Entry, attributes, walk};
 use crate::driver::beside::work::{At, Pulse};
 use crate::driver::beside::{escape_path, look};
 use crate::effect::hex;
 use crate::model::VerbError;
 use sha2::{Digest, Sha256};
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -26,7 +27,7 @@ pub fn manifest(root: &Path, pulse: &Pulse) -> Result<String, VerbError> {
         let mut content = Sha256::new();
         let mut size_bytes = 0;
         if entry.metadata.is_file() {
-            let mut file = File::open(&entry.path).at("reading", &entry.path)?;
+            let Some(mut file) = open_listed(&entry.path)? else { return vanished(&entry) };
             let mut block = vec![0; BLOCK.min(entry.metadata.len() as usize + 1)];
             loop {
                 pulse.alive()?;
@@ -43,6 +44,14 @@ pub fn manifest(root: &Path, pulse: &Pulse) -> Result<String, VerbError> {
         lines.add(&entry, &attributes, size_bytes, content)
     })?;
     Ok(lines.finish())
+}
+
+/// Passed over but for the root.
+fn vanished(entry: &Entry) -> Result<(), VerbError> {
+    if entry.relative.as_os_str().is_empty() {
+        return Err(VerbError::NotFound(format!("`{}` is gone", escape_path(&entry.path))));
+    }
+    Ok(())
 }
 
 /// Changes with every write, not with a rename of the whole: entries, sizes, times of change.

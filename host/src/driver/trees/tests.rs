@@ -210,6 +210,42 @@ async fn what_can_not_be_saved_is_named() {
     }
 }
 
+/// Whoever writes to the tree may change what was listed.
+#[test]
+fn only_the_file_that_was_listed_is_read() {
+    let bench = Bench::new();
+    fs::write(bench.path("file"), "bytes").unwrap();
+    symlink("file", bench.path("link")).unwrap();
+    let pipe = std::process::Command::new("mkfifo").arg(bench.path("pipe")).status().unwrap();
+    assert!(pipe.success());
+    let _socket = std::os::unix::net::UnixListener::bind(bench.path("socket")).unwrap();
+    assert!(copy::open_listed(&bench.path("file")).unwrap().is_some());
+    for other in ["link", "pipe", "socket", "gone"] {
+        assert!(copy::open_listed(&bench.path(other)).unwrap().is_none(), "{other}");
+    }
+}
+
+/// `setfacl -d -m u:1234:rwx` of the folder above, after the data was made.
+#[tokio::test]
+async fn a_copy_does_not_begin_with_the_access_list_of_the_folder_above() {
+    let bench = Bench::new();
+    let trees = trees(&bench);
+    furnish(&bench.path("data"));
+    let entry =
+        |tag: u16, mode: u16, id: u32| [&tag.to_le_bytes()[..], &mode.to_le_bytes(), &id.to_le_bytes()].concat();
+    let (version, all) = (2_u32.to_le_bytes().to_vec(), u32::MAX);
+    let entries = [entry(1, 7, all), entry(2, 7, 1234), entry(4, 5, all), entry(16, 7, all), entry(32, 5, all)];
+    let list = [version, entries.concat()].concat();
+    let nothing = rustix::fs::XattrFlags::empty();
+    rustix::fs::lsetxattr(bench.folder.path(), "system.posix_acl_default", &list, nothing).unwrap();
+    let before = trees.manifest(&call("r1-look"), "data", None).await.unwrap();
+    trees.freeze(&call("r1-freeze"), "data").await.unwrap();
+    assert_eq!(trees.manifest(&call("r1-look"), "data", Some("r1-freeze")).await.unwrap(), before);
+    let key = trees.save(&call("r1-backup"), "data", None).await.unwrap();
+    trees.put_back(&call("r1-restore"), "data", &key).await.unwrap();
+    assert_eq!(trees.manifest(&call("r1-look"), "data", None).await.unwrap(), before);
+}
+
 #[tokio::test]
 async fn a_mount_point_is_refused() {
     let bench = Bench::new();
