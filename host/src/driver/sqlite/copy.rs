@@ -95,7 +95,7 @@ pub fn keep_owner(like: &Path, to: &Path) -> Result<(), VerbError> {
             let folder = like.parent().unwrap_or(Path::new("/"));
             let metadata = fs::metadata(folder).at("looking at", folder)?;
             let owner = (metadata.uid(), metadata.gid());
-            Properties { mode: 0o600, owner, modified, attributes: Default::default() }
+            Properties { mode: 0o600, owner, modified, attributes: Default::default(), label: None }
         }
     };
     settle(to, &properties, false)

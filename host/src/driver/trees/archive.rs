@@ -284,6 +284,7 @@ fn read_properties(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Properti
         owner: (owner(header.uid()?)?, owner(header.gid()?)?),
         modified: (i64::try_from(header.mtime()?).map_err(io::Error::other)?, 0),
         attributes: Attributes::new(),
+        label: None,
     };
     for record in entry.pax_extensions()?.into_iter().flatten() {
         let record = record?;

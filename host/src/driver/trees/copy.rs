@@ -2,7 +2,7 @@
 //! common: owners, modes, attributes and times, and getting it all onto the disk.
 
 use super::manifest::owners_count;
-use super::walk::{Attributes, Entry, attributes, walk};
+use super::walk::{Attributes, Entry, attributes, label, set_label, walk};
 use crate::driver::beside::ending;
 use crate::driver::beside::work::{At, Pulse};
 use crate::model::VerbError;
@@ -20,6 +20,8 @@ pub struct Properties {
     pub owner: (u32, u32),
     pub modified: (i64, i64),
     pub attributes: Attributes,
+    /// Of a file of this machine.
+    pub label: Option<Vec<u8>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,6 +184,7 @@ pub fn properties(entry: &Entry) -> Result<Properties, VerbError> {
         owner: (metadata.uid(), metadata.gid()),
         modified: (metadata.mtime(), metadata.mtime_nsec()),
         attributes: attributes(&entry.path)?,
+        label: label(&entry.path),
     })
 }
 
@@ -219,6 +222,9 @@ pub fn settle(path: &Path, properties: &Properties, link: bool) -> Result<(), Ve
         rustix::fs::lsetxattr(path, name.as_slice(), value, XattrFlags::empty())
             .at("giving its attributes to", path)?;
     }
+    if let Some(label) = &properties.label {
+        set_label(path, label);
+    }
     let (tv_sec, tv_nsec) = properties.modified;
     let omit = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT };
     let times = Timestamps { last_access: omit, last_modification: Timespec { tv_sec, tv_nsec } };
@@ -228,6 +234,16 @@ pub fn settle(path: &Path, properties: &Properties, link: bool) -> Result<(), Ve
 /// After everything in them: what is made in a folder changes its time, and a mode may forbid it.
 pub fn settle_folders(folders: &[(PathBuf, Properties)]) -> Result<(), VerbError> {
     folders.iter().rev().try_for_each(|(path, properties)| settle(path, properties, false))
+}
+
+/// What no file of this machine was copied for has the label of what is live: that of the folder above would shut services
+/// out.
+pub fn label_like(live: &Path, tree: &Path, pulse: &Pulse) -> Result<(), VerbError> {
+    let Some(label) = label(live) else { return Ok(()) };
+    walk(tree, pulse, &mut |entry| {
+        set_label(&entry.path, &label);
+        Ok(())
+    })
 }
 
 /// Gets everything in the tree onto the disk. Most of these calls are short: the first brings the file system's whole

@@ -260,16 +260,19 @@ fn put_back(place: Place, vault: &Vault, key: &str, step: &str, pulse: &Pulse) -
         if manifest::is_of_nothing(&expected) {
             publish_nothing(&aside.new())?;
         } else {
-            build(&aside, vault, key, &expected, pulse)?;
+            build(&place, &aside, vault, key, &expected, pulse)?;
         }
     }
     flip::finish(&place, &aside, COMPANIONS, pulse)
 }
 
-fn build(aside: &Copy, vault: &Vault, key: &str, expected: &str, pulse: &Pulse) -> Result<(), VerbError> {
+fn build(
+    place: &Place, aside: &Copy, vault: &Vault, key: &str, expected: &str, pulse: &Pulse,
+) -> Result<(), VerbError> {
     let (new, part) = (aside.new(), aside.new().part());
     remove(&part)?;
     archive::unpack(Until { inner: vault.open_artifact(key)?, pulse }, &part, pulse)?;
+    copy::label_like(&place.live, &part, pulse)?;
     pulse.alive()?;
     copy::sync_all(&part, pulse)?;
     let found = manifest::manifest(&part, pulse)?;

@@ -3,7 +3,7 @@
 use crate::driver::beside::work::{At, Pulse};
 use crate::driver::beside::{escape_path, is_mounted, look};
 use crate::model::VerbError;
-use rustix::fs::{lgetxattr, llistxattr};
+use rustix::fs::{XattrFlags, lgetxattr, llistxattr, lsetxattr};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -93,7 +93,7 @@ fn refuse_special(entry: &Entry) -> Result<(), VerbError> {
 pub type Attributes = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Extended attributes that belong to the data: users' own, access lists, capabilities. Labels of the machine's own
-/// security policy are the machine's.
+/// security policy are the machine's: see [`label`].
 pub fn attributes(path: &Path) -> Result<Attributes, VerbError> {
     let mut found = Attributes::new();
     for name in list(path)?.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
@@ -111,6 +111,18 @@ pub fn attributes(path: &Path) -> Result<Attributes, VerbError> {
         }
     }
     Ok(found)
+}
+
+const LABEL: &str = "security.selinux";
+
+/// What the machine's security policy knows the file by, where there is one.
+pub fn label(path: &Path) -> Option<Vec<u8>> {
+    read(path, LABEL.as_bytes()).ok()
+}
+
+/// A machine without such a policy, or an account that may not, leaves the label as it is.
+pub fn set_label(path: &Path, label: &[u8]) {
+    let _ = lsetxattr(path, LABEL, label, XattrFlags::empty());
 }
 
 fn list(path: &Path) -> Result<Vec<u8>, VerbError> {
