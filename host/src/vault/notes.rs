@@ -38,7 +38,8 @@ impl OwedPrune {
 
     /// On a disk that is quite full there may be no place for it, and the prune is wanted all the more.
     pub(super) fn begin(&self) {
-        if let Err(error) = File::create(&self.0) {
+        let folder = self.0.parent().unwrap_or(Path::new("/"));
+        if let Err(error) = File::create(&self.0).and_then(|_| super::folder::sync_folder(folder)) {
             tracing::warn!(file = %self.0.display(), "a prune that is cut off will not be made up for: {error}");
         }
     }
