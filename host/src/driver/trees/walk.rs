@@ -46,10 +46,11 @@ pub fn walk(
     Ok(())
 }
 
-/// It would go along with a rename of the tree, and a removal would go through it.
+/// It would go along with a rename of the tree, and a removal would go through it. Files of one file system of layers may be
+/// of several devices.
 fn is_foreign(entry: &Entry, device: u64) -> bool {
-    let kind = entry.metadata.file_type();
-    !kind.is_symlink() && (entry.metadata.dev() != device || is_mounted(&entry.path))
+    let metadata = &entry.metadata;
+    (metadata.is_dir() && metadata.dev() != device) || (!metadata.is_symlink() && is_mounted(&entry.path))
 }
 
 /// Last first, for a stack.
