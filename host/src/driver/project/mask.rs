@@ -1,9 +1,12 @@
 //! Secrets in the project's own files: plugins, plans and journals see `${upgraded:secret:KEY:1f9a}` in their stead, and
 //! the host fills the value in again where it writes.
 //!
-//! The digits tell one value from another; they are too few to find it by trying.
+//! The digits tell one value from another; they are too few to find it by trying. Where a value without quotes stands within
+//! braces or brackets of YAML, the placeholder is `"${upgraded:secret:KEY:1f9a:plain}"`, quotes and all: it could not stand there
+//! without them.
 
 use super::dotenv;
+use super::scalars::{Scalar, scalars};
 use crate::effect::hex;
 use crate::model::VerbError;
 use regex::{Captures, Regex};
@@ -21,6 +24,20 @@ const DIGEST_DIGITS: usize = 4;
 struct Span {
     key: String,
     range: Range<usize>,
+    /// The whole of a value that has no quotes, within braces or brackets.
+    plain: bool,
+}
+
+impl Span {
+    fn new(key: impl Into<String>, range: Range<usize>) -> Self {
+        Self { key: key.into(), range, plain: false }
+    }
+
+    fn placeholder(&self, text: &str) -> String {
+        let digest = hex(&Sha256::digest(&text[self.range.clone()]));
+        let secret = format!("upgraded:secret:{}:{}", self.key, &digest[..DIGEST_DIGITS]);
+        if self.plain { format!("\"${{{secret}:plain}}\"") } else { format!("${{{secret}}}") }
+    }
 }
 
 pub fn mask(path: &str, raw: &[u8]) -> Vec<u8> {
@@ -29,7 +46,7 @@ pub fn mask(path: &str, raw: &[u8]) -> Vec<u8> {
     let mut at = 0;
     for span in spans(path, text) {
         masked.push_str(&text[at..span.range.start]);
-        masked.push_str(&placeholder(&span.key, &text[span.range.clone()]));
+        masked.push_str(&span.placeholder(text));
         at = span.range.end;
     }
     masked.push_str(&text[at..]);
@@ -39,7 +56,7 @@ pub fn mask(path: &str, raw: &[u8]) -> Vec<u8> {
 /// What stands in a text, by its placeholder.
 pub fn values(path: &str, raw: &[u8]) -> BTreeMap<String, String> {
     let text = std::str::from_utf8(raw).unwrap_or_default();
-    let value = |span: Span| (placeholder(&span.key, &text[span.range.clone()]), text[span.range].to_owned());
+    let value = |span: Span| (span.placeholder(text), text[span.range].to_owned());
     spans(path, text).into_iter().map(value).collect()
 }
 
@@ -47,19 +64,24 @@ pub fn values(path: &str, raw: &[u8]) -> BTreeMap<String, String> {
 pub fn fill(
     path: &str, text: &[u8], old: Option<&[u8]>, known: &BTreeMap<String, String>,
 ) -> Result<Vec<u8>, VerbError> {
-    static PLACEHOLDER: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"\$\{upgraded:secret:([^:{}]+):[0-9a-f]{4}\}").expect("a constant"));
+    static PLACEHOLDER: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(concat!(
+            r#""\$\{upgraded:secret:([^:{}]+):[0-9a-f]{4}:plain\}""#,
+            r"|\$\{upgraded:secret:([^:{}]+):[0-9a-f]{4}(?::plain)?\}"
+        ))
+        .expect("a constant")
+    });
     let Ok(text) = std::str::from_utf8(text) else { return Ok(text.to_vec()) };
     let values = values(path, old.unwrap_or_default());
+    let value = |placeholder: &str| values.get(placeholder).or_else(|| known.get(placeholder)).cloned();
     let mut missing = None;
-    let filled =
-        PLACEHOLDER.replace_all(text, |found: &Captures| match values.get(&found[0]).or(known.get(&found[0])) {
-            Some(value) => value.clone(),
-            None => {
-                missing = Some(found[1].to_owned());
-                String::new()
-            }
-        });
+    let filled = PLACEHOLDER.replace_all(text, |found: &Captures| {
+        // Who wrote the file anew may have left its quotes out.
+        value(&found[0]).or_else(|| value(&format!("\"{}\"", &found[0]))).unwrap_or_else(|| {
+            missing = found.get(1).or(found.get(2)).map(|key| key.as_str().to_owned());
+            String::new()
+        })
+    });
     match missing {
         Some(key) => Err(VerbError::Conflict(format!(
             "the secret `{key}` that is to stand in `{path}` is not in the file that it replaces, or has changed"
@@ -68,20 +90,36 @@ pub fn fill(
     }
 }
 
-fn placeholder(key: &str, value: &str) -> String {
-    let digest = hex(&Sha256::digest(value.as_bytes()));
-    format!("${{upgraded:secret:{key}:{}}}", &digest[..DIGEST_DIGITS])
-}
-
 /// In order, none within another.
 fn spans(path: &str, text: &str) -> Vec<Span> {
-    let mut spans = match Format::of(path) {
+    let format = Format::of(path);
+    let scalars = match format {
+        Format::Settings { yaml: true, .. } => scalars(text).unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    let plain: Vec<&Range<usize>> =
+        scalars.iter().filter(|scalar| scalar.plain && scalar.in_flow).map(|scalar| &scalar.range).collect();
+    let plain_around = |at: usize| {
+        let until = plain.partition_point(|range| range.start <= at);
+        plain[..until].last().filter(|range| range.contains(&at)).map(|range| (*range).clone())
+    };
+    let mut spans = match format {
         Format::Dotenv => dotenv_spans(text),
-        Format::Settings { bare } => settings_spans(text, bare),
+        Format::Settings { bare, .. } => settings_spans(text, bare),
         Format::Other => whole(path, text).into_iter().collect(),
     };
+    // Lines know nothing of where such a value ends.
+    spans.retain(|span| plain_around(span.range.start).is_none());
+    if let Format::Settings { bare, .. } = format {
+        spans.extend(scalar_spans(text, &scalars, bare));
+    }
     spans.extend(key_blocks(text));
     spans.extend(accounts_in_urls(text));
+    for span in &mut spans {
+        if let Some(whole) = plain_around(span.range.start) {
+            (span.range, span.plain) = (whole, true);
+        }
+    }
     spans.sort_by_key(|span| (span.range.start, std::cmp::Reverse(span.range.end)));
     let mut end = 0;
     spans.retain(|span| {
@@ -94,11 +132,13 @@ fn spans(path: &str, text: &str) -> Vec<Span> {
     spans
 }
 
+#[derive(Clone, Copy)]
 enum Format {
     Dotenv,
-    /// `bare`: a string may stand without quotes.
+    /// `bare`: a string may stand without quotes. `yaml`: it can be read as YAML.
     Settings {
         bare: bool,
+        yaml: bool,
     },
     Other,
 }
@@ -110,8 +150,10 @@ impl Format {
         }
         let extension = Path::new(path).extension().map(|extension| extension.to_string_lossy().to_lowercase());
         match extension.as_deref() {
-            Some("toml" | "json") => Format::Settings { bare: false },
-            Some("yaml" | "yml" | "ini" | "conf" | "cfg" | "properties") => Format::Settings { bare: true },
+            Some("toml") => Format::Settings { bare: false, yaml: false },
+            Some("json") => Format::Settings { bare: false, yaml: true },
+            Some("yaml" | "yml") => Format::Settings { bare: true, yaml: true },
+            Some("ini" | "conf" | "cfg" | "properties") => Format::Settings { bare: true, yaml: false },
             _ => Format::Other,
         }
     }
@@ -129,14 +171,14 @@ fn whole(path: &str, text: &str) -> Option<Span> {
         return None;
     }
     let start = text.len() - text.trim_start().len();
-    Some(Span { key: name.replace([':', '{', '}'], "_"), range: start..start + value.len() })
+    Some(Span::new(name.replace([':', '{', '}'], "_"), start..start + value.len()))
 }
 
 fn dotenv_spans(text: &str) -> Vec<Span> {
     let entries = dotenv::parse(text).into_iter();
     entries
         .filter(|entry| looks_secret(&entry.key, &text[entry.inner.clone()]))
-        .map(|entry| Span { key: entry.key, range: entry.inner })
+        .map(|entry| Span::new(entry.key, entry.inner))
         .collect()
 }
 
@@ -151,17 +193,35 @@ fn settings_spans(text: &str, bare: bool) -> Vec<Span> {
     let span = |found: Captures| {
         let value = found.name("double").or(found.name("single")).or(found.name("bare").filter(|_| bare))?;
         let key = &found["key"];
-        let secret = !key.eq_ignore_ascii_case("key") && looks_secret(key, value.as_str());
-        secret.then(|| Span { key: key.to_owned(), range: value.range() })
+        is_secret(key, value.as_str()).then(|| Span::new(key, value.range()))
     };
     PAIR.captures_iter(text).filter_map(span).collect()
+}
+
+/// What a key names, in whatever layout; of items of a list `KEY=value`.
+fn scalar_spans(text: &str, scalars: &[Scalar], bare: bool) -> Vec<Span> {
+    static ITEM: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"^(?<key>[A-Za-z_][A-Za-z0-9_.-]*)=(?<value>.+)$").expect("a constant"));
+    let span = |scalar: &Scalar| {
+        let inner = &text[scalar.range.clone()];
+        if let Some(key) = &scalar.key {
+            let fits = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+            let named: String = key.chars().map(|c| if fits(c) { c } else { '_' }).collect();
+            return is_secret(key, inner).then(|| Span::new(named, scalar.range.clone()));
+        }
+        let found = ITEM.captures(inner)?;
+        let value = found.name("value")?;
+        let range = scalar.range.start + value.start()..scalar.range.start + value.end();
+        is_secret(&found["key"], value.as_str()).then(|| Span::new(&found["key"], range))
+    };
+    scalars.iter().filter(|scalar| bare || !scalar.plain).filter_map(span).collect()
 }
 
 fn key_blocks(text: &str) -> Vec<Span> {
     static BLOCK: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----").expect("a constant")
     });
-    BLOCK.find_iter(text).map(|found| Span { key: "PRIVATE_KEY".into(), range: found.range() }).collect()
+    BLOCK.find_iter(text).map(|found| Span::new("PRIVATE_KEY", found.range())).collect()
 }
 
 fn accounts_in_urls(text: &str) -> Vec<Span> {
@@ -169,7 +229,7 @@ fn accounts_in_urls(text: &str) -> Vec<Span> {
         Regex::new(r#"[A-Za-z][A-Za-z0-9+.-]*://[^/\s:@"']*:(?<password>[^@/\s"'${}]+)@"#).expect("a constant")
     });
     let password = |found: Captures| found.name("password").map(|password| password.range());
-    URL.captures_iter(text).filter_map(password).map(|range| Span { key: "PASSWORD".into(), range }).collect()
+    URL.captures_iter(text).filter_map(password).map(|range| Span::new("PASSWORD", range)).collect()
 }
 
 /// What of a variable's value may be shown to nobody.
@@ -178,6 +238,10 @@ pub fn secret_parts<'a>(key: &str, value: &'a str) -> Vec<&'a str> {
         return vec![value];
     }
     accounts_in_urls(value).into_iter().map(|span| &value[span.range]).collect()
+}
+
+fn is_secret(key: &str, value: &str) -> bool {
+    !key.eq_ignore_ascii_case("key") && looks_secret(key, value)
 }
 
 fn looks_secret(key: &str, value: &str) -> bool {
@@ -244,6 +308,44 @@ mod tests {
     }
 
     #[test]
+    fn what_is_masked_within_braces_is_yaml_still() {
+        let old = "services:\n  web:\n    image: shop:1.3.0\n    environment: { DB_PASSWORD: hunter2, DB: shop } # x\n  \
+                   worker: { image: 'shop:1.3.0', environment: [TOKEN=abc, \"A_KEY=d e\", 'URL=http://a:b@c/', u://a:b@c] }\n";
+        let text = masked("compose.yaml", old);
+        insta::assert_snapshot!(text, @r#"
+        services:
+          web:
+            image: shop:1.3.0
+            environment: { DB_PASSWORD: "${upgraded:secret:DB_PASSWORD:f52f:plain}", DB: shop } # x
+          worker: { image: 'shop:1.3.0', environment: ["${upgraded:secret:TOKEN:0ffb:plain}", "A_KEY=${upgraded:secret:A_KEY:b9a7}", 'URL=http://a:${upgraded:secret:PASSWORD:3e23}@c/', "${upgraded:secret:PASSWORD:36b9:plain}"] }
+        "#);
+        let new =
+            super::super::yaml::set("compose.yaml", &text, &[("services.worker.image".into(), "shop:1.4.0".into())]);
+        let none = BTreeMap::new();
+        let filled = fill("compose.yaml", new.unwrap().as_bytes(), Some(old.as_bytes()), &none).unwrap();
+        assert_eq!(String::from_utf8(filled).unwrap(), old.replace("'shop:1.3.0'", "'shop:1.4.0'"));
+        let unquoted =
+            text.replace("\"${upgraded:secret:DB_PASSWORD:f52f:plain}\"", "${upgraded:secret:DB_PASSWORD:f52f:plain}");
+        assert_eq!(fill("compose.yaml", unquoted.as_bytes(), Some(old.as_bytes()), &none).unwrap(), old.as_bytes());
+    }
+
+    #[test]
+    fn a_value_is_as_secret_as_the_name_beside_it() {
+        let pod = "env:\n- name: DB_PASSWORD\n  value: hunter2\n- name: MODE\n  value: fast\n- { value: \"a b\", name: API_TOKEN }\n";
+        insta::assert_snapshot!(masked("pod-web.yaml", pod), @r#"
+        env:
+        - name: DB_PASSWORD
+          value: ${upgraded:secret:DB_PASSWORD:f52f}
+        - name: MODE
+          value: fast
+        - { value: "${upgraded:secret:API_TOKEN:c868}", name: API_TOKEN }
+        "#);
+        let json = "{ \"env\": [{ \"name\": \"DB_PASSWORD\", \"value\": \"hunter2\" }], \"secret\": 5 }";
+        let expected = json.replace("hunter2", "${upgraded:secret:DB_PASSWORD:f52f}");
+        assert_eq!(masked("values.json", json), expected);
+    }
+
+    #[test]
     fn a_secret_that_changed_is_not_filled_in() {
         let text = mask(".env", b"TOKEN=one\n");
         let none = BTreeMap::new();
@@ -258,8 +360,9 @@ mod tests {
         fn what_is_masked_is_filled_in_again(
             path in prop::sample::select(vec![".env", "a.toml", "a.yaml", "a.json", "a.txt", "secrets/a"]),
             lines in prop::collection::vec(r#"(TOKEN|password|A_KEY|NAME)( ?[=:] ?)["']?[a-z:/@$#"'\\ ]{0,10}["']?"#, 0..6),
+            flow in any::<bool>(),
         ) {
-            let text = lines.join("\n");
+            let text = if flow { format!("{{ {} }}\n", lines.join(", ")) } else { lines.join("\n") };
             let masked = mask(path, text.as_bytes());
             let filled = fill(path, &masked, Some(text.as_bytes()), &BTreeMap::new()).unwrap();
             prop_assert_eq!(String::from_utf8(filled).unwrap(), text);

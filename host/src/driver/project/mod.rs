@@ -8,6 +8,7 @@ mod dotenv;
 mod known;
 mod mask;
 mod render;
+mod scalars;
 mod yaml;
 
 pub use dotenv::{is_dotenv, value as dotenv_value, variables as dotenv_variables};

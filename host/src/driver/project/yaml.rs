@@ -114,6 +114,11 @@ fn find(text: &str, wanted: &[String]) -> Result<Vec<Scalar>, saphyr_parser::Sca
 /// In bytes. The parser counts characters, and its end may lie behind a comment.
 fn range(text: &str, span: Span, value: &str, style: ScalarStyle) -> Range<usize> {
     let start = text.char_indices().nth(span.start.index()).map_or(text.len(), |(byte, _)| byte);
+    extent(text, start, value, style)
+}
+
+/// Of the scalar that begins at this byte, quotes and all; empty where it goes over several lines without any.
+pub fn extent(text: &str, start: usize, value: &str, style: ScalarStyle) -> Range<usize> {
     let rest = &text[start..];
     let length = match style {
         ScalarStyle::DoubleQuoted => quoted_length(rest, '"', Some('\\')),
