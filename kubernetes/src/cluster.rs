@@ -115,11 +115,13 @@ impl Cluster {
     pub(crate) async fn list(&self, path: &str, labels: Option<&str>) -> Result<Vec<Value>> {
         let parameters = ListParams { label_selector: labels.map(str::to_owned), ..ListParams::default() };
         let request = Request::new(path).list(&parameters).map_err(built)?;
-        let mut list: Value = self.client.request(request).await?;
-        match list["items"].take() {
-            Value::Array(items) => Ok(items),
-            _ => Ok(Vec::new()),
-        }
+        Ok(items(self.client.request(request).await?))
+    }
+
+    /// Their names, labels and the like alone.
+    pub(crate) async fn list_metadata(&self, path: &str, labels: &str) -> Result<Vec<Value>> {
+        let request = Request::new(path).list_metadata(&ListParams::default().labels(labels)).map_err(built)?;
+        Ok(items(self.client.request(request).await?))
     }
 
     /// None: there is none.
@@ -160,6 +162,13 @@ impl Cluster {
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
             other => Ok(other.map(drop)?),
         }
+    }
+}
+
+fn items(mut list: Value) -> Vec<Value> {
+    match list["items"].take() {
+        Value::Array(items) => items,
+        _ => Vec::new(),
     }
 }
 

@@ -39,7 +39,7 @@ pub use release::{Hook, Revision};
 pub use rights::{Right, needed, needed_for_double};
 pub use stands::Standing;
 pub use volumes::Writable;
-pub use workload::{Kind, Workload, workloads_of};
+pub use workload::{Kind, Workload, meant, workloads_of};
 
 /// On a workload that is held at zero: the number of replicas that it had.
 pub const REPLICAS: &str = "upgraded.dev/replicas";

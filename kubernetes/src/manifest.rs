@@ -92,6 +92,11 @@ pub trait Holds {
     fn holds(&self, kind: Kind, name: &str) -> bool;
     /// None: it is not there yet.
     fn live(&self, kind: Kind, name: &str) -> Option<u32>;
+    /// What Helm compares with said how many there are, or whether it is suspended: what no longer says so is given the
+    /// API's default.
+    fn was_stated(&self, kind: Kind, name: &str) -> bool;
+    /// A CronJob, by somebody else.
+    fn is_suspended(&self, name: &str) -> bool;
 }
 
 /// The same documents, with what is held at zero and every CronJob suspended; how many there are is kept beside.
@@ -102,6 +107,10 @@ pub fn hold(documents: &mut [Value], holds: &dyn Holds) {
         let name = name.to_owned();
         match kind {
             Kind::CronJob if document["spec"]["suspend"] != true => {
+                let unsaid = document["spec"]["suspend"].is_null() && !holds.was_stated(kind, &name);
+                if unsaid && holds.is_suspended(&name) {
+                    continue;
+                }
                 annotate(document, SUSPENDED, "true");
                 document["spec"]["suspend"] = json!(true);
             }
@@ -110,6 +119,9 @@ pub fn hold(documents: &mut [Value], holds: &dyn Holds) {
                 match (stated, holds.live(kind, &name)) {
                     (Some(stated), _) => annotate(document, REPLICAS, &stated.to_string()),
                     (None, None) => annotate(document, REPLICAS, "1"),
+                    (None, Some(live)) if holds.was_stated(kind, &name) => {
+                        annotate(document, REPLICAS, &live.to_string());
+                    }
                     // The number is somebody else's, an autoscaler's say: what is live is held already.
                     (None, Some(_)) => continue,
                 }
@@ -118,6 +130,13 @@ pub fn hold(documents: &mut [Value], holds: &dyn Holds) {
             _ => {}
         }
     }
+}
+
+/// Whether a manifest says of a workload how many there are, or whether it is suspended.
+pub fn states(documents: &[Value], kind: Kind, name: &str) -> bool {
+    let what = if kind == Kind::CronJob { "suspend" } else { "replicas" };
+    let is_it = |document: &&Value| head(document) == (kind.to_string().as_str(), name);
+    documents.iter().find(is_it).is_some_and(|document| !document["spec"][what].is_null())
 }
 
 fn annotate(document: &mut Value, name: &str, value: &str) {
@@ -195,13 +214,24 @@ mod tests {
 
     const MANIFEST: &str = "---\n# Source: evose/templates/api.yaml\napiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: evose-api\nspec:\n  replicas: 2\n---\n# nothing\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: evose-worker}\nspec: {}\n---\napiVersion: batch/v1\nkind: CronJob\nmetadata: {name: evose-nightly}\nspec: {schedule: '0 3 * * *'}\n";
 
-    struct All(Option<u32>);
+    #[derive(Default)]
+    struct All {
+        live: Option<u32>,
+        was_stated: bool,
+        is_suspended: bool,
+    }
     impl Holds for All {
         fn holds(&self, _: Kind, _: &str) -> bool {
             true
         }
         fn live(&self, _: Kind, _: &str) -> Option<u32> {
-            self.0
+            self.live
+        }
+        fn was_stated(&self, _: Kind, _: &str) -> bool {
+            self.was_stated
+        }
+        fn is_suspended(&self, _: &str) -> bool {
+            self.is_suspended
         }
     }
 
@@ -209,7 +239,7 @@ mod tests {
     fn what_is_held_is_at_zero_and_its_number_kept() {
         let mut documents = read(MANIFEST).unwrap();
         assert_eq!(documents.len(), 3);
-        hold(&mut documents, &All(Some(3)));
+        hold(&mut documents, &All { live: Some(3), ..All::default() });
         let [api, worker, nightly] = &documents[..] else { panic!("{documents:?}") };
         assert_eq!((&api["spec"]["replicas"], &api["metadata"]["annotations"][REPLICAS]), (&json!(0), &json!("2")));
         assert_eq!(worker["spec"], json!({}), "its number is an autoscaler's");
@@ -218,8 +248,33 @@ mod tests {
             (&json!(true), &json!("true"))
         );
         let mut fresh = read(MANIFEST).unwrap();
-        hold(&mut fresh, &All(None));
+        hold(&mut fresh, &All::default());
         assert_eq!(fresh[1]["metadata"]["annotations"][REPLICAS], "1");
+    }
+
+    #[test]
+    fn a_number_that_is_no_longer_stated_is_not_the_default_meanwhile() {
+        let mut documents = read(MANIFEST).unwrap();
+        assert!(states(&documents, Kind::Deployment, "evose-api"));
+        assert!(!states(&documents, Kind::Deployment, "evose-worker"));
+        assert!(!states(&documents, Kind::CronJob, "evose-nightly"));
+        hold(&mut documents, &All { live: Some(3), was_stated: true, ..All::default() });
+        let worker = &documents[1];
+        assert_eq!(
+            (&worker["spec"]["replicas"], &worker["metadata"]["annotations"][REPLICAS]),
+            (&json!(0), &json!("3"))
+        );
+    }
+
+    #[test]
+    fn a_clock_that_somebody_stopped_stays_theirs() {
+        let held = |was_stated: bool| {
+            let mut documents = read(MANIFEST).unwrap();
+            hold(&mut documents, &All { live: Some(3), was_stated, is_suspended: true });
+            documents[2]["spec"]["suspend"].clone()
+        };
+        assert_eq!(held(false), Value::Null);
+        assert_eq!(held(true), true, "Helm would start it");
     }
 
     #[test]

@@ -99,7 +99,7 @@ pub fn needed_for_rehearsal() -> BTreeSet<Right> {
 impl Cluster {
     /// Whether there is a release of the name that no rehearsal made.
     pub async fn has_a_strangers_release(&self) -> Result<bool> {
-        let records = self.records(Some(self.release())).await?;
+        let records = self.records().await?;
         Ok(!records.is_empty() && records.iter().all(|record| record["metadata"]["labels"][REHEARSAL].is_null()))
     }
 
@@ -176,7 +176,7 @@ impl Cluster {
             self.delete_labelled(place, &label).await?;
         }
         // What `helm rollback` wrote has no label of ours.
-        for record in self.records(Some(self.release())).await? {
+        for record in self.records().await? {
             self.delete(&self.path(SECRETS.0, SECRETS.1), record["metadata"]["name"].as_str().unwrap_or_default())
                 .await?;
         }

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use std::io::{Read, Write};
 
 const SECRETS: &str = "secrets";
+/// Of what Helm says of a revision that a rollback made.
+const ROLLBACK: &str = "Rollback ";
 /// Larger than any that fits a secret.
 const RECORD_BYTES: u64 = 64 << 20;
 
@@ -28,11 +30,10 @@ pub struct Revision {
     /// YAML, without the hooks.
     pub manifest: String,
     pub hooks: Vec<Hook>,
-    /// The step of ours that made it.
+    /// The step of ours that made it. A rollback copies the mark of what it leads to, and none of its own makes it ours.
     pub step: Option<String>,
     /// It holds something at zero; what the release is to become when nothing is held any more.
     pub held: Option<String>,
-    record: Value,
     secret: String,
     /// Applied by server-side apply.
     pub server_side: bool,
@@ -56,18 +57,52 @@ impl Revision {
 impl Cluster {
     /// Oldest first; empty where there is no such release.
     pub async fn revisions(&self) -> Result<Vec<Revision>> {
-        let secrets = self.records(Some(self.release())).await?;
+        let secrets = self.records().await?;
         let mut revisions = secrets.iter().map(read).collect::<Result<Vec<_>>>()?;
         revisions.sort_by_key(|revision| revision.number);
         Ok(revisions)
     }
 
+    /// The newest ones, oldest first: the records of the others are not brought here.
+    pub async fn newest_revisions(&self, count: usize) -> Result<Vec<Revision>> {
+        let all = self.names_of_records().await?;
+        let mut newest = Vec::new();
+        for (_, name, _) in all.iter().rev().take(count).rev() {
+            newest.extend(self.record(name).await?);
+        }
+        Ok(newest)
+    }
+
+    /// What Helm compares the next one with: what is deployed, or else the newest.
+    pub async fn compared_revision(&self) -> Result<Option<Revision>> {
+        let all = self.names_of_records().await?;
+        let deployed = all.iter().rev().find(|(.., status)| status == "deployed");
+        match deployed.or(all.last()) {
+            Some((_, name, _)) => self.record(name).await,
+            None => Ok(None),
+        }
+    }
+
+    /// None: it is gone.
+    async fn record(&self, name: &str) -> Result<Option<Revision>> {
+        self.get(&self.path("api/v1", SECRETS), name).await?.as_ref().map(read).transpose()
+    }
+
+    /// Number, name and status of each, oldest first.
+    async fn names_of_records(&self) -> Result<Vec<(u32, String, String)>> {
+        let labels = format!("owner=helm,name={}", self.release());
+        let all = self.list_metadata(&self.path("api/v1", SECRETS), &labels).await?;
+        let mut names: Vec<_> = all.iter().filter_map(named).collect();
+        names.sort();
+        Ok(names)
+    }
+
     /// The newest, or what there is instead of this release.
     pub async fn newest(&self) -> Result<Revision> {
-        match self.revisions().await?.pop() {
+        match self.newest_revisions(1).await?.pop() {
             Some(newest) => Ok(newest),
             None => {
-                let all = self.records(None).await?;
+                let all = self.list_metadata(&self.path("api/v1", SECRETS), "owner=helm").await?;
                 let mut names: Vec<&str> =
                     all.iter().filter_map(|s| s["metadata"]["labels"]["name"].as_str()).collect();
                 names.sort_unstable();
@@ -87,32 +122,47 @@ impl Cluster {
         }
     }
 
-    /// The secrets, of one release or of all.
-    pub(crate) async fn records(&self, release: Option<&str>) -> Result<Vec<Value>> {
-        let labels = release.map_or("owner=helm".to_owned(), |name| format!("owner=helm,name={name}"));
+    /// The release's secrets.
+    pub(crate) async fn records(&self) -> Result<Vec<Value>> {
+        let labels = format!("owner=helm,name={}", self.release());
         self.list(&self.path("api/v1", SECRETS), Some(&labels)).await
     }
 
     /// Says of a revision that a gone `helm` left pending that it failed, so that the next one may begin.
     pub async fn unlock(&self, revision: &Revision, why: &str) -> Result<()> {
-        let mut record = revision.record.clone();
+        let (secrets, name) = (self.path("api/v1", SECRETS), &revision.secret);
+        let gone = || Error::NotFound(format!("the record `{name}` of the release is gone"));
+        let mut record = record_of(&self.get(&secrets, name).await?.ok_or_else(gone)?)?;
+        let was_rollback = revision.description.starts_with(ROLLBACK);
+        let said = if was_rollback { format!("{}; {why}", revision.description) } else { why.to_owned() };
         record["info"]["status"] = json!("failed");
-        record["info"]["description"] = json!(why);
+        record["info"]["description"] = json!(said);
         let patch = json!({
             "metadata": { "labels": { "status": "failed" } },
             "data": { "release": STANDARD.encode(encode(&record)?) },
         });
-        self.merge(&self.path("api/v1", SECRETS), &revision.secret, &patch).await.map(drop)
+        self.merge(&secrets, name, &patch).await.map(drop)
     }
 }
 
-fn read(secret: &Value) -> Result<Revision> {
+/// `sh.helm.release.v1.evose.v3`
+fn named(secret: &Value) -> Option<(u32, String, String)> {
+    let name = secret["metadata"]["name"].as_str()?;
+    let status = secret["metadata"]["labels"]["status"].as_str().unwrap_or_default();
+    Some((name.rsplit_once(".v")?.1.parse().ok()?, name.to_owned(), status.to_owned()))
+}
+
+fn record_of(secret: &Value) -> Result<Value> {
     let name = secret["metadata"]["name"].as_str().unwrap_or_default();
     let wrong =
         |why: String| Error::other("release", format!("the record `{name}` of the release can't be read: {why}"));
     let data = secret["data"]["release"].as_str().ok_or_else(|| wrong("it has no `release`".into()))?;
     let data = STANDARD.decode(data).map_err(|error| wrong(error.to_string()))?;
-    let record = decode(&data).map_err(wrong)?;
+    decode(&data).map_err(wrong)
+}
+
+fn read(secret: &Value) -> Result<Revision> {
+    let record = record_of(secret)?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let metadata = &record["chart"]["metadata"];
     let hooks = record["hooks"].as_array().into_iter().flatten().map(|hook| Hook {
@@ -121,21 +171,21 @@ fn read(secret: &Value) -> Result<Revision> {
         manifest: text(&hook["manifest"]),
         events: hook["events"].as_array().into_iter().flatten().map(text).collect(),
     });
-    let labels = &secret["metadata"]["labels"];
+    let (labels, description) = (&secret["metadata"]["labels"], text(&record["info"]["description"]));
+    let step = labels[STEP].as_str().filter(|_| !description.starts_with(ROLLBACK));
     Ok(Revision {
         number: record["version"].as_u64().and_then(|number| u32::try_from(number).ok()).unwrap_or_default(),
         status: text(&record["info"]["status"]),
         chart: text(&metadata["name"]),
         chart_version: text(&metadata["version"]),
         app_version: text(&metadata["appVersion"]),
-        description: text(&record["info"]["description"]),
+        step: step.map(str::to_owned),
+        description,
         manifest: text(&record["manifest"]),
         hooks: hooks.collect(),
-        step: labels[STEP].as_str().map(str::to_owned),
         held: labels[HELD].as_str().map(str::to_owned),
         server_side: record["apply_method"] == "ssa",
-        secret: name.to_owned(),
-        record,
+        secret: text(&secret["metadata"]["name"]),
     })
 }
 
@@ -172,13 +222,33 @@ mod tests {
             "chart": { "metadata": { "name": "evose", "version": "1.4.0", "appVersion": "1.4.0" } },
             "hooks": [{ "name": "evose-init", "kind": "Job", "events": ["pre-upgrade"], "manifest": "kind: Job" }],
         });
-        let data = STANDARD.encode(encode(&record).unwrap());
-        let labels = json!({ STEP: "r1-h0-apply-main-0", HELD: "back.2" });
-        let secret = json!({ "metadata": { "name": "sh.helm.release.v1.evose.v3", "labels": labels }, "data": { "release": data } });
-        let revision = read(&secret).unwrap();
+        let revision = read(&secret_of(&record)).unwrap();
         assert_eq!((revision.number, revision.is_pending(), revision.held.as_deref()), (3, true, Some("back.2")));
         assert_eq!(revision.step.as_deref(), Some("r1-h0-apply-main-0"));
         assert_eq!((revision.chart_version.as_str(), revision.server_side), ("1.4.0", true));
         assert_eq!(revision.hooks[0].events, ["pre-upgrade"]);
+    }
+
+    fn secret_of(record: &Value) -> Value {
+        let data = STANDARD.encode(encode(record).unwrap());
+        let labels = json!({ STEP: "r1-h0-apply-main-0", HELD: "back.2", "status": "deployed" });
+        json!({ "metadata": { "name": "sh.helm.release.v1.evose.v3", "labels": labels }, "data": { "release": data } })
+    }
+
+    #[test]
+    fn a_rollback_is_of_no_step_whatever_it_copied() {
+        for description in
+            ["Rollback to 2", "Rollback \"evose\" failed: timed out", "Rollback to 2; its `helm` is gone"]
+        {
+            let record = json!({ "version": 3, "info": { "status": "deployed", "description": description } });
+            assert_eq!(read(&secret_of(&record)).unwrap().step, None, "{description}");
+        }
+    }
+
+    #[test]
+    fn a_record_is_told_by_its_name() {
+        let name = named(&secret_of(&json!({}))).unwrap();
+        assert_eq!(name, (3, "sh.helm.release.v1.evose.v3".to_owned(), "deployed".to_owned()));
+        assert_eq!(named(&json!({ "metadata": { "name": "shop.v1beta" } })), None);
     }
 }

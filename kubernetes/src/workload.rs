@@ -120,14 +120,39 @@ impl Workload {
         if self.kind == Kind::Job {
             return Some(format!("job-name={}", self.name));
         }
-        let labels = self.object["spec"]["selector"]["matchLabels"].as_object()?;
-        let pairs: Vec<String> =
-            labels.iter().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect();
-        (!pairs.is_empty()).then(|| pairs.join(","))
+        let selector = &self.object["spec"]["selector"];
+        let labels = selector["matchLabels"].as_object().into_iter().flatten();
+        let mut terms: Vec<String> =
+            labels.filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect();
+        terms.extend(selector["matchExpressions"].as_array().into_iter().flatten().filter_map(term));
+        (!terms.is_empty()).then(|| terms.join(","))
     }
     fn annotation(&self, name: &str) -> Option<&str> {
         self.object["metadata"]["annotations"][name].as_str()
     }
+}
+
+/// One of `matchExpressions`, as a list of labels is asked for.
+fn term(expression: &Value) -> Option<String> {
+    let key = expression["key"].as_str()?;
+    let values: Vec<&str> = expression["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let values = values.join(",");
+    match expression["operator"].as_str()? {
+        "In" => Some(format!("{key} in ({values})")),
+        "NotIn" => Some(format!("{key} notin ({values})")),
+        "Exists" => Some(key.to_owned()),
+        "DoesNotExist" => Some(format!("!{key}")),
+        _ => None,
+    }
+}
+
+/// Those that a name means: by itself, as `kind/name`, or else by what follows the release's name in theirs.
+pub fn meant<'w>(workloads: &'w [Workload], release: &str, wanted: &str) -> Vec<&'w Workload> {
+    let (kind, name) = wanted.split_once('/').map_or((None, wanted), |(kind, name)| (Some(kind), name));
+    let of_kind = |w: &Workload| kind.is_none_or(|kind| w.kind.to_string().eq_ignore_ascii_case(kind));
+    let called = |name: &str| workloads.iter().filter(|w| of_kind(w) && w.name == name).collect::<Vec<_>>();
+    let own = called(name);
+    if own.is_empty() { called(&format!("{release}-{name}")) } else { own }
 }
 
 /// What documents of a chart make, but for hooks.
@@ -151,7 +176,7 @@ fn is_removable(object: &Value, release: &str, namespace: &str) -> bool {
 impl Cluster {
     /// What Helm made for the release, and the hooks of its newest revision that are still there.
     pub async fn workloads(&self) -> Result<Vec<Workload>> {
-        let hooks: Vec<(String, String)> = match self.revisions().await?.pop() {
+        let hooks: Vec<(String, String)> = match self.newest_revisions(1).await?.pop() {
             Some(newest) => newest.hooks.into_iter().map(|hook| (hook.kind, hook.name)).collect(),
             None => Vec::new(),
         };
@@ -172,20 +197,14 @@ impl Cluster {
 
     /// By its name, `kind/name`, or what follows the release's name in it.
     pub fn named<'w>(&self, workloads: &'w [Workload], wanted: &str) -> Result<&'w Workload> {
-        let (kind, name) = wanted.split_once('/').map_or((None, wanted), |(kind, name)| (Some(kind), name));
-        let of_kind = |w: &&Workload| kind.is_none_or(|kind| w.kind.to_string().eq_ignore_ascii_case(kind));
-        let prefixed = format!("{}-{name}", self.release());
-        for fits in [name, prefixed.as_str()] {
-            let found: Vec<&Workload> = workloads.iter().filter(of_kind).filter(|w| w.name == fits).collect();
-            match found.as_slice() {
-                [] => {}
-                [one] => return Ok(one),
-                [first, ..] => {
-                    let kind = first.kind.to_string().to_lowercase();
-                    return Err(Error::Invalid(format!(
-                        "the release has more than one workload `{fits}`: `{kind}/{fits}` would be right"
-                    )));
-                }
+        match meant(workloads, self.release(), wanted).as_slice() {
+            [] => {}
+            [one] => return Ok(one),
+            [first, ..] => {
+                let (kind, name) = (first.kind.to_string().to_lowercase(), &first.name);
+                return Err(Error::Invalid(format!(
+                    "the release has more than one workload `{name}`: `{kind}/{name}` would be right"
+                )));
             }
         }
         let known: Vec<String> = workloads.iter().map(|w| format!("`{}`", w.name)).collect();
@@ -277,6 +296,45 @@ impl Cluster {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn workload(kind: Kind, name: &str, spec: Value) -> Workload {
+        Workload { kind, name: name.into(), hook: false, object: json!({ "spec": spec }) }
+    }
+
+    #[test]
+    fn a_name_means_what_is_called_so_and_else_what_the_release_calls_so() {
+        let all = [
+            workload(Kind::Deployment, "shop-web", json!({})),
+            workload(Kind::StatefulSet, "shop-web", json!({})),
+            workload(Kind::Deployment, "shop-admin-web", json!({})),
+            workload(Kind::Deployment, "api", json!({})),
+            workload(Kind::Deployment, "shop-api", json!({})),
+        ];
+        let of = |wanted: &str| -> Vec<String> {
+            let found = meant(&all, "shop", wanted).into_iter();
+            found.map(|w| format!("{}/{}", w.kind, w.name)).collect()
+        };
+        assert_eq!(of("web"), ["Deployment/shop-web", "StatefulSet/shop-web"]);
+        assert_eq!(of("deployment/web"), ["Deployment/shop-web"]);
+        assert_eq!(of("Deployment/shop-web"), ["Deployment/shop-web"]);
+        assert_eq!(of("api"), ["Deployment/api"]);
+        assert_eq!(of("statefulset/api"), [""; 0]);
+    }
+
+    #[test]
+    fn a_selector_says_all_that_it_wants() {
+        let of = |selector: Value| workload(Kind::Deployment, "web", json!({ "selector": selector })).selector();
+        let expressions = json!([
+            { "key": "tier", "operator": "In", "values": ["web", "api"] },
+            { "key": "zone", "operator": "NotIn", "values": ["b"] },
+            { "key": "app", "operator": "Exists" },
+            { "key": "old", "operator": "DoesNotExist" },
+        ]);
+        let all = of(json!({ "matchLabels": { "a": "b" }, "matchExpressions": expressions })).unwrap();
+        assert_eq!(all, "a=b,tier in (web,api),zone notin (b),app,!old");
+        assert_eq!(of(json!({ "matchExpressions": [{ "key": "app", "operator": "Exists" }] })).unwrap(), "app");
+        assert_eq!(of(json!({})), None);
+    }
 
     #[test]
     fn what_is_nobody_elses_and_need_not_stay_is_removable() {

@@ -11,9 +11,10 @@ use crate::driver::process::{NamedCommand, io_error};
 use crate::model::{CommandExit, VerbError};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
-use upgraded_kubernetes::{Cluster, Kind, Mark, Revision, Standing, Workload, manifest};
+use upgraded_kubernetes::{Cluster, Kind, Mark, Revision, Standing, Workload, manifest, meant, workloads_of};
 
 /// Labels are no longer.
 const LABEL_BYTES: usize = 63;
@@ -21,24 +22,31 @@ pub(super) const DEPLOYED: &str = "deployed";
 /// Of a hook's log, at a look.
 const LINES: i64 = 400;
 
-/// What is held: by name, among what runs now.
+/// What is held, beside what runs now and what Helm compares with.
 struct Held<'a> {
-    cluster: &'a Cluster,
     live: &'a [Workload],
-    names: &'a [String],
+    compared: &'a [serde_json::Value],
+    what: Vec<(Kind, String)>,
+}
+
+impl Held<'_> {
+    fn find(&self, kind: Kind, name: &str) -> Option<&Workload> {
+        self.live.iter().find(|w| w.kind == kind && w.name == name)
+    }
 }
 
 impl manifest::Holds for Held<'_> {
     fn holds(&self, kind: Kind, name: &str) -> bool {
-        let prefix = format!("{}-", self.cluster.release());
-        self.names.iter().any(|held| match held.split_once('/') {
-            Some((of, held)) => kind.to_string().eq_ignore_ascii_case(of) && held == name,
-            None => held == name || name.strip_prefix(&prefix) == Some(held),
-        })
+        self.what.iter().any(|(of, held)| *of == kind && held == name)
     }
     fn live(&self, kind: Kind, name: &str) -> Option<u32> {
-        let live = self.live.iter().find(|w| w.kind == kind && w.name == name)?;
-        Some(live.kept().unwrap_or(live.replicas()))
+        self.find(kind, name).map(|live| live.kept().unwrap_or(live.replicas()))
+    }
+    fn was_stated(&self, kind: Kind, name: &str) -> bool {
+        manifest::states(self.compared, kind, name)
+    }
+    fn is_suspended(&self, name: &str) -> bool {
+        self.find(Kind::CronJob, name).is_some_and(|live| live.object["spec"]["suspend"] == true && !live.is_held())
     }
 }
 
@@ -144,7 +152,14 @@ impl Kubernetes {
         self.bring(cx, &documents).await?;
         let cluster = self.cluster().await?;
         let live = cluster.workloads().await.map_err(verb_error)?;
-        manifest::hold(&mut documents, &Held { cluster, live: &live, names: hold });
+        let compared = match cluster.compared_revision().await.map_err(verb_error)? {
+            Some(revision) => manifest::read(&revision.manifest).map_err(verb_error)?,
+            None => Vec::new(),
+        };
+        let planned = workloads_of(&documents);
+        let what = hold.iter().flat_map(|name| meant(&planned, cluster.release(), name));
+        let what = what.map(|workload| (workload.kind, workload.name.clone())).collect();
+        manifest::hold(&mut documents, &Held { live: &live, compared: &compared, what });
         let helm = self.helm()?;
         let argv = |chart: &Path| helm.upgrade(chart, &[], mark, hooks, force);
         self.own_chart(cx, verb, &documents, argv, idle_ms).await
@@ -180,11 +195,8 @@ impl Kubernetes {
             return Ok(newest);
         }
         let all = cluster.revisions().await.map_err(verb_error)?;
-        let of_run = format!("r{}-", cx.run);
         // `helm rollback` marks nothing: what it follows does.
-        let last = all.iter().rev().take(2);
-        let ours = last.filter_map(|revision| revision.step.as_deref()).any(|step| step.starts_with(&of_run));
-        if !ours {
+        if !all.iter().rev().take(2).any(|revision| is_of_run(revision, &cx.run)) {
             let (release, number, status) = (&self.config.release, newest.number, &newest.status);
             return Err(VerbError::Conflict(format!(
                 "revision {number} of `{release}` is `{status}`: somebody's `helm` is at work on it, or was ended; \
@@ -269,18 +281,31 @@ impl Kubernetes {
     }
 }
 
-/// Lines of the logs of hooks that are new since `heard`, which counts them by pod.
-async fn hear(cx: &StepContext, cluster: &Cluster, workloads: &[Workload], heard: &mut BTreeMap<String, usize>) {
+/// Lines of the logs of hooks that are new since `heard`, which has the last one of each pod.
+async fn hear(cx: &StepContext, cluster: &Cluster, workloads: &[Workload], heard: &mut BTreeMap<String, String>) {
     for hook in workloads.iter().filter(|workload| workload.hook && workload.kind == Kind::Job) {
         let Ok(Some(pod)) = cluster.newest_pod(hook).await else { continue };
-        let text = cluster.tail(&pod, LINES).await;
-        let lines: Vec<&str> = text.lines().collect();
-        let seen = heard.entry(pod).or_default();
-        for line in lines.iter().skip(*seen) {
+        let text = cluster.dated_tail(&pod, LINES).await;
+        for line in unheard(&text, heard.entry(pod).or_default()) {
             cx.activity.line(Level::Info, format!("{}: {line}", hook.name));
         }
-        *seen = lines.len().max(*seen);
     }
+}
+
+/// Of dated lines, those after the last one that was heard, without their dates.
+fn unheard<'t>(text: &'t str, last: &mut String) -> Vec<&'t str> {
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    let from = lines.iter().rposition(|line| *line == last.as_str()).map_or(0, |at| at + 1);
+    if let Some(newest) = lines.last() {
+        (*newest).clone_into(last);
+    }
+    lines[from..].iter().map(|line| line.split_once(' ').map_or(*line, |(_, said)| said)).collect()
+}
+
+/// A step of this run made it.
+pub(super) fn is_of_run(revision: &Revision, run: impl Display) -> bool {
+    let beginning = format!("r{run}-");
+    revision.step.as_deref().is_some_and(|step| step.starts_with(&beginning))
 }
 
 /// What the release is to become, where its newest revision that stands holds something.
@@ -310,4 +335,23 @@ fn write_chart(folder: &Path, documents: &[serde_json::Value], release: &str) ->
         durable::write(&file, text.as_bytes()).map_err(&failed)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hook_is_heard_however_much_it_says() {
+        let said = |lines: std::ops::Range<u32>| -> String {
+            lines.map(|line| format!("2024-02-29T12:00:00.{line:09}Z row {}\n", line % 2)).collect()
+        };
+        let mut last = String::new();
+        assert_eq!(unheard(&said(0..3), &mut last), ["row 0", "row 1", "row 0"]);
+        assert_eq!(unheard(&said(0..3), &mut last), [""; 0]);
+        assert_eq!(unheard(&said(1..4), &mut last), ["row 1"], "a window that moves");
+        assert_eq!(unheard(&said(90..92), &mut last), ["row 0", "row 1"], "one that moved past all of it");
+        assert_eq!(unheard("", &mut last), [""; 0]);
+        assert_eq!(unheard(&said(91..93), &mut last), ["row 0"], "a log that could not be had is no end of it");
+    }
 }

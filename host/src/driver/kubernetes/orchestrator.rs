@@ -2,6 +2,7 @@
 
 use super::errors::verb_error;
 use super::{Kubernetes, POLL};
+use crate::activity::Level;
 use crate::context::StepContext;
 use crate::driver::process::patterns::{compile, compile_optional, show};
 use crate::driver::services::{OpenFile, Orchestrator, handle};
@@ -10,7 +11,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use std::path::PathBuf;
 use std::time::Duration;
-use upgraded_kubernetes::{Cluster, Kind, Standing, Started, Workload};
+use upgraded_kubernetes::{Cluster, Error, Kind, Standing, Started, Workload};
 
 #[async_trait]
 impl Orchestrator for Kubernetes {
@@ -32,6 +33,7 @@ impl Orchestrator for Kubernetes {
         let (success, failure) = (compile(&watch.success)?, compile_optional(Some(&watch.failure))?);
         let progress = compile_optional(watch.progress.as_deref())?;
         let cluster = self.cluster().await?;
+        let mut unread = None;
         let read = async {
             loop {
                 let workloads = cluster.workloads().await.map_err(verb_error)?;
@@ -46,17 +48,21 @@ impl Orchestrator for Kubernetes {
                     tokio::time::sleep(POLL).await;
                     continue;
                 };
-                // A container that is still being made has no log.
-                if let Ok(mut lines) = cluster.follow(&pod).await {
-                    while let Some(Ok(line)) = lines.next().await {
-                        show(&cx.activity, progress.as_ref(), &line);
-                        if failure.as_ref().is_some_and(|failure| failure.is_match(&line)) {
-                            return Err(VerbError::other("failure-line", format!("`{name}` says: {line}")));
-                        }
-                        if success.is_match(&line) {
-                            return Ok(line);
+                match cluster.follow(&pod).await {
+                    Ok(mut lines) => {
+                        unread = None;
+                        while let Some(Ok(line)) = lines.next().await {
+                            show(&cx.activity, progress.as_ref(), &line);
+                            if failure.as_ref().is_some_and(|failure| failure.is_match(&line)) {
+                                return Err(VerbError::other("failure-line", format!("`{name}` says: {line}")));
+                            }
+                            if success.is_match(&line) {
+                                return Ok(line);
+                            }
                         }
                     }
+                    // A container that is still being made has no log.
+                    Err(error) => unread = Some(error),
                 }
                 match cluster.standing(workload).await.map_err(verb_error)? {
                     Standing::Broken { why, pod } => return Err(self.broken(cluster, name, workload, &why, pod).await),
@@ -64,11 +70,17 @@ impl Orchestrator for Kubernetes {
                         let why = "ended before its log said success";
                         return Err(self.broken(cluster, name, workload, why, Some(pod)).await);
                     }
-                    Standing::Stands | Standing::Coming(_) => tokio::time::sleep(POLL).await,
+                    Standing::Stands | Standing::Coming { .. } => tokio::time::sleep(POLL).await,
                 }
             }
         };
-        cx.activity.watch(idle, read).await
+        let followed = cx.activity.watch(idle, read).await;
+        match (followed, unread) {
+            (Err(VerbError::Timeout), Some(error)) => {
+                Err(VerbError::other("log", format!("the log of `{name}` can't be read: {error}")))
+            }
+            (followed, _) => followed,
+        }
     }
 
     async fn start(&self, cx: &StepContext, names: &[ServiceRef]) -> Result<(), VerbError> {
@@ -108,7 +120,7 @@ impl Orchestrator for Kubernetes {
         let work = cx.activity.watch(self.idle, async {
             let cluster = self.cluster().await?;
             let workloads = cluster.workloads().await.map_err(verb_error)?;
-            let mut stopped = Vec::new();
+            let mut stopped = end_hooks(cx, cluster, &workloads).await?;
             for name in names {
                 // One that the release does not have is stopped.
                 let Ok(workload) = cluster.named(&workloads, &name.name) else { continue };
@@ -153,7 +165,7 @@ impl Orchestrator for Kubernetes {
             }
         }
         let mut clocks = workloads.iter().filter(|workload| workload.kind == Kind::CronJob);
-        let started = cluster.started_by_clocks(&workloads).await;
+        let started = cluster.started_jobs(&workloads).await;
         clocks.all(|clock| clock.object["spec"]["suspend"] == true) && started.is_ok_and(|started| started.is_empty())
     }
 
@@ -197,25 +209,48 @@ impl Kubernetes {
     async fn why_not_stopped(&self) -> VerbError {
         let Ok(cluster) = self.cluster().await else { return VerbError::Timeout };
         let Ok(workloads) = cluster.workloads().await else { return VerbError::Timeout };
-        match cluster.started_by_clocks(&workloads).await.as_deref() {
-            Ok([Started { job, clock, .. }, ..]) => VerbError::other(
-                "job",
-                format!(
-                    "the Job `{job}` of the CronJob `{clock}` does not end, and may write: `kubectl --namespace {} delete \
-                     job {job}` ends it",
-                    cluster.namespace()
-                ),
-            ),
+        match cluster.started_jobs(&workloads).await.as_deref() {
+            Ok([Started { job, clock, .. }, ..]) => {
+                let what = match clock {
+                    Some(clock) => format!("the Job `{job}` of the CronJob `{clock}`"),
+                    None => format!("the hook `{job}`"),
+                };
+                let namespace = cluster.namespace();
+                let ends = format!("`kubectl --namespace {namespace} delete job {job}` ends it");
+                VerbError::other("job", format!("{what} does not end, and may write: {ends}"))
+            }
             Ok([]) | Err(_) => VerbError::Timeout,
         }
     }
+}
+
+/// A hook goes on without its `helm`, and would migrate what is put back. One that the account may not end is waited for.
+async fn end_hooks<'w>(
+    cx: &StepContext, cluster: &Cluster, workloads: &'w [Workload],
+) -> Result<Vec<&'w Workload>, VerbError> {
+    let mut ended = Vec::new();
+    for hook in workloads.iter().filter(|workload| workload.hook && workload.kind == Kind::Job) {
+        let runs = cluster.started_jobs(std::slice::from_ref(hook)).await.map_err(verb_error)?;
+        if runs.is_empty() {
+            continue;
+        }
+        cx.activity.line(Level::Info, format!("the hook `{}` still runs, and is ended", hook.name));
+        match cluster.end_job(&hook.name).await {
+            Err(Error::Denied(why)) => {
+                cx.activity.line(Level::Warn, format!("the hook `{}` is waited for: {why}", hook.name));
+            }
+            other => other.map_err(verb_error)?,
+        }
+        ended.push(hook);
+    }
+    Ok(ended)
 }
 
 /// What a clock started before it was suspended writes on; another number of its pods is a sign of life.
 async fn started_have_ended(cx: &StepContext, cluster: &Cluster, workloads: &[Workload]) -> Result<(), VerbError> {
     let mut seen = Vec::new();
     loop {
-        let started = cluster.started_by_clocks(workloads).await.map_err(verb_error)?;
+        let started = cluster.started_jobs(workloads).await.map_err(verb_error)?;
         if started.is_empty() {
             return Ok(());
         }

@@ -4,7 +4,7 @@
 //! The upgrade finds the server as its own chart has it, and leaves it alone. What is held stays held, and no hook runs.
 
 use super::errors::verb_error;
-use super::held::label;
+use super::held::{is_of_run, label};
 use super::rehearsal::beside;
 use super::{Kubernetes, POLL};
 use crate::context::StepContext;
@@ -164,8 +164,7 @@ impl Kubernetes {
     /// The revision that a run went away from.
     pub async fn stood_before(&self, run: u64) -> Result<Revision, VerbError> {
         let all = self.cluster().await?.revisions().await.map_err(verb_error)?;
-        let of_run = format!("r{run}-");
-        let is_of = |revision: &Revision| revision.step.as_deref().is_some_and(|step| step.starts_with(&of_run));
+        let is_of = |revision: &Revision| is_of_run(revision, run);
         // A daemon that lost its state counts its runs anew: it is the last of this number.
         let rest = all.iter().rposition(is_of).map_or(&all[..0], |last| &all[..=last]);
         let before =

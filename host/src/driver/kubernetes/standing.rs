@@ -5,9 +5,10 @@ use super::{Kubernetes, POLL, TAIL_LINES};
 use crate::activity::Level;
 use crate::context::StepContext;
 use crate::model::{ServiceRef, ServiceState, VerbError};
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use upgraded_kubernetes::{Cluster, Kind, Standing, Workload};
 
@@ -15,6 +16,19 @@ use upgraded_kubernetes::{Cluster, Kind, Standing, Workload};
 const PROXIES: Duration = Duration::from_secs(10);
 /// To a node that this machine has no way to.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(1);
+/// What is in the way of a workload counts as a sign of life in so many words: a node that tries in vain may change its own.
+const WORDS: usize = 8;
+/// A pod that its controller replaces by itself is gone by then.
+const REPLACED_WITHIN: Duration = Duration::from_secs(20);
+
+/// Pods that stay as they are, and since when they are seen to.
+#[derive(Default)]
+struct Stuck {
+    pods: Vec<String>,
+    since: Option<Instant>,
+    /// The account may not delete them.
+    stays: bool,
+}
 
 impl Kubernetes {
     /// Pods are ready before the cluster's proxies lead to them: until then who asks is refused.
@@ -47,7 +61,8 @@ impl Kubernetes {
         &self, cx: &StepContext, name: &ServiceRef, idle: Duration,
     ) -> Result<ServiceState, VerbError> {
         let cluster = self.cluster().await?;
-        let mut seen = (String::new(), String::new());
+        let (mut seen, mut words) = ((String::new(), String::new()), BTreeSet::new());
+        let mut stuck = Stuck::default();
         let wait = async {
             loop {
                 let workloads = cluster.workloads().await.map_err(verb_error)?;
@@ -59,14 +74,18 @@ impl Kubernetes {
                         false => return Err(verb_error(error)),
                     },
                 };
-                let coming = match cluster.standing(workload).await.map_err(verb_error)? {
+                let (coming, hindrance) = match cluster.standing(workload).await.map_err(verb_error)? {
                     Standing::Stands if workload.kind.scales() && workload.is_held() => {
                         return Err(VerbError::Conflict(format!("the service `{name}` is held, and was not started")));
                     }
                     Standing::Stands => return Ok(self.state(workload)),
                     Standing::Broken { why, pod } => return Err(self.broken(cluster, name, workload, &why, pod).await),
-                    Standing::Coming(what) => what,
+                    Standing::Coming { what, hindrance } => (what, hindrance),
                 };
+                self.replace_stuck(cx, cluster, workload, &mut stuck).await?;
+                if words.len() < WORDS && hindrance.is_some_and(|hindrance| words.insert(hindrance)) {
+                    cx.activity.touch();
+                }
                 let line = match cluster.newest_pod(workload).await.map_err(verb_error)? {
                     Some(pod) => cluster.tail(&pod, 1).await,
                     None => String::new(),
@@ -109,10 +128,44 @@ impl Kubernetes {
 
     /// Of the newest revision that stands.
     pub(super) async fn was_a_hook(&self, cluster: &Cluster, name: &str) -> Result<bool, VerbError> {
-        let newest = cluster.revisions().await.map_err(verb_error)?;
-        let prefixed = format!("{}-{name}", cluster.release());
         // What is held has its hooks, and what settles it ran none of its own.
-        Ok(newest.iter().rev().take(2).any(|r| r.hooks.iter().any(|hook| hook.name == name || hook.name == prefixed)))
+        let newest = cluster.newest_revisions(2).await.map_err(verb_error)?;
+        let prefixed = format!("{}-{name}", cluster.release());
+        Ok(newest.iter().any(|r| r.hooks.iter().any(|hook| hook.name == name || hook.name == prefixed)))
+    }
+
+    /// A StatefulSet's controller waits for a pod that is not ready before it replaces it, also where it never will be.
+    async fn replace_stuck(
+        &self, cx: &StepContext, cluster: &Cluster, workload: &Workload, stuck: &mut Stuck,
+    ) -> Result<(), VerbError> {
+        if stuck.stays || self.changeable(cx, "control.replace").is_err() {
+            return Ok(());
+        }
+        let pods = cluster.stuck_pods(workload).await.map_err(verb_error)?;
+        if pods != stuck.pods {
+            *stuck = Stuck { pods, since: Some(Instant::now()), stays: false };
+            return Ok(());
+        }
+        if pods.is_empty() || stuck.since.is_none_or(|since| since.elapsed() < REPLACED_WITHIN) {
+            return Ok(());
+        }
+        let work = async {
+            for pod in &pods {
+                cluster.delete_pod(pod).await.map_err(verb_error)?;
+            }
+            Ok(())
+        };
+        match cx.effects.perform("control.replace", &pods, &pods.join(","), true, work).await {
+            Err(VerbError::Denied(why)) => {
+                stuck.stays = true;
+                cx.activity.line(Level::Warn, format!("{}: {why}", by_hand(cluster, &pods)));
+            }
+            other => {
+                other?;
+                *stuck = Stuck::default();
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn broken(
@@ -137,14 +190,28 @@ impl Kubernetes {
         };
         match cluster.named(&workloads, &name.name) {
             Ok(workload) => match cluster.standing(workload).await {
-                Ok(Standing::Coming(what)) => {
-                    self.broken(cluster, name, workload, &format!("does not stand: {what}"), None).await
+                Ok(Standing::Coming { what, hindrance }) => {
+                    let stuck = cluster.stuck_pods(workload).await.unwrap_or_default();
+                    let stuck = (!stuck.is_empty()).then(|| by_hand(cluster, &stuck));
+                    let why: Vec<String> = [Some(what), hindrance, stuck].into_iter().flatten().collect();
+                    let why = format!("does not stand: {}", why.join("; "));
+                    self.broken(cluster, name, workload, &why, None).await
                 }
                 _ => VerbError::Timeout,
             },
             Err(error) => verb_error(error),
         }
     }
+}
+
+/// What makes pods anew that are not ready and that their controller waits for.
+fn by_hand(cluster: &Cluster, pods: &[String]) -> String {
+    let (namespace, named) = (cluster.namespace(), pods.join("`, `"));
+    let pods = pods.join(" ");
+    format!(
+        "the pod `{named}` is not ready, and is replaced by nobody: `kubectl --namespace {namespace} delete pod {pods}` \
+         has it made anew"
+    )
 }
 
 async fn is_no_longer_refused(entrance: SocketAddr) {

@@ -31,6 +31,12 @@ impl Holds for Everything {
     fn live(&self, _: Kind, _: &str) -> Option<u32> {
         None
     }
+    fn was_stated(&self, _: Kind, _: &str) -> bool {
+        false
+    }
+    fn is_suspended(&self, _: &str) -> bool {
+        false
+    }
 }
 
 /// Where an address that users know leads in the double.
