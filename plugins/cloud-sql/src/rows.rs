@@ -30,9 +30,14 @@ const EVIDENCE: &str = "SELECT encode(sha256(convert_to(concat_ws(E'\\n', \
     (SELECT count(*) || ' ' || coalesce(sum(xmin::text::int8), 0) FROM pg_class), \
     (SELECT count(*) || ' ' || coalesce(sum(xmin::text::int8), 0) FROM pg_attribute)), 'UTF8')), 'hex')";
 
-const OTHERS: &str = "SELECT coalesce(string_agg(DISTINCT usename || ' ' || coalesce(host(client_addr), 'local'), ', '), '') \
-    FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' \
-    AND NOT starts_with(application_name, 'upgraded/')";
+/// Of another account's sessions an account sees no more than whose they are, unless it has `pg_read_all_stats`. Google's
+/// own and those that only pass on what was written don't count.
+const OTHERS: &str = "SELECT coalesce(string_agg(DISTINCT usename || ' ' || \
+    coalesce(host(client_addr), CASE WHEN backend_type IS NULL THEN 'from somewhere' ELSE 'local' END), ', '), '') \
+    FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
+    AND (backend_type = 'client backend' OR (backend_type IS NULL AND usename IS NOT NULL \
+     AND usename !~ '^cloudsql(admin|agent|replica|connpooladmin)$' AND pid NOT IN (SELECT pid FROM pg_stat_replication))) \
+    AND NOT starts_with(coalesce(application_name, ''), 'upgraded/')";
 
 /// An error names who is connected still.
 pub fn until_alone(host: &DatastoreHost, database: &str) -> Result<()> {

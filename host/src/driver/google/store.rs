@@ -7,6 +7,7 @@ use crate::context::{Site, StepContext};
 use crate::driver::Machine;
 use crate::model::VerbError;
 use crate::plan::event::{Effect, Verdict};
+use crate::plan::step::Phase;
 use crate::vault::Vault;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -84,7 +85,8 @@ impl Store {
         let (client, heard) = (self.client().await?, heard(cx));
         let key = format!("{}/{}/{}/cloud-sql", cx.deployment, cx.step, cx.binding.name);
         let work = async {
-            let backup = client.back_up(&self.description(cx, "")?, &heard).await?;
+            let again = again(&cx.run, &cx.step, cx.attempt);
+            let backup = client.back_up(&self.description(cx, &again)?, &heard).await?;
             let note = Note {
                 project: self.config.project.clone(),
                 instance: self.config.instance.clone(),
@@ -215,6 +217,32 @@ impl Store {
     }
 }
 
+/// While users write, what an earlier attempt saved is older than what this one counts: it makes one of its own.
+fn again(run: &str, step: &str, attempt: u32) -> String {
+    let in_run = step.strip_prefix(&format!("r{run}-")).unwrap_or(step);
+    match attempt > 1 && in_run.starts_with(Phase::BackupAhead.name()) {
+        true => format!(", attempt {attempt}"),
+        false => String::new(),
+    }
+}
+
 fn described(deployment: &str, step: &str, name: &str) -> String {
     format!("upgraded: {deployment} {step} {name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_saved_while_users_write_is_saved_again() {
+        assert_eq!(again("12", "r12-backup-ahead-main", 1), "");
+        assert_eq!(again("12", "r12-backup-ahead-main", 2), ", attempt 2");
+        assert_eq!(again("12", "r12-backup-final-main", 2), "");
+        let step = described("shop", "r12-backup-ahead-main", "r12-1f2e3d4c");
+        assert!(
+            (step.clone() + &again("12", "r12-backup-ahead-main", 3)).starts_with(&step),
+            "it goes with the step's"
+        );
+    }
 }
