@@ -6,9 +6,11 @@
 //! When users are let in, the release is settled: its record becomes that of the real chart. The way back is Helm's own, to
 //! the revision that stood when the upgrade was staged.
 
+mod names;
 mod pins;
 mod preflight;
 
+use names::meant;
 use pins::Pins;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -34,10 +36,11 @@ pub struct Settings {
     pub kubernetes: Granted,
 }
 
-/// What a platform's `kubernetes` says of values.
+/// What a platform's `kubernetes` says of names and values.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Granted {
+    pub release: String,
     pub values: Option<Vec<String>>,
 }
 
@@ -111,7 +114,8 @@ impl Platform for Helm {
             return Err(Error::invalid(why));
         };
         // A rebuild on the way back is an act of a hop that leads to what runs already.
-        if upgrading_act(call, hop, |service| pins.is_hook(service)) == Some(act) && hop.target == pins.target {
+        let is_hook = |service: &ServiceRef| pins.is_hook(&call.settings.kubernetes.release, service);
+        if upgrading_act(call, hop, is_hook) == Some(act) && hop.target == pins.target {
             upgrade(call, host, hop, &pins, act)?;
         }
         host.wave(&named, wave, call.settings.idle_ms())
@@ -176,12 +180,15 @@ fn upgrade(call: &Call<Settings>, host: &PlatformHost, hop: &Hop, pins: &Pins, a
 
 /// Every workload that runs on its own, but for the gate's.
 fn behind(call: &Call<Settings>, host: &PlatformHost, named: &HopServices) -> Result<Vec<ServiceRef>> {
-    let runs = |workload: &Workload| !workload.hook && !matches!(workload.kind.as_str(), "Job" | "CronJob");
-    let is_gate =
-        |name: &str| named.gate.iter().any(|gate| name == gate.name || name.ends_with(&format!("-{}", gate.name)));
-    let workloads = host.helm().workloads()?.into_iter().filter(runs);
-    let names = workloads.map(|workload| workload.name).filter(|name| !is_gate(name));
-    Ok(names.map(|name| ServiceRef::new(&call.binding, name)).collect())
+    let (workloads, release) = (host.helm().workloads()?, &call.settings.kubernetes.release);
+    let gate: Vec<&Workload> = named.gate.iter().flat_map(|gate| meant(&workloads, release, &gate.name)).collect();
+    let runs = |workload: &&Workload| !workload.hook && !matches!(workload.kind.as_str(), "Job" | "CronJob");
+    let behind = workloads.iter().filter(runs).filter(|workload| !gate.contains(workload));
+    let name = |workload: &Workload| match workloads.iter().filter(|other| other.name == workload.name).count() {
+        1 => workload.name.clone(),
+        _ => format!("{}/{}", workload.kind.to_lowercase(), workload.name),
+    };
+    Ok(behind.map(|workload| ServiceRef::new(&call.binding, name(workload))).collect())
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What an upgrade goes to, and what it goes back to: fixed while the old version serves.
 
+use crate::names::means_job;
 use serde::{Deserialize, Serialize};
 use upgraded_sdk::prelude::*;
 use upgraded_sdk::serde_json;
@@ -27,9 +28,8 @@ impl Pins {
         Ok(Self { target: hop.target.clone(), digest: chart.digest, revision: newest.number, hooks })
     }
 
-    pub fn is_hook(&self, service: &ServiceRef) -> bool {
-        let name = service.name.rsplit('/').next().unwrap_or(&service.name);
-        self.hooks.iter().any(|hook| hook == name || hook.ends_with(&format!("-{name}")))
+    pub fn is_hook(&self, release: &str, service: &ServiceRef) -> bool {
+        means_job(&self.hooks, release, &service.name)
     }
 
     pub fn token(&self) -> Result<String> {

@@ -1,5 +1,6 @@
 //! What would go wrong later, found while the old version serves. Nothing is changed.
 
+use crate::names::meant;
 use crate::{Settings, upgrading_act};
 use upgraded_sdk::prelude::*;
 use upgraded_sdk::{HopServices, Reconciler, Workload, nearest};
@@ -25,6 +26,11 @@ pub fn look(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<Vec
         Err(Error::Invalid(why)) => {
             let hint = "the chart refuses these values: its notes say what the new version wants";
             findings.push(Finding::blocker("values", why).hint(hint));
+            return Ok(findings);
+        }
+        Err(Error::Denied(why)) => {
+            let hint = "add it to its Role in the release's namespace (a ClusterRole where it is not of a namespace)";
+            findings.push(Finding::blocker("rights", why).hint(hint));
             return Ok(findings);
         }
         Err(error) => return Err(error),
@@ -100,11 +106,11 @@ fn reconcilers(host: &PlatformHost) -> Result<Vec<Finding>> {
 /// What the hop names is in the release, now or then.
 fn named_services(call: &Call<Settings>, hop: &Hop, now: &[Workload], then: &[Workload]) -> Vec<Finding> {
     let known: Vec<&str> = now.iter().chain(then).map(|workload| workload.name.as_str()).collect();
-    let fits = |name: &str| known.iter().any(|known| *known == name || known.ends_with(&format!("-{name}")));
+    let release = &call.settings.kubernetes.release;
+    let fits = |name: &str| [now, then].iter().any(|all| !meant(all, release, name).is_empty());
     let mut findings = Vec::new();
     for service in hop.services().into_iter().filter(|service| service.platform == call.binding) {
-        let bare = service.name.rsplit('/').next().unwrap_or(&service.name);
-        if fits(bare) {
+        if fits(&service.name) {
             continue;
         }
         let finding = Finding::blocker(
@@ -128,9 +134,9 @@ fn named_services(call: &Call<Settings>, hop: &Hop, now: &[Workload], then: &[Wo
 fn unheld(call: &Call<Settings>, hop: &Hop, then: &[Workload]) -> Vec<Finding> {
     let named = HopServices::of(&call.binding, hop);
     let stopped: Vec<ServiceRef> = named.gate.iter().cloned().chain(named.stopped_for_the_change()).collect();
-    let daemons = then
-        .iter()
-        .filter(|workload| workload.kind == "DaemonSet" && stopped.iter().any(|service| service.name == workload.name));
+    let release = &call.settings.kubernetes.release;
+    let meant = stopped.iter().flat_map(|service| meant(then, release, &service.name));
+    let daemons = meant.filter(|workload| workload.kind == "DaemonSet");
     let blocker = |workload: &Workload| {
         let message = format!("the DaemonSet `{}` has to be stopped, and can't be scaled to zero", workload.name);
         Finding::blocker(format!("daemon-{}", workload.name), message).hint("a Deployment would be right")

@@ -139,6 +139,7 @@ fn preflight_names_what_is_wrong_and_changes_nothing() {
         let found = Helm::preflight(&call(&fake), &fake.platform(), &hop()).unwrap();
         assert_eq!(ids(&found), ["reconciler-0"]);
     }
+    assert_eq!(of(|fake| fake.fail_once("helm.look-ahead", Error::Denied("no".into())), &hop()), ["rights"]);
     assert_eq!(of(|_| {}, &Hop { target: "9.9.9".into(), ..hop() }), ["chart"]);
     assert_eq!(of(|_| {}, &hop().gate([service("gatway")])), ["service-gatway"]);
     assert_eq!(of(|_| {}, &Hop::new("1.3.0", "1.4.0")), ["no-wave"]);
@@ -149,4 +150,29 @@ fn the_version_is_an_edit_of_the_values() {
     let fake = fake();
     let edits = Helm::edits(&call(&fake), &fake.platform(), &hop()).unwrap();
     assert_eq!(edits, [Edit::set("values.yaml", "image.tag", "1.4.0", "the version becomes 1.4.0")]);
+}
+
+#[test]
+fn a_name_means_the_workload_that_the_release_calls_so_and_no_other() {
+    let fake = FakeHost::new();
+    for (kind, name) in [
+        ("Deployment", "shop-web"),
+        ("Deployment", "shop-admin-web"),
+        ("StatefulSet", "shop-admin-web"),
+        ("StatefulSet", "shop-db"),
+        ("Job", "shop-seed"),
+    ] {
+        fake.workload(kind, name);
+    }
+    let (call, host) = (fake.call::<Settings>(json!({ "kubernetes": { "release": "shop" } })), fake.platform());
+    for gate in ["web", "shop-web", "deployment/web", "Deployment/shop-web"] {
+        let hop = Hop::new("1.3.0", "1.4.0").gate([service(gate)]);
+        let behind = behind(&call, &host, &HopServices::of(&call.binding, &hop)).unwrap();
+        let names: Vec<&str> = behind.iter().map(|service| service.name.as_str()).collect();
+        assert_eq!(names, ["deployment/shop-admin-web", "statefulset/shop-admin-web", "shop-db"], "{gate}");
+    }
+    let jobs = ["shop-migrate-api".to_owned(), "shop-migrate".to_owned()];
+    let is_hook = |name: &str| names::means_job(&jobs, "shop", name);
+    assert!(is_hook("migrate") && is_hook("job/migrate") && is_hook("shop-migrate-api"));
+    assert!(!is_hook("api") && !is_hook("deployment/migrate"));
 }

@@ -1,6 +1,7 @@
 //! Charts: brought here, kept under their digests, rendered by the cluster's own dry run.
 
 use super::errors::{helm_error, verb_error};
+use super::renew::documents_of;
 use super::{Kubernetes, Outlook, Shown};
 use crate::context::StepContext;
 use crate::driver::durable;
@@ -19,21 +20,40 @@ const KEPT: usize = 12;
 const OLDEST: (u32, u32) = (3, 14);
 
 impl Kubernetes {
-    /// Rules that the account needs for what the release has now.
+    /// Rules that the account needs for what the release has now, and for hooks of a way back to it.
     pub async fn missing_rights(&self, cx: &StepContext) -> Result<Vec<String>, VerbError> {
         let cluster = self.cluster().await?;
         cx.activity.touch();
         cluster.version().await.map_err(verb_error)?;
         // Without the right to read the record, its own rule is the answer.
         let documents = match cluster.newest().await {
-            Ok(newest) => manifest::read(&newest.manifest).map_err(verb_error)?,
+            Ok(newest) => runs_at(documents_of(&newest)?, &["rollback"]),
             Err(upgraded_kubernetes::Error::Denied(_)) => Vec::new(),
             Err(error) => return Err(verb_error(error)),
         };
-        let kinds = cluster.kinds(&documents).await.map_err(verb_error)?;
-        let needed = needed(&documents, &kinds, true, !self.claims.is_empty());
+        self.rules_for(&documents).await
+    }
+
+    /// Those that are missing.
+    async fn rules_for(&self, documents: &[serde_json::Value]) -> Result<Vec<String>, VerbError> {
+        let cluster = self.cluster().await?;
+        let kinds = cluster.kinds(documents).await.map_err(verb_error)?;
+        let needed = needed(documents, &kinds, true, !self.claims.is_empty());
         let missing = cluster.missing(&needed).await.map_err(verb_error)?;
         Ok(missing.iter().map(ToString::to_string).collect())
+    }
+
+    /// What comes may be of kinds that the release does not have now, and a dry run makes none of it.
+    async fn may_come(&self, planned: &[serde_json::Value]) -> Result<(), VerbError> {
+        if self.double.is_some() {
+            return Ok(());
+        }
+        let rules = self.rules_for(&runs_at(planned.to_vec(), &["upgrade", "rollback"])).await?;
+        if rules.is_empty() {
+            return Ok(());
+        }
+        let rules = rules.join(", ");
+        Err(VerbError::Denied(format!("the account of the daemon may not do what the new version needs: {rules}")))
     }
 
     pub async fn outlook(&self, cx: &StepContext, version: &str) -> Result<Outlook, VerbError> {
@@ -49,11 +69,10 @@ impl Kubernetes {
         cx.activity.touch();
         let planned = self.rendered(&chart.file, &self.values(Some(folder))?).await?;
         cx.activity.touch();
+        self.may_come(&planned).await?;
+        cx.activity.touch();
         let newest = self.cluster().await?.newest().await.map_err(verb_error)?;
-        let mut old = manifest::read(&newest.manifest).map_err(verb_error)?;
-        for hook in &newest.hooks {
-            old.extend(manifest::read(&hook.manifest).map_err(verb_error)?);
-        }
+        let old = documents_of(&newest)?;
         let workload = |document: &serde_json::Value| {
             let (kind, name) = manifest::head(document);
             Kind::named(kind)?;
@@ -241,6 +260,15 @@ impl Kubernetes {
     }
 }
 
+/// With those of the hooks that are run at one of these points: a chart's tests are run at none.
+fn runs_at(mut documents: Vec<serde_json::Value>, points: &[&str]) -> Vec<serde_json::Value> {
+    documents.retain(|document| {
+        let hook = document["metadata"]["annotations"]["helm.sh/hook"].as_str();
+        hook.is_none_or(|hook| points.iter().any(|point| hook.contains(point)))
+    });
+    documents
+}
+
 /// Of what `helm show chart` says.
 fn said_by(chart: &str, key: &str) -> Result<String, VerbError> {
     let said = manifest::read(chart).map_err(verb_error)?;
@@ -258,4 +286,27 @@ struct Kept {
     name: String,
     version: String,
     digest: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_hooks_that_are_run_need_rights() {
+        let of = |name: &str, hook: serde_json::Value| json!({ "kind": "Pod", "metadata": { "name": name, "annotations": { "helm.sh/hook": hook } } });
+        let documents = vec![
+            of("api", serde_json::Value::Null),
+            of("migrate", json!("post-install,pre-upgrade")),
+            of("undo", json!("post-rollback")),
+            of("test", json!("test")),
+        ];
+        let names = |points: &[&str]| -> Vec<String> {
+            let left = runs_at(documents.clone(), points);
+            left.iter().map(|document| manifest::head(document).1.to_owned()).collect()
+        };
+        assert_eq!(names(&["upgrade", "rollback"]), ["api", "migrate", "undo"]);
+        assert_eq!(names(&["rollback"]), ["api", "undo"]);
+    }
 }

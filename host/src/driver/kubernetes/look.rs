@@ -2,10 +2,15 @@
 
 use super::Kubernetes;
 use super::errors::verb_error;
+use super::held::is_of_run;
 use crate::context::StepContext;
 use crate::model::VerbError;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use upgraded_kubernetes::{Kind, Workload, manifest};
+
+/// What says how many replicas another has.
+const SCALERS: [&str; 2] = ["HorizontalPodAutoscaler", "ScaledObject"];
 
 impl Kubernetes {
     /// A line for each object that is gone, and each workload that somebody changed.
@@ -15,16 +20,24 @@ impl Kubernetes {
         let live = cluster.workloads().await.map_err(verb_error)?;
         let documents = manifest::read(&newest.manifest).map_err(verb_error)?;
         let kinds = cluster.kinds(&documents).await.map_err(verb_error)?;
+        // What answers to load may have answered to the start of what this run brought.
+        let may_scale = is_of_run(&newest, &cx.run);
         let mut found = Vec::new();
-        for document in documents {
+        for document in &documents {
             cx.activity.touch();
-            let (kind, name) = manifest::head(&document);
+            let (kind, name) = manifest::head(document);
             match Kind::named(kind) {
                 Some(kind) => match live.iter().find(|w| w.kind == kind && w.name == name) {
-                    Some(workload) => found.extend(changed(workload, &document)),
+                    Some(workload) => {
+                        let number = other_number(workload, document);
+                        found.extend(number.filter(|_| !may_scale && !scales(&documents, workload)));
+                        found.extend(changed(workload, document));
+                    }
+                    // One that has ended may go.
+                    None if kind == Kind::Job => {}
                     None => found.push(format!("the {kind} `{name}` is gone")),
                 },
-                None => match cluster.has(&document, &kinds).await {
+                None => match cluster.has(document, &kinds).await {
                     Ok(false) => found.push(format!("the {kind} `{name}` is gone")),
                     // Who may not look can't say.
                     Ok(true) | Err(upgraded_kubernetes::Error::Denied(_)) => {}
@@ -36,16 +49,28 @@ impl Kubernetes {
     }
 }
 
+/// Whether something of the release says how many replicas a workload has.
+fn scales(documents: &[Value], workload: &Workload) -> bool {
+    let leads_there = |document: &Value| {
+        let (scaler, target) = (manifest::head(document).0, &document["spec"]["scaleTargetRef"]);
+        let kind = target["kind"].as_str().unwrap_or("Deployment");
+        SCALERS.contains(&scaler) && kind == workload.kind.to_string() && target["name"] == workload.name.as_str()
+    };
+    documents.iter().any(leads_there)
+}
+
+fn other_number(live: &Workload, document: &Value) -> Option<String> {
+    let stated = document["spec"]["replicas"].as_u64()?;
+    let is_other = !live.is_held()
+        && stated != u64::from(live.replicas())
+        && document["metadata"]["annotations"][upgraded_kubernetes::REPLICAS].is_null();
+    let (kind, name, runs) = (live.kind, &live.name, live.replicas());
+    is_other.then(|| format!("the {kind} `{name}` has {runs} replicas instead of {stated}"))
+}
+
 fn changed(live: &Workload, document: &Value) -> Vec<String> {
     let mut found = Vec::new();
     let (kind, name) = (live.kind, &live.name);
-    if let Some(stated) = document["spec"]["replicas"].as_u64()
-        && !live.is_held()
-        && stated != u64::from(live.replicas())
-        && document["metadata"]["annotations"][upgraded_kubernetes::REPLICAS].is_null()
-    {
-        found.push(format!("the {kind} `{name}` has {} replicas instead of {stated}", live.replicas()));
-    }
     let runs = &live.object["spec"]["template"]["spec"]["containers"];
     for stated in document["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten() {
         let inside = stated["name"].as_str().unwrap_or_default();
@@ -61,16 +86,21 @@ fn changed(live: &Workload, document: &Value) -> Vec<String> {
                 found.push(format!("`{inside}` of the {kind} `{name}` has the {part} `{runs}` instead of `{stated}`"));
             }
         }
-        for variable in stated["env"].as_array().into_iter().flatten() {
-            let there = container["env"].as_array().into_iter().flatten().find(|v| v["name"] == variable["name"]);
-            let same = |there: &Value| variable["value"].is_null() || alike(&there["value"], &variable["value"]);
-            if !there.is_some_and(same) {
-                let variable = variable["name"].as_str().unwrap_or_default();
+        let there = variables(container);
+        for (variable, stated) in variables(stated) {
+            let same = |there: &&Value| stated["value"].is_null() || alike(&there["value"], &stated["value"]);
+            if !there.get(variable).is_some_and(same) {
                 found.push(format!("`{inside}` of the {kind} `{name}` has another value of `{variable}`"));
             }
         }
     }
     found
+}
+
+/// By name: of several, the last is what a process gets.
+fn variables(container: &Value) -> BTreeMap<&str, &Value> {
+    let all = container["env"].as_array().into_iter().flatten();
+    all.map(|variable| (variable["name"].as_str().unwrap_or_default(), variable)).collect()
 }
 
 /// The API leaves out what is empty.
@@ -116,5 +146,30 @@ mod tests {
         let mut told = runs(empty(), "fast");
         told["args"] = json!(["serve"]);
         assert_eq!(found(stated, told), ["`api` of the Deployment `api` has the args `[\"serve\"]` instead of `[]`"]);
+    }
+
+    #[test]
+    fn of_a_variable_that_is_there_twice_the_last_counts() {
+        let of = |first: &str, last: &str| {
+            let env = json!([{ "name": "MODE", "value": first }, { "name": "MODE", "value": last }]);
+            json!({ "name": "api", "image": "api:1", "env": env })
+        };
+        assert_eq!(found(of("slow", "fast"), of("slow", "fast")), Vec::<String>::new());
+        assert_eq!(found(of("slow", "fast"), of("fast", "slow")).len(), 1);
+    }
+
+    #[test]
+    fn a_number_that_something_of_the_release_sets_is_nobodys_change() {
+        let object = json!({ "spec": { "replicas": 5 } });
+        let workload = Workload { kind: Kind::Deployment, name: "api".into(), hook: false, object };
+        let of = |kind: &str, target: Value| json!([{ "kind": kind, "spec": { "scaleTargetRef": target } }]);
+        let scaled = |documents: Value| scales(documents.as_array().unwrap(), &workload);
+        assert!(scaled(of("HorizontalPodAutoscaler", json!({ "kind": "Deployment", "name": "api" }))));
+        assert!(scaled(of("ScaledObject", json!({ "name": "api" }))));
+        assert!(!scaled(of("HorizontalPodAutoscaler", json!({ "kind": "StatefulSet", "name": "api" }))));
+        assert!(!scaled(of("HorizontalPodAutoscaler", json!({ "kind": "Deployment", "name": "web" }))));
+        let said = other_number(&workload, &json!({ "spec": { "replicas": 2 } }));
+        assert_eq!(said.as_deref(), Some("the Deployment `api` has 5 replicas instead of 2"));
+        assert_eq!(other_number(&workload, &json!({ "spec": {} })), None);
     }
 }

@@ -220,7 +220,7 @@ async fn held_but(cluster: &Cluster, service: &ServiceRef) -> Result<Vec<String>
 }
 
 /// With its hooks, which stay known by it.
-fn documents_of(revision: &Revision) -> Result<Vec<Value>, VerbError> {
+pub(super) fn documents_of(revision: &Revision) -> Result<Vec<Value>, VerbError> {
     let mut documents = manifest::read(&revision.manifest).map_err(verb_error)?;
     for hook in &revision.hooks {
         documents.extend(manifest::read(&hook.manifest).map_err(verb_error)?);
