@@ -138,7 +138,7 @@ impl Kubernetes {
     async fn replace_stuck(
         &self, cx: &StepContext, cluster: &Cluster, workload: &Workload, stuck: &mut Stuck,
     ) -> Result<(), VerbError> {
-        if stuck.stays || self.changeable(cx, "control.replace").is_err() {
+        if stuck.stays || self.changeable(cx, "helm.replace").is_err() {
             return Ok(());
         }
         let pods = cluster.stuck_pods(workload).await.map_err(verb_error)?;
@@ -155,7 +155,7 @@ impl Kubernetes {
             }
             Ok(())
         };
-        match cx.effects.perform("control.replace", &pods, &pods.join(","), true, work).await {
+        match cx.effects.perform("helm.replace", &pods, &pods.join(","), true, work).await {
             Err(VerbError::Denied(why)) => {
                 stuck.stays = true;
                 cx.activity.line(Level::Warn, format!("{}: {why}", by_hand(cluster, &pods)));
