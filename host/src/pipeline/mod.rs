@@ -220,7 +220,7 @@ impl Pipeline {
         }
         self.ledger.append(match result {
             Ok(_) if step.phase == Phase::Recheck && self.is_late() => {
-                Event::Failed { step: step.id.clone(), attempt, failure: late() }
+                Event::Failed { step: step.id.clone(), attempt, failure: late(), waited_out: false }
             }
             Ok(output) => Event::Succeeded { step: step.id.clone(), attempt, output },
             Err(failure) => {

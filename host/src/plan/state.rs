@@ -297,6 +297,9 @@ impl Progress {
         }
         state.waits += 1;
         state.status = Status::Failed(failure.clone());
+        if state.step.phase == Phase::Recheck {
+            self.window_open = false;
+        }
         Ok(())
     }
 

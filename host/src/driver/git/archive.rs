@@ -98,7 +98,7 @@ fn describe(archive: &Path, commands: &Path, address: &str, tag: &str) -> Result
             let mut file = File::open(archive).map_err(wrong)?;
             let size = file.metadata().map_err(wrong)?.len();
             let mut head = Vec::new();
-            file.by_ref().take(PAGE_BYTES).read_to_end(&mut head).map_err(wrong)?;
+            (&mut file).take(PAGE_BYTES).read_to_end(&mut head).map_err(wrong)?;
             can_be_single(address, &name, &head)?;
             file.rewind().map_err(wrong)?;
             write_file(&mut commands, "100644", Path::new(&name), size, &mut file).map_err(wrong)?;
