@@ -28,7 +28,7 @@ fn of_git_folder(git: &Path, address: Option<String>, active: Option<String>) ->
             tag = Some(name.to_owned());
         }
     }
-    Repository { address: address.map(without_password), commit, tag, tags: names }
+    Repository { address: address.map(without_account), commit, tag, tags: names }
 }
 
 /// `.git`, or what a file of that name leads to.
@@ -92,11 +92,15 @@ fn origin(git: &Path) -> Option<String> {
     Some(url.trim().trim_matches('"').to_owned())
 }
 
-fn without_password(address: String) -> String {
+/// A user alone may be a token; of ssh it is part of the address.
+fn without_account(address: String) -> String {
     match reqwest::Url::parse(&address) {
-        Ok(mut url) if url.password().is_some() => {
-            // Fails for addresses without a host alone, which have no password.
+        Ok(mut url) if url.password().is_some() || url.scheme().starts_with("http") && !url.username().is_empty() => {
+            // Fails for addresses without a host alone, which have no account.
             let _ = url.set_password(None);
+            if url.scheme().starts_with("http") {
+                let _ = url.set_username("");
+            }
             url.to_string()
         }
         _ => address,

@@ -56,7 +56,7 @@ pub enum Layout {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Repository {
-    /// The remote `origin`, or the checkout itself; without a password.
+    /// The remote `origin`, or the checkout itself; without an account.
     pub address: Option<String>,
     /// The commit that is checked out or active.
     pub commit: Option<String>,
