@@ -16,7 +16,7 @@ pub fn manifest<'a>(parts: impl IntoIterator<Item = (&'a str, String)>) -> Strin
 
 /// What every path has to say. One that is missing or damaged keeps the others from nothing: its error is told once all were
 /// asked, and that something is not there only where nothing worse was said.
-pub fn every<'a, T>(paths: &'a [String], mut ask: impl FnMut(&str) -> Result<T>) -> Result<Vec<(&'a str, T)>> {
+pub fn every<T>(paths: &[String], mut ask: impl FnMut(&str) -> Result<T>) -> Result<Vec<(&str, T)>> {
     let (mut answers, mut missing, mut wrong) = (Vec::new(), None, None);
     for path in paths {
         match ask(path) {
