@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
+const TRIES: u32 = 3;
 /// That ended by itself.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
@@ -43,21 +44,7 @@ impl Environment {
 pub(super) async fn start_command(
     core: &Core, command: &[String], environment: &Environment,
 ) -> Result<Instance, NotStarted> {
-    let port = free_port().await.ok_or(NotStarted::Unhealthy)?;
-    let environment = environment.clone().with("PORT", &port.to_string());
-    let mut child = spawn(command, &environment).ok_or(NotStarted::Unhealthy)?;
-    let listens = async {
-        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            if !matches!(child.try_wait(), Ok(None)) {
-                return false;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        true
-    };
-    if !matches!(tokio::time::timeout(core.pace().startup, listens).await, Ok(true)) {
-        return Err(NotStarted::Unhealthy);
-    }
+    let (child, port, environment) = listening(core, command, environment).await.ok_or(NotStarted::Unhealthy)?;
     let held = Arc::new(Mutex::new(Some(child)));
     let (running, command) = (Arc::downgrade(&held), command.to_owned());
     core.spawn(async move {
@@ -73,6 +60,28 @@ pub(super) async fn start_command(
         }
     });
     Ok(Instance::new(port, Running::Child(held)))
+}
+
+/// A program that listens. A port that was free may be another's by the time that the program takes it.
+async fn listening(core: &Core, command: &[String], environment: &Environment) -> Option<(Child, u16, Environment)> {
+    for _ in 0..TRIES {
+        let port = free_port().await?;
+        let environment = environment.clone().with("PORT", &port.to_string());
+        let mut child = spawn(command, &environment)?;
+        let listens = async {
+            while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+                if !matches!(child.try_wait(), Ok(None)) {
+                    return false;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            matches!(child.try_wait(), Ok(None))
+        };
+        if tokio::time::timeout(core.pace().startup, listens).await.ok()? {
+            return Some((child, port, environment));
+        }
+    }
+    None
 }
 
 /// The exit code of a job's container; an image that is not there has none.
