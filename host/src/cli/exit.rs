@@ -30,7 +30,7 @@ Exit codes:
     1  failed; with `watch`: the run was rolled back or abandoned
     2  the arguments are wrong
     3  refused: a rule, a blocker, a mistake in the file, or nothing to do it to
-    4  waits for a person's approval or confirmation
+    4  waits: for a person, a window, another run, or the next attempt
     5  stuck: read `upgradectl status NAME`, then `resume`, `rollback` or `abandon`
     6  no daemon answers on the socket
     7  there is no such deployment or run

@@ -24,6 +24,8 @@ use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// Of a failure of the journal: whatever is said to the run can't be written down.
+const JOURNAL: &str = "journal";
 /// Between looks at a deployment that only time may mend.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
@@ -43,9 +45,13 @@ pub async fn live(host: Arc<Host>, entry: Arc<Entry>) {
                 }
                 Err(failure) => {
                     tracing::error!(deployment = entry.name, run, "the run can't go on: {}", failure.message);
-                    let hint =
-                        format!("`upgradectl abandon {} --why …` ends it where that can't be mended", entry.name);
-                    fail(&host, &entry, format!("run {run} can't go on: {}; {hint}", failure.message));
+                    let hint = match failure.code.as_str() {
+                        JOURNAL => String::new(),
+                        _ => {
+                            format!("; `upgradectl abandon {} --why …` ends it where that can't be mended", entry.name)
+                        }
+                    };
+                    fail(&host, &entry, format!("run {run} can't go on: {}{hint}", failure.message));
                     Some(LOOK_AGAIN)
                 }
             },
@@ -300,7 +306,7 @@ pub async fn begin(host: &Host, entry: &Entry, plan: &Plan) -> Result<u64, Unbeg
 
 /// Takes an open run to its end, or to the daemon's. Whether it was refused since its plan was outdated.
 async fn carry_on(host: &Arc<Host>, entry: &Arc<Entry>, run: u64) -> Result<bool, Failure> {
-    let plan = Arc::new(host.journal.plan(run).map_err(|e| failure("journal", &e))?);
+    let plan = Arc::new(host.journal.plan(run).map_err(|e| failure(JOURNAL, &e))?);
     let patience = |deployment: &Deployment| -> Arc<dyn Patience> {
         let (windows, estimates) = (deployment.policy.window.clone(), plan.estimates);
         let records = host.journal.records(run).unwrap_or_default();
@@ -322,17 +328,17 @@ pub async fn drive(
     patience: impl FnOnce(&Deployment) -> Arc<dyn Patience>,
 ) -> Result<Ended, Failure> {
     let ledger = RunLedger::open(host.journal.clone(), run, listener(host, entry, plan.clone()), None);
-    let ledger = Arc::new(ledger.map_err(|e| failure("journal", &e))?);
+    let ledger = Arc::new(ledger.map_err(|e| failure(JOURNAL, &e))?);
     if let Some(given_up) = given_up(entry, run) {
-        ledger.append(given_up).map_err(|e| failure("journal", &e))?;
+        ledger.append(given_up).map_err(|e| failure(JOURNAL, &e))?;
     }
     let ready = match kept(host, entry, plan).await {
         Ok(ready) => ready,
-        Err(why) => return end_given_up(&ledger).map_err(|e| failure("journal", &e))?.ok_or(why),
+        Err(why) => return end_given_up(&ledger).map_err(|e| failure(JOURNAL, &e))?.ok_or(why),
     };
     if ledger.with(|progress| progress.events()) > 1 {
         let resumed = Event::Resumed { host_version: env!("CARGO_PKG_VERSION").into(), boot_id: clock::boot_id() };
-        ledger.append(resumed).map_err(|e| failure("journal", &e))?;
+        ledger.append(resumed).map_err(|e| failure(JOURNAL, &e))?;
     }
     host.update(entry, |seen| {
         seen.product = Some(ready.deployment.product.binding.plugin.clone());
@@ -356,7 +362,7 @@ pub async fn drive(
     };
     let ended = ended.await;
     *entry.pipeline.lock().expect("no panic holds this lock") = None;
-    ended.map_err(|e| failure("journal", &e))
+    ended.map_err(|e| failure(JOURNAL, &e))
 }
 
 /// What a run began with: its file, and the components that read it.

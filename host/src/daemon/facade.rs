@@ -83,6 +83,9 @@ impl Host {
         let can_go_on = !matches!(entry.seen.lock().expect("no panic holds this lock").state, State::Error { .. });
         let run = self.journal.open_run(&entry.name).map_err(internal)?;
         let run = run.filter(|_| !can_go_on).ok_or_else(|| not_stuck(&entry.name))?;
+        // Nothing can be written into a journal that can't be read.
+        self.journal.plan(run).map_err(internal)?;
+        self.progress_of(run)?;
         *entry.given_up.lock().expect("no panic holds this lock") = Some((run, decided));
         entry.nudge.notify_one();
         Ok(())
@@ -101,19 +104,30 @@ impl Host {
         Ok(admitted_at(&self.journal.records(run).map_err(internal)?))
     }
 
+    fn progress_of(&self, run: u64) -> Answer<RunProgress> {
+        let records = self.journal.records(run).map_err(internal)?;
+        RunProgress::replay(records.iter().map(|record| &record.event)).map_err(internal)
+    }
+
+    /// One that can't be read may have.
+    fn has_shut_out(&self, run: u64) -> bool {
+        self.progress_of(run).map_or(true, |progress| progress.stretch() != Stretch::Serving)
+    }
+
     /// The newest committed run, and its way back.
     fn way_back(&self, entry: &Entry) -> Answer<(RunRow, RunProgress, WayBack)> {
         let none = || ApiError::conflict(format!("no committed run of `{}` can be taken back", entry.name));
         let runs = self.journal.runs(Some(&entry.name), u32::MAX).map_err(internal)?;
         // What was done by hand after a run was abandoned, no run before it knows how to take back.
         let ended = runs.into_iter().find(|row| match row.outcome {
-            Some(Outcome::Committed | Outcome::Abandoned(_)) => true,
+            Some(Outcome::Committed) => true,
+            Some(Outcome::Abandoned(_)) => row.kind != "rehearsal" && self.has_shut_out(row.run),
             Some(Outcome::RolledBack(_)) => row.kind == "rollback",
             Some(Outcome::Refused(_) | Outcome::Rehearsed) | None => false,
         });
         let row = ended.filter(|row| row.outcome == Some(Outcome::Committed)).ok_or_else(none)?;
         let records = self.journal.records(row.run).map_err(internal)?;
-        let progress = RunProgress::replay(records.iter().map(|record| &record.event)).map_err(internal)?;
+        let progress = self.progress_of(row.run)?;
         let mut way = WayBack {
             of: row.run,
             admitted: admitted_at(&records).unwrap_or(row.started),

@@ -346,11 +346,12 @@ impl Host {
     }
 
     pub fn line(&self, deployment: &str, run: Option<u64>, step: Option<String>, level: Level, message: String) {
-        // What a run says outlives the daemon in the system's log.
+        // What a run says outlives the daemon in the system's log; of a double's, the run that rehearses says it.
+        let is_told = run.is_some() && self.double.is_none();
         match level {
-            Level::Error if run.is_some() => tracing::error!(deployment, run, step, "{message}"),
-            Level::Warn if run.is_some() => tracing::warn!(deployment, run, step, "{message}"),
-            Level::Info if run.is_some() => tracing::info!(deployment, run, step, "{message}"),
+            Level::Error if is_told => tracing::error!(deployment, run, step, "{message}"),
+            Level::Warn if is_told => tracing::warn!(deployment, run, step, "{message}"),
+            Level::Info if is_told => tracing::info!(deployment, run, step, "{message}"),
             _ => tracing::debug!(deployment, run, step, "{message}"),
         }
         let at = Timestamp::now();
