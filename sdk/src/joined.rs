@@ -14,6 +14,21 @@ pub fn manifest<'a>(parts: impl IntoIterator<Item = (&'a str, String)>) -> Strin
     lines.into_iter().map(|line| line + "\n").collect()
 }
 
+/// What each path has to say, up to the first error.
+pub fn each<T>(paths: &[String], mut ask: impl FnMut(&str) -> Result<T>) -> Result<Vec<(&str, T)>> {
+    paths.iter().map(|path| Ok((path.as_str(), ask(path)?))).collect()
+}
+
+/// What was saved of each path: of a copy that is let go, the rest is saved where a part of it is gone.
+pub fn of_backup<'p, T>(
+    paths: &'p [String], frozen: Option<&str>, save: impl FnMut(&str) -> Result<T>,
+) -> Result<Vec<(&'p str, T)>> {
+    match frozen {
+        Some(_) => every(paths, save),
+        None => each(paths, save),
+    }
+}
+
 /// What every path has to say. One that is missing or damaged keeps the others from nothing: its error is told once all were
 /// asked, and that something is not there only where nothing worse was said.
 pub fn every<T>(paths: &[String], mut ask: impl FnMut(&str) -> Result<T>) -> Result<Vec<(&str, T)>> {

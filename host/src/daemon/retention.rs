@@ -9,11 +9,11 @@ use crate::config::SecretCheck;
 use crate::driver::google::named::{self, Made};
 use crate::effect::Effects;
 use crate::journal::{KeptCopy, RunRow, digest};
-use crate::model::{BackupRef, VerbError};
+use crate::model::VerbError;
 use crate::plan::event::{Event, Outcome};
 use crate::plan::state::Progress;
 use crate::plan::step::Phase;
-use crate::plugin::roles::{Answer, CallError};
+use crate::plugin::roles::CallError;
 use crate::vault::VaultError;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -73,7 +73,9 @@ async fn tidy(host: &Arc<Host>, entry: &Arc<Entry>) -> Result<(), String> {
     let newest = runs.first().map_or(0, |run| run.run);
     host.journal.forget_manifests_but_of(&name, &held, newest).map_err(|e| e.to_string())?;
     let pinned = pinned(host, &held)?;
-    let gone = move |step: &str| run_of(step).is_some_and(|run| run <= newest && !held.contains(&run));
+    // What a former life of the state folder saved is the operator's to forget.
+    let known: BTreeSet<u64> = runs.iter().map(|run| run.run).collect();
+    let gone = move |step: &str| run_of(step).is_some_and(|run| known.contains(&run) && !held.contains(&run));
     // Forgetting keeps everybody else from the vault, and users who are shut out would wait for it.
     if !all_serve(host) {
         return Ok(());
@@ -176,18 +178,24 @@ async fn let_go(host: &Host, ready: &Ready, copy: &KeptCopy) -> Result<(), Strin
     let set_aside = copy.step.contains("-restore-");
     let frozen = copy.step.contains("-freeze-");
     if set_aside || (frozen && may_be_all_there_is(host, copy)?) {
-        saved_or_gone(datastore.backup(&cx, Some(&copy.step)).await)?;
+        match datastore.backup(&cx, Some(&copy.step)).await {
+            // What would save it may be what is missing: what is gone can't be counted either.
+            Err(error) if is_gone(&error) => match datastore.manifest(&cx, Some(&copy.step)).await {
+                Err(gone) if is_gone(&gone) => {
+                    tracing::warn!(deployment = copy.deployment, "nothing is left of the copy `{}`: {gone}", copy.step);
+                }
+                _ => return Err(error.to_string()),
+            },
+            saved => drop(saved.map_err(|error| error.to_string())?),
+        }
     }
     datastore.discard(&cx, &copy.step).await.map_err(|e| e.to_string())?;
     host.journal.let_go(copy).map_err(|e| e.to_string())
 }
 
 /// A restore may not have come so far, or a removal was cut off; what else there was is saved.
-fn saved_or_gone(saved: Answer<BackupRef>) -> Result<(), String> {
-    match saved {
-        Ok(_) | Err(CallError::Refused { error: VerbError::NotFound(_), .. }) => Ok(()),
-        Err(error) => Err(error.to_string()),
-    }
+fn is_gone(error: &CallError) -> bool {
+    matches!(error, CallError::Refused { error: VerbError::NotFound(_), .. })
 }
 
 /// A freeze made it, nobody took the run to an end, and no restore has put it in the place of what was live.
@@ -253,12 +261,12 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_that_is_not_there_is_let_go_and_one_that_can_not_be_saved_stays() {
-        let refused = |error| Err(CallError::Refused { plugin: "files".into(), function: "backup", error });
-        assert!(saved_or_gone(refused(VerbError::NotFound("`data`".into()))).is_ok());
+    fn a_copy_that_is_not_there_is_gone_and_one_that_can_not_be_saved_is_not() {
+        let refused = |error| CallError::Refused { plugin: "files".into(), function: "backup", error };
+        assert!(is_gone(&refused(VerbError::NotFound("`data`".into()))));
         for error in [VerbError::Invalid("a socket".into()), VerbError::Unavailable("full".into()), VerbError::Timeout]
         {
-            assert!(saved_or_gone(refused(error)).is_err());
+            assert!(!is_gone(&refused(error)));
         }
     }
 }

@@ -4,8 +4,9 @@ use super::hands::Moment;
 use super::{RunContext, output};
 use crate::activity::Level;
 use crate::context::StepContext;
-use crate::model::Failure;
+use crate::model::{Failure, VerbError};
 use crate::plan::step::{Phase, Step};
+use crate::plugin::roles::CallError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -35,8 +36,11 @@ pub struct Frozen {
 pub async fn freeze(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Failure> {
     let datastore = run.datastore(cx)?;
     if cx.attempt == 1 {
-        // One of that name is of another life: the state folder was lost, and runs are numbered anew.
-        datastore.discard(cx, &cx.step).await?;
+        // One of that name is of another life: the state folder was lost, and the vault with it.
+        match datastore.discard(cx, &cx.step).await {
+            Err(CallError::Refused { error: VerbError::NotFound(_), .. }) => {}
+            discarded => discarded?,
+        }
     }
     run.hands.keep_copy(&cx.binding.name, &cx.step)?;
     let frozen = datastore.freeze(cx).await?;
@@ -90,7 +94,6 @@ pub async fn admit(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Fail
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::VerbError;
 
     #[test]
     fn data_that_is_gone_or_broken_needs_no_fence_on_the_way_back() {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Whether `note` says that a vault was in `folder`.
 pub(super) fn says_that_it_was_in(folder: &Path, note: &Path) -> io::Result<bool> {
     match fs::read(note) {
-        Ok(bytes) => Ok(OsStr::from_bytes(bytes.trim_ascii_end()) == folder.as_os_str()),
+        Ok(bytes) => Ok(Path::new(OsStr::from_bytes(bytes.trim_ascii_end())) == folder),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
@@ -24,12 +24,14 @@ pub(super) fn write_down(folder: &Path, note: &Path) -> io::Result<()> {
     super::folder::sync_folder(around)
 }
 
+pub(super) const PRUNE_OWED: &str = "prune-owed";
+
 /// In the vault's folder there is a file of that name from before anything is forgotten until all of it is freed.
 pub(super) struct OwedPrune(PathBuf);
 
 impl OwedPrune {
     pub(super) fn of(folder: &Path) -> Self {
-        Self(folder.join("prune-owed"))
+        Self(folder.join(PRUNE_OWED))
     }
 
     pub(super) fn is_owed(&self) -> bool {

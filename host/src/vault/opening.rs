@@ -2,6 +2,7 @@
 
 use super::error::VaultError;
 use super::folder::{self, Folder};
+use super::notes::PRUNE_OWED;
 use super::{COMPRESSION, key};
 use rustic_core::repofile::{Chunker, MasterKey};
 use rustic_core::{
@@ -65,7 +66,8 @@ fn state_of(folder: &Path) -> io::Result<Found> {
     }
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
-        let ours = ["keys", "snapshots", "index", "data", "locks", "lost+found"].iter().any(|known| name == *known);
+        let known = ["keys", "snapshots", "index", "data", "locks", "lost+found", PRUNE_OWED];
+        let ours = known.iter().any(|known| name == *known);
         if !ours && !name.to_string_lossy().ends_with(".part") {
             return Ok(Found::Foreign);
         }

@@ -38,7 +38,7 @@ impl Datastore for FilesStore {
 
     fn mark(_: &Call<Settings>, host: &DatastoreHost) -> Result<String> {
         let paths = host.trees().list()?;
-        let marks = each(&paths, |path| host.trees().mark(path))?;
+        let marks = joined::each(&paths, |path| host.trees().mark(path))?;
         Ok(joined::mark(&marks))
     }
 
@@ -55,7 +55,7 @@ impl Datastore for FilesStore {
 
     fn backup(call: &Call<Settings>, host: &DatastoreHost, frozen: Option<&str>) -> Result<BackupRef> {
         let paths = host.trees().list()?;
-        let saved = joined::every(&paths, |path| save(call, host, path, frozen))?;
+        let saved = joined::of_backup(&paths, frozen, |path| save(call, host, path, frozen))?;
         Ok(BackupRef {
             artifacts: saved.iter().map(|(_, (artifact, _))| artifact.clone()).collect(),
             manifest: joined::manifest(saved.into_iter().map(|(path, (_, manifest))| (path, manifest))),
@@ -64,7 +64,7 @@ impl Datastore for FilesStore {
 
     fn manifest(_: &Call<Settings>, host: &DatastoreHost, frozen: Option<&str>) -> Result<String> {
         let paths = host.trees().list()?;
-        Ok(joined::manifest(each(&paths, |path| host.trees().manifest(path, frozen))?))
+        Ok(joined::manifest(joined::each(&paths, |path| host.trees().manifest(path, frozen))?))
     }
 
     fn restore(_: &Call<Settings>, host: &DatastoreHost, origin: &Origin) -> Result<()> {
@@ -112,10 +112,6 @@ fn save(call: &Call<Settings>, host: &DatastoreHost, path: &str, frozen: Option<
     });
     trees.discard(path, &call.step)?;
     saved
-}
-
-fn each<T>(paths: &[String], mut ask: impl FnMut(&str) -> Result<T>) -> Result<Vec<(&str, T)>> {
-    paths.iter().map(|path| Ok((path.as_str(), ask(path)?))).collect()
 }
 
 #[cfg(test)]

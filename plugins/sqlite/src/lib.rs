@@ -39,7 +39,7 @@ impl Datastore for SqliteStore {
 
     fn mark(_: &Call<Settings>, host: &DatastoreHost) -> Result<String> {
         let paths = host.sqlite().list()?;
-        Ok(joined::mark(&each(&paths, |path| host.sqlite().mark(path))?))
+        Ok(joined::mark(&joined::each(&paths, |path| host.sqlite().mark(path))?))
     }
 
     fn unfence(_: &Call<Settings>, host: &DatastoreHost) -> Result<()> {
@@ -58,7 +58,7 @@ impl Datastore for SqliteStore {
 
     fn backup(_: &Call<Settings>, host: &DatastoreHost, frozen: Option<&str>) -> Result<BackupRef> {
         let paths = host.sqlite().list()?;
-        let saved = joined::every(&paths, |path| host.sqlite().save(path, frozen))?;
+        let saved = joined::of_backup(&paths, frozen, |path| host.sqlite().save(path, frozen))?;
         Ok(BackupRef {
             artifacts: saved.iter().map(|(_, (artifact, _))| artifact.clone()).collect(),
             manifest: joined::manifest(saved.into_iter().map(|(path, (_, manifest))| (path, manifest))),
@@ -67,7 +67,7 @@ impl Datastore for SqliteStore {
 
     fn manifest(_: &Call<Settings>, host: &DatastoreHost, frozen: Option<&str>) -> Result<String> {
         let paths = host.sqlite().list()?;
-        Ok(joined::manifest(each(&paths, |path| host.sqlite().manifest(path, frozen))?))
+        Ok(joined::manifest(joined::each(&paths, |path| host.sqlite().manifest(path, frozen))?))
     }
 
     fn restore(_: &Call<Settings>, host: &DatastoreHost, origin: &Origin) -> Result<()> {
@@ -116,10 +116,6 @@ fn first_of(problems: &[&str]) -> String {
         more => format!(", and {more} more"),
     };
     format!("{}{more}", shown.join("; "))
-}
-
-fn each<T>(paths: &[String], mut ask: impl FnMut(&str) -> Result<T>) -> Result<Vec<(&str, T)>> {
-    paths.iter().map(|path| Ok((path.as_str(), ask(path)?))).collect()
 }
 
 #[cfg(test)]

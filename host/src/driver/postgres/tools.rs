@@ -22,6 +22,9 @@ pub struct Tools {
     pub container: Option<InContainer>,
 }
 
+/// A shell's exit code where there is no such program.
+const NOT_FOUND: i32 = 127;
+
 /// Those of the server's own image.
 pub async fn in_container(
     around: &Around, container: &Container, archives: &Path, server: u32,
@@ -30,6 +33,10 @@ pub async fn in_container(
     let output = ask.output().await.map_err(|error| VerbError::other("tool", format!("`docker`: {error}")))?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let versions: Vec<u32> = said.lines().filter_map(parse_version).collect();
+    if versions.is_empty() && !output.status.success() && output.status.code() != Some(NOT_FOUND) {
+        let why = String::from_utf8_lossy(&output.stderr);
+        return Err(VerbError::Unavailable(format!("the server's container does not say its tools: {}", why.trim())));
+    }
     let [dump, restore] = versions[..] else {
         return Err(VerbError::NotFound(format!(
             "the image `{}` of the server's container has no `pg_dump` and `pg_restore` of version {server}; an image \

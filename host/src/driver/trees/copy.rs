@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 
@@ -77,9 +78,20 @@ pub fn open_listed(path: &Path) -> Result<Option<File>, VerbError> {
         Ok(file) => Ok(file.metadata().at("reading", path)?.is_file().then_some(file)),
         Err(error) => match Errno::from_io_error(&error) {
             Some(Errno::NOENT | Errno::LOOP | Errno::NXIO) => Ok(None),
+            Some(Errno::AGAIN) => open_leased(path),
             _ => Err(error).at("reading", path),
         },
     }
+}
+
+/// Somebody's lease is broken only for who waits for it: of the very file that was seen.
+fn open_leased(path: &Path) -> Result<Option<File>, VerbError> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW;
+    let seen = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path).at("reading", path)?;
+    if !seen.metadata().at("reading", path)?.is_file() {
+        return Ok(None);
+    }
+    File::open(format!("/proc/self/fd/{}", seen.as_raw_fd())).at("reading", path).map(Some)
 }
 
 /// Shares its blocks where the file system can. How many bytes it has; none where it vanished before it was opened.
