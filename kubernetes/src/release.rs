@@ -2,6 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
+use crate::workload::apart;
 use crate::{HELD, STEP};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -51,6 +52,16 @@ pub struct Hook {
 impl Revision {
     pub fn is_pending(&self) -> bool {
         self.status.starts_with("pending-")
+    }
+}
+
+impl Hook {
+    /// By the rule of [`meant`](crate::meant). One that runs nothing is no service, whatever it is called.
+    pub fn is_meant(&self, release: &str, wanted: &str) -> bool {
+        let (kind, name) = apart(wanted);
+        matches!(self.kind.as_str(), "Job" | "Pod")
+            && kind.is_none_or(|kind| self.kind.eq_ignore_ascii_case(kind))
+            && (self.name == name || self.name == format!("{release}-{name}"))
     }
 }
 
@@ -243,6 +254,20 @@ mod tests {
             let record = json!({ "version": 3, "info": { "status": "deployed", "description": description } });
             assert_eq!(read(&secret_of(&record)).unwrap().step, None, "{description}");
         }
+    }
+
+    #[test]
+    fn a_hook_is_meant_as_a_workload_is_and_an_object_is_none() {
+        let of = |kind: &str, wanted: &str| {
+            let (manifest, events) = (String::new(), Vec::new());
+            Hook { kind: kind.into(), name: "shop-migrate".into(), manifest, events }.is_meant("shop", wanted)
+        };
+        for wanted in ["migrate", "shop-migrate", "job/migrate", "Job/shop-migrate"] {
+            assert!(of("Job", wanted), "{wanted}");
+        }
+        assert!(of("Pod", "pod/migrate") && !of("Pod", "job/migrate"));
+        assert!(!of("Job", "deployment/migrate") && !of("Job", "job/other"));
+        assert!(!of("ConfigMap", "migrate") && !of("ServiceAccount", "shop-migrate"));
     }
 
     #[test]

@@ -148,11 +148,16 @@ fn term(expression: &Value) -> Option<String> {
 
 /// Those that a name means: by itself, as `kind/name`, or else by what follows the release's name in theirs.
 pub fn meant<'w>(workloads: &'w [Workload], release: &str, wanted: &str) -> Vec<&'w Workload> {
-    let (kind, name) = wanted.split_once('/').map_or((None, wanted), |(kind, name)| (Some(kind), name));
+    let (kind, name) = apart(wanted);
     let of_kind = |w: &Workload| kind.is_none_or(|kind| w.kind.to_string().eq_ignore_ascii_case(kind));
     let called = |name: &str| workloads.iter().filter(|w| of_kind(w) && w.name == name).collect::<Vec<_>>();
     let own = called(name);
     if own.is_empty() { called(&format!("{release}-{name}")) } else { own }
+}
+
+/// Kind and name of what is wanted.
+pub(crate) fn apart(wanted: &str) -> (Option<&str>, &str) {
+    wanted.split_once('/').map_or((None, wanted), |(kind, name)| (Some(kind), name))
 }
 
 /// What documents of a chart make, but for hooks.

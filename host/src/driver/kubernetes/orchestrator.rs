@@ -1,6 +1,7 @@
 //! A release's workloads as services.
 
 use super::errors::verb_error;
+use super::standing::found;
 use super::{Kubernetes, POLL};
 use crate::activity::Level;
 use crate::context::StepContext;
@@ -37,12 +38,8 @@ impl Orchestrator for Kubernetes {
         let read = async {
             loop {
                 let workloads = cluster.workloads().await.map_err(verb_error)?;
-                let workload = match cluster.named(&workloads, &name.name) {
-                    Ok(workload) => workload,
-                    Err(error) => match self.was_a_hook(cluster, &name.name).await? {
-                        true => return Ok("the hook ended well, and was removed as its policy says".to_owned()),
-                        false => return Err(verb_error(error)),
-                    },
+                let Some(workload) = found(cluster, &workloads, &name.name).await? else {
+                    return Ok("the hook ended well, and was removed as its policy says".to_owned());
                 };
                 let Some(pod) = cluster.newest_pod(workload).await.map_err(verb_error)? else {
                     tokio::time::sleep(POLL).await;
@@ -89,10 +86,7 @@ impl Orchestrator for Kubernetes {
             let cluster = self.cluster().await?;
             let workloads = cluster.workloads().await.map_err(verb_error)?;
             for name in names {
-                if self.was_a_hook(cluster, &name.name).await? {
-                    continue;
-                }
-                let workload = cluster.named(&workloads, &name.name).map_err(verb_error)?;
+                let Some(workload) = found(cluster, &workloads, &name.name).await? else { continue };
                 cluster.release_hold(workload).await.map_err(verb_error)?;
                 cx.activity.touch();
             }

@@ -66,13 +66,8 @@ impl Kubernetes {
         let wait = async {
             loop {
                 let workloads = cluster.workloads().await.map_err(verb_error)?;
-                let workload = match cluster.named(&workloads, &name.name) {
-                    Ok(workload) => workload,
-                    // A hook that ended well and was removed as its policy says.
-                    Err(error) => match self.was_a_hook(cluster, &name.name).await? {
-                        true => return Ok(self.nothing(name)),
-                        false => return Err(verb_error(error)),
-                    },
+                let Some(workload) = found(cluster, &workloads, &name.name).await? else {
+                    return Ok(self.nothing(name));
                 };
                 let (coming, hindrance) = match cluster.standing(workload).await.map_err(verb_error)? {
                     Standing::Stands if workload.kind.scales() && workload.is_held() => {
@@ -124,14 +119,6 @@ impl Kubernetes {
     fn nothing(&self, name: &ServiceRef) -> ServiceState {
         let (version, digest, healthy) = (None, None, None);
         ServiceState { name: name.clone(), version, digest, replicas: 0, running: 0, healthy }
-    }
-
-    /// Of the newest revision that stands.
-    pub(super) async fn was_a_hook(&self, cluster: &Cluster, name: &str) -> Result<bool, VerbError> {
-        // What is held has its hooks, and what settles it ran none of its own.
-        let newest = cluster.newest_revisions(2).await.map_err(verb_error)?;
-        let prefixed = format!("{}-{name}", cluster.release());
-        Ok(newest.iter().any(|r| r.hooks.iter().any(|hook| hook.name == name || hook.name == prefixed)))
     }
 
     /// A StatefulSet's controller waits for a pod that is not ready before it replaces it, also where it never will be.
@@ -202,6 +189,24 @@ impl Kubernetes {
             Err(error) => verb_error(error),
         }
     }
+}
+
+/// None: a hook that ended well and was removed as its policy says.
+pub(super) async fn found<'w>(
+    cluster: &Cluster, workloads: &'w [Workload], name: &str,
+) -> Result<Option<&'w Workload>, VerbError> {
+    match cluster.named(workloads, name) {
+        Ok(workload) => Ok(Some(workload)),
+        Err(_) if was_a_hook(cluster, name).await? => Ok(None),
+        Err(error) => Err(verb_error(error)),
+    }
+}
+
+/// Of the newest revision that stands.
+async fn was_a_hook(cluster: &Cluster, name: &str) -> Result<bool, VerbError> {
+    // What is held has its hooks, and what settles it ran none of its own.
+    let newest = cluster.newest_revisions(2).await.map_err(verb_error)?;
+    Ok(newest.iter().flat_map(|revision| &revision.hooks).any(|hook| hook.is_meant(cluster.release(), name)))
 }
 
 /// What makes pods anew that are not ready and that their controller waits for.
