@@ -35,6 +35,8 @@ pub struct Revision {
     pub step: Option<String>,
     /// It holds something at zero; what the release is to become when nothing is held any more.
     pub held: Option<String>,
+    /// When its record was made, by the API's clock, as `creationTimestamp` has it.
+    pub created: String,
     secret: String,
     /// Applied by server-side apply.
     pub server_side: bool,
@@ -196,6 +198,7 @@ fn read(secret: &Value) -> Result<Revision> {
         hooks: hooks.collect(),
         held: labels[HELD].as_str().map(str::to_owned),
         server_side: record["apply_method"] == "ssa",
+        created: text(&secret["metadata"]["creationTimestamp"]),
         secret: text(&secret["metadata"]["name"]),
     })
 }
@@ -238,12 +241,15 @@ mod tests {
         assert_eq!(revision.step.as_deref(), Some("r1-h0-apply-main-0"));
         assert_eq!((revision.chart_version.as_str(), revision.server_side), ("1.4.0", true));
         assert_eq!(revision.hooks[0].events, ["pre-upgrade"]);
+        assert_eq!(revision.created, "2024-02-29T12:00:00Z");
     }
 
     fn secret_of(record: &Value) -> Value {
         let data = STANDARD.encode(encode(record).unwrap());
         let labels = json!({ STEP: "r1-h0-apply-main-0", HELD: "back.2", "status": "deployed" });
-        json!({ "metadata": { "name": "sh.helm.release.v1.evose.v3", "labels": labels }, "data": { "release": data } })
+        let (name, created) = ("sh.helm.release.v1.evose.v3", "2024-02-29T12:00:00Z");
+        let metadata = json!({ "name": name, "labels": labels, "creationTimestamp": created });
+        json!({ "metadata": metadata, "data": { "release": data } })
     }
 
     #[test]

@@ -8,6 +8,10 @@ use crate::server::container;
 use crate::{REPLICAS, SUSPENDED};
 use serde_json::{Value, json};
 use std::fmt;
+use std::time::Duration;
+
+/// What pods are given to end, where their template says nothing.
+const ENDS_WITHIN_SECONDS: u64 = 30;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -115,6 +119,11 @@ impl Workload {
             _ => &self.object["spec"]["template"],
         }
     }
+    /// What its pods are given to end.
+    pub fn ends_within(&self) -> Duration {
+        let given = self.template()["spec"]["terminationGracePeriodSeconds"].as_u64();
+        Duration::from_secs(given.unwrap_or(ENDS_WITHIN_SECONDS))
+    }
     /// Of its pods.
     pub(crate) fn selector(&self) -> Option<String> {
         if self.kind == Kind::Job {
@@ -170,12 +179,13 @@ pub fn workloads_of(documents: &[Value]) -> Vec<Workload> {
     documents.iter().filter(|document| !is_hook(document)).filter_map(workload).collect()
 }
 
-/// By the release's own marks; not where the chart says that it stays.
-fn is_removable(object: &Value, release: &str, namespace: &str) -> bool {
+/// By the release's own marks; not where the chart says that it stays, nor what was there before and was adopted.
+fn is_removable(object: &Value, release: &str, namespace: &str, since: &str) -> bool {
     let annotations = &object["metadata"]["annotations"];
     annotations["meta.helm.sh/release-name"] == release
         && annotations["meta.helm.sh/release-namespace"] == namespace
         && annotations["helm.sh/resource-policy"] != "keep"
+        && object["metadata"]["creationTimestamp"].as_str().is_some_and(|made| made >= since)
 }
 
 impl Cluster {
@@ -270,13 +280,15 @@ impl Cluster {
         Ok(self.get(&path, manifest::head(document).1).await?.is_some())
     }
 
-    /// Removes the object that a document describes, where Helm made it for the release and may remove it. Converges.
-    pub async fn remove(&self, document: &Value, kinds: &Kinds) -> Result<()> {
-        let Some(path) = self.path_of(document, kinds) else { return Ok(()) };
+    /// Removes the object that a document describes, where Helm made it for the release since then (a `creationTimestamp`)
+    /// and may remove it. Whether it is gone or goes. Converges.
+    pub async fn remove(&self, document: &Value, kinds: &Kinds, since: &str) -> Result<bool> {
+        let Some(path) = self.path_of(document, kinds) else { return Ok(false) };
         let name = manifest::head(document).1;
         match self.get(&path, name).await? {
-            Some(found) if is_removable(&found, self.release(), self.namespace()) => self.delete(&path, name).await,
-            Some(_) | None => Ok(()),
+            Some(found) if !is_removable(&found, self.release(), self.namespace(), since) => Ok(false),
+            Some(_) => self.delete(&path, name).await.map(|()| true),
+            None => Ok(true),
         }
     }
 
@@ -342,17 +354,32 @@ mod tests {
     }
 
     #[test]
+    fn pods_are_given_what_their_template_says_to_end() {
+        let of = |kind: Kind, spec: Value| workload(kind, "web", spec).ends_within().as_secs();
+        let template = json!({ "spec": { "terminationGracePeriodSeconds": 1800 } });
+        assert_eq!(of(Kind::Deployment, json!({})), 30);
+        assert_eq!(of(Kind::Deployment, json!({ "template": template })), 1800);
+        assert_eq!(of(Kind::CronJob, json!({ "jobTemplate": { "spec": { "template": template } } })), 1800);
+    }
+
+    #[test]
     fn what_is_nobody_elses_and_need_not_stay_is_removable() {
+        let made = "2024-02-29T12:00:00Z";
         let of = |name: &str, namespace: &str, policy: Value| {
             let annotations = json!({
                 "meta.helm.sh/release-name": name, "meta.helm.sh/release-namespace": namespace,
                 "helm.sh/resource-policy": policy,
             });
-            is_removable(&json!({ "metadata": { "annotations": annotations } }), "shop", "live")
+            let metadata = json!({ "annotations": annotations, "creationTimestamp": made });
+            let since = |since: &str| is_removable(&json!({ "metadata": metadata }), "shop", "live", since);
+            assert!(!since("2024-02-29T12:00:01Z"), "it was there before");
+            assert_eq!(since(made), since("2024-02-28T23:59:59Z"));
+            since(made)
         };
         assert!(of("shop", "live", Value::Null));
         assert!(!of("shop", "live", json!("keep")));
         assert!(!of("shop", "other", Value::Null) && !of("other", "live", Value::Null));
-        assert!(!is_removable(&json!({ "metadata": {} }), "shop", "live"), "made by hand");
+        let by_hand = json!({ "metadata": { "creationTimestamp": made } });
+        assert!(!is_removable(&by_hand, "shop", "live", made));
     }
 }

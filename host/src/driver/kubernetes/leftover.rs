@@ -1,14 +1,14 @@
 //! What revisions that failed have left. Helm compares the next one with what was deployed last, and knows nothing of it.
 
+use super::Kubernetes;
 use super::errors::verb_error;
-use super::orchestrator::has_ended;
-use super::{Kubernetes, POLL};
+use super::orchestrator::pods_end;
 use crate::activity::Level;
 use crate::context::StepContext;
 use crate::model::VerbError;
 use serde_json::Value;
 use upgraded_kubernetes::manifest::{self, head};
-use upgraded_kubernetes::{Cluster, Error, Kind, Kinds, Revision, Workload};
+use upgraded_kubernetes::{Cluster, Error, Kind, Kinds, Revision, workloads_of};
 
 const FAILED: &str = "failed";
 /// What is in them, or made of them, would go too.
@@ -21,55 +21,52 @@ impl Kubernetes {
     ) -> Result<(), VerbError> {
         let cluster = self.cluster().await?;
         let all = cluster.revisions().await.map_err(verb_error)?;
-        let left = leftovers(made_since(&all, revision)?, documents);
-        if left.is_empty() {
-            return Ok(());
-        }
+        let later: Vec<&Revision> = all.iter().filter(|own| own.number > revision).collect();
+        let left = leftovers(named_by_failed(&later)?, documents);
+        let (Some(first), false) = (later.first(), left.is_empty()) else { return Ok(()) };
         let kinds = cluster.kinds(&left).await.map_err(verb_error)?;
         let names: Vec<String> = left.iter().map(called).collect();
-        let work = cx.activity.watch(self.idle, remove(cx, cluster, &left, &kinds));
+        let work = cx.activity.watch(self.idle, remove(cx, cluster, &left, &kinds, &first.created));
         cx.effects.perform("helm.remove", &names, &names.join(","), true, work).await
     }
 }
 
-async fn remove(cx: &StepContext, cluster: &Cluster, left: &[Value], kinds: &Kinds) -> Result<(), VerbError> {
-    let mut live = cluster.workloads().await.map_err(verb_error)?;
-    live.retain(|workload| left.iter().any(|document| is_of(workload, document)));
+/// What is older than `since` was adopted, and not made.
+async fn remove(
+    cx: &StepContext, cluster: &Cluster, left: &[Value], kinds: &Kinds, since: &str,
+) -> Result<(), VerbError> {
+    let mut gone = Vec::new();
     for document in left {
         cx.activity.touch();
-        match cluster.remove(document, kinds).await {
+        match cluster.remove(document, kinds, since).await {
             // A workload would write to what is put back.
             Err(Error::Denied(why)) if Kind::named(head(document).0).is_none() => {
                 cx.activity.line(Level::Warn, format!("the failed upgrade leaves `{}`: {why}", called(document)));
             }
-            other => other.map_err(verb_error)?,
+            Ok(true) => gone.push(document.clone()),
+            Ok(false) => {}
+            Err(error) => return Err(verb_error(error)),
         }
     }
-    for workload in &live {
-        while !cluster.pods(workload).await.map_err(verb_error)?.iter().all(has_ended) {
-            tokio::time::sleep(POLL).await;
-        }
-        cx.activity.touch();
+    // Pods end later than what made them, which Helm or an earlier try may have removed.
+    for workload in &workloads_of(&gone) {
+        pods_end(cx, cluster, workload).await?;
     }
     Ok(())
 }
 
-fn made_since(all: &[Revision], revision: u32) -> Result<Vec<Value>, VerbError> {
-    let mut made = Vec::new();
-    for failed in all.iter().filter(|own| own.number > revision && own.status == FAILED) {
-        made.extend(manifest::read(&failed.manifest).map_err(verb_error)?);
+fn named_by_failed(revisions: &[&Revision]) -> Result<Vec<Value>, VerbError> {
+    let mut named = Vec::new();
+    for failed in revisions.iter().filter(|own| own.status == FAILED) {
+        named.extend(manifest::read(&failed.manifest).map_err(verb_error)?);
     }
-    Ok(made)
+    Ok(named)
 }
 
-fn leftovers(mut made: Vec<Value>, documents: &[Value]) -> Vec<Value> {
-    let is_named = |document: &Value| documents.iter().any(|own| head(own) == head(document));
-    made.retain(|document| !STAYING.contains(&head(document).0) && !is_named(document));
-    made
-}
-
-fn is_of(workload: &Workload, document: &Value) -> bool {
-    (workload.kind.to_string().as_str(), workload.name.as_str()) == head(document)
+fn leftovers(mut named: Vec<Value>, documents: &[Value]) -> Vec<Value> {
+    let is_kept = |document: &Value| documents.iter().any(|own| head(own) == head(document));
+    named.retain(|document| !STAYING.contains(&head(document).0) && !is_kept(document));
+    named
 }
 
 fn called(document: &Value) -> String {
@@ -96,8 +93,7 @@ mod tests {
         let left = leftovers(made, &[of("Deployment", "shop-api"), of("ConfigMap", "shop-indexer")]);
         let names: Vec<String> = left.iter().map(called).collect();
         assert_eq!(names, ["Deployment/shop-indexer", "Service/shop-api", "CronJob/shop-reindex"]);
-        let object = of("Deployment", "shop-indexer");
-        let indexer = Workload { kind: Kind::Deployment, name: "shop-indexer".into(), hook: false, object };
-        assert!(is_of(&indexer, &left[0]) && !is_of(&indexer, &left[1]));
+        let waited: Vec<String> = workloads_of(&left).into_iter().map(|workload| workload.name).collect();
+        assert_eq!(waited, ["shop-indexer", "shop-reindex"]);
     }
 }

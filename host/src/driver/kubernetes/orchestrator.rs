@@ -127,10 +127,7 @@ impl Orchestrator for Kubernetes {
                 cluster.hold(clock).await.map_err(verb_error)?;
             }
             for workload in stopped {
-                while !cluster.pods(workload).await.map_err(verb_error)?.iter().all(has_ended) {
-                    tokio::time::sleep(POLL).await;
-                }
-                cx.activity.touch();
+                pods_end(cx, cluster, workload).await?;
             }
             started_have_ended(cx, cluster, &workloads).await
         });
@@ -256,6 +253,19 @@ async fn started_have_ended(cx: &StepContext, cluster: &Cluster, workloads: &[Wo
     }
 }
 
-pub(super) fn has_ended(pod: &serde_json::Value) -> bool {
+/// They are alive for as long as they are given to end.
+pub(super) async fn pods_end(cx: &StepContext, cluster: &Cluster, workload: &Workload) -> Result<(), VerbError> {
+    let ended = async {
+        while !cluster.pods(workload).await.map_err(verb_error)?.iter().all(has_ended) {
+            tokio::time::sleep(POLL).await;
+        }
+        Ok::<_, VerbError>(())
+    };
+    cx.activity.alive_for(workload.ends_within(), ended).await?;
+    cx.activity.touch();
+    Ok(())
+}
+
+fn has_ended(pod: &serde_json::Value) -> bool {
     matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
 }
