@@ -83,7 +83,7 @@ impl Cluster {
 
     async fn last_lines(&self, pod: &str, lines: i64, timestamps: bool) -> String {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace());
-        let container = self.container_to_hear(pod).await.ok().flatten();
+        let container = self.container_to_hear(pod).await.ok().flatten().map(|(name, _)| name);
         for previous in [false, true] {
             let (container, tail_lines) = (container.clone(), Some(lines));
             let parameters = LogParams { container, tail_lines, previous, timestamps, ..LogParams::default() };
@@ -96,12 +96,13 @@ impl Cluster {
         String::new()
     }
 
-    /// Lines as they come, from the beginning; ends with the container.
-    pub async fn follow(&self, pod: &str) -> Result<BoxStream<'static, std::io::Result<String>>> {
+    /// Lines as they come, from the beginning, and whether the container prepares the pod; they end with it.
+    pub async fn follow(&self, pod: &str) -> Result<(BoxStream<'static, std::io::Result<String>>, bool)> {
         let api: Api<Pod> = Api::namespaced(self.streams.clone(), self.namespace());
-        let container = self.container_to_hear(pod).await?;
+        let (container, prepares) = self.container_to_hear(pod).await?.unzip();
         let parameters = LogParams { container, follow: true, ..LogParams::default() };
-        Ok(api.log_stream(pod, &parameters).await?.lines().boxed())
+        let lines = api.log_stream(pod, &parameters).await?.lines().boxed();
+        Ok((lines, prepares.unwrap_or(false)))
     }
 
     /// What the cluster says that happened to an object: warnings, newest last.
@@ -125,10 +126,10 @@ impl Cluster {
         said.join("\n")
     }
 
-    /// The API wants to know which, where a pod has several.
-    async fn container_to_hear(&self, pod: &str) -> Result<Option<String>> {
+    /// The API wants to know which, where a pod has several; and whether it prepares the pod.
+    async fn container_to_hear(&self, pod: &str) -> Result<Option<(String, bool)>> {
         let pod = self.get(&self.path("api/v1", "pods"), pod).await?;
-        Ok(pod.as_ref().and_then(to_hear).map(str::to_owned))
+        Ok(pod.as_ref().and_then(to_hear).map(|(name, prepares)| (name.to_owned(), prepares)))
     }
 
     async fn replica_set_hash(&self, workload: &Workload) -> Result<Option<String>> {
@@ -159,8 +160,8 @@ fn is_anothers(pod: &Value, workload: &Workload) -> bool {
     kind != "ReplicaSet" || of.is_some_and(|of| of != workload.name)
 }
 
-/// The one that prepares the pod for as long as it does; or else its main one.
-fn to_hear(pod: &Value) -> Option<&str> {
+/// The one that prepares the pod for as long as it does, or else its main one; and which of the two it is.
+fn to_hear(pod: &Value) -> Option<(&str, bool)> {
     let (spec, status) = (&pod["spec"], &pod["status"]);
     let named = move |list: &'static str| spec[list].as_array().into_iter().flatten();
     let is_sidecar = |name: &Value| {
@@ -173,12 +174,12 @@ fn to_hear(pod: &Value) -> Option<&str> {
     };
     let mut preparing = status["initContainerStatuses"].as_array().into_iter().flatten();
     if let Some(container) = preparing.find(|own| !is_sidecar(&own["name"]) && is_at_work(own)) {
-        return container["name"].as_str();
+        return Some((container["name"].as_str()?, true));
     }
     let wanted = &pod["metadata"]["annotations"][DEFAULT_CONTAINER];
     let mut all = named("containers");
     let main = all.find(|container| !wanted.is_null() && container["name"] == *wanted);
-    main.or_else(|| named("containers").next())?["name"].as_str()
+    Some((main.or_else(|| named("containers").next())?["name"].as_str()?, false))
 }
 
 fn created(object: &Value) -> &str {
@@ -222,7 +223,9 @@ mod tests {
             });
             let status = json!({ "initContainerStatuses": statuses });
             let pod = json!({ "metadata": { "annotations": annotations }, "spec": spec, "status": status });
-            to_hear(&pod).map(str::to_owned).unwrap()
+            let (name, prepares) = to_hear(&pod).unwrap();
+            assert_eq!(prepares, name == "migrate");
+            name.to_owned()
         };
         let of = |name: &str, ready: bool, state: Value| json!({ "name": name, "ready": ready, "state": state });
         let running = || json!({ "running": {} });

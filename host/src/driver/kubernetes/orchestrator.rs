@@ -46,11 +46,12 @@ impl Orchestrator for Kubernetes {
                     continue;
                 };
                 match cluster.follow(&pod).await {
-                    Ok(mut lines) => {
+                    Ok((mut lines, prepares)) => {
                         unread = None;
                         while let Some(Ok(line)) = lines.next().await {
                             show(&cx.activity, progress.as_ref(), &line);
-                            if failure.as_ref().is_some_and(|failure| failure.is_match(&line)) {
+                            // What waits for a server complains meanwhile; how it ends says whether it failed.
+                            if !prepares && failure.as_ref().is_some_and(|failure| failure.is_match(&line)) {
                                 return Err(VerbError::other("failure-line", format!("`{name}` says: {line}")));
                             }
                             if success.is_match(&line) {
@@ -72,11 +73,14 @@ impl Orchestrator for Kubernetes {
             }
         };
         let followed = cx.activity.watch(idle, read).await;
-        match (followed, unread) {
-            (Err(VerbError::Timeout), Some(error)) => {
+        if !matches!(followed, Err(VerbError::Timeout)) {
+            return followed;
+        }
+        match (self.not_standing(cluster, name).await, unread) {
+            (VerbError::Timeout, Some(error)) => {
                 Err(VerbError::other("log", format!("the log of `{name}` can't be read: {error}")))
             }
-            (followed, _) => followed,
+            (why, _) => Err(why),
         }
     }
 

@@ -170,7 +170,8 @@ impl Kubernetes {
         VerbError::other("service", format!("the service `{name}` {why}{said}"))
     }
 
-    async fn not_standing(&self, cluster: &Cluster, name: &ServiceRef) -> VerbError {
+    /// Why, where the time is over.
+    pub(super) async fn not_standing(&self, cluster: &Cluster, name: &ServiceRef) -> VerbError {
         let workloads = match cluster.workloads().await {
             Ok(workloads) => workloads,
             Err(error) => return verb_error(error),
@@ -184,7 +185,8 @@ impl Kubernetes {
                     let why = format!("does not stand: {}", why.join("; "));
                     self.broken(cluster, name, workload, &why, None).await
                 }
-                _ => VerbError::Timeout,
+                Ok(Standing::Broken { why, pod }) => self.broken(cluster, name, workload, &why, pod).await,
+                Ok(Standing::Stands) | Err(_) => VerbError::Timeout,
             },
             Err(error) => verb_error(error),
         }
