@@ -176,10 +176,8 @@ impl Kubernetes {
         let into = folder.join("chart");
         durable::make_folder(&into).map_err(io_error("make a folder for a chart"))?;
         let source = self.source();
-        let missing = |why: &str| {
-            let chart = &source.chart;
-            VerbError::NotFound(format!("there is no chart `{chart}` of version {version}: {why}"))
-        };
+        let chart = format!("chart `{}` of version {version}", source.chart);
+        let missing = |why: &str| VerbError::NotFound(format!("there is no {chart}: {why}"));
         if source.is_folder() {
             let path = source.path(version, &self.directory);
             match fs::metadata(&path) {
@@ -193,10 +191,7 @@ impl Kubernetes {
             }
         } else {
             let pulled = self.ask(&self.helm()?.pull(&source, version, &into, &self.directory), "helm pull").await;
-            pulled.map_err(|error| match error {
-                VerbError::Other(failure) if failure.message.contains("not found") => missing(&failure.message),
-                other => other,
-            })?;
+            pulled.map_err(|error| not_pulled(error, &chart))?;
         }
         let archive = fs::read_dir(&into).into_iter().flatten().flatten().map(|entry| entry.path()).next();
         let file = archive.ok_or_else(|| missing("`helm` brought nothing"))?;
@@ -269,6 +264,17 @@ fn runs_at(mut documents: Vec<serde_json::Value>, points: &[&str]) -> Vec<serde_
     documents
 }
 
+/// A registry's refusal is no right that is missing in the cluster.
+fn not_pulled(error: VerbError, chart: &str) -> VerbError {
+    match error {
+        VerbError::Other(failure) if failure.message.contains("not found") => {
+            VerbError::NotFound(format!("there is no {chart}: {}", failure.message))
+        }
+        VerbError::Denied(why) => VerbError::other("chart", format!("the {chart} is refused: {why}")),
+        other => other,
+    }
+}
+
 /// Of what `helm show chart` says.
 fn said_by(chart: &str, key: &str) -> Result<String, VerbError> {
     let said = manifest::read(chart).map_err(verb_error)?;
@@ -292,6 +298,17 @@ struct Kept {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_registry_that_wants_a_login_is_no_missing_right() {
+        let of = |said: &str| not_pulled(helm_error("helm pull", said), "chart `shop` of version 1.4.0");
+        let refused = of("Error: failed to authorize: unexpected status: 401 Unauthorized");
+        assert!(matches!(&refused, VerbError::Other(failure) if failure.code == "chart"), "{refused}");
+        let missing = of("Error: shop:1.4.0: not found");
+        assert!(missing.to_string().contains("there is no chart `shop` of version 1.4.0"), "{missing}");
+        assert!(matches!(missing, VerbError::NotFound(_)));
+        assert!(matches!(of("dial tcp: no such host"), VerbError::Unavailable(_)));
+    }
 
     #[test]
     fn only_hooks_that_are_run_need_rights() {
