@@ -47,9 +47,10 @@ impl<'a> Live<'a> {
     }
 }
 
-/// Whether a host's name is over where this follows: behind a colon a port may come, and no word as in `api.shop:main`.
+/// Whether a host's name is over where this follows: behind a colon a port may come, and no word as in `api.shop:main`. What
+/// is set or called, as `cache.shop=on` and `web.shop(…)`, is no host.
 fn ends(rest: &str) -> bool {
-    let goes_on = rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "-._".contains(c));
+    let goes_on = rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "-._=([".contains(c));
     let is_word = rest.strip_prefix(':').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()));
     !goes_on && !is_word
 }
@@ -82,6 +83,11 @@ mod tests {
             ("db.shopping", None),
             ("mydb.shop", None),
             ("gunicorn db.shop:app", None),
+            ("db.shop=true", None),
+            ("db.shop = load(db.shop(1), db.shop[0])", Some("db.shop")),
+            ("x(db.shop(1), db.shop[0])", None),
+            ("HOST=db.shop", Some("db.shop")),
+            ("u@tcp(db.shop:3306)/x?from=db.shop=1", Some("db.shop")),
         ] {
             assert_eq!(live.named_in(&json!({ "env": [text] })).as_deref(), found, "{text}");
         }
