@@ -151,6 +151,11 @@ impl Cluster {
         self.delete_by(path, name, &DeleteParams::background()).await
     }
 
+    /// It is there until what it owns is gone.
+    pub(crate) async fn delete_after_its_own(&self, path: &str, name: &str) -> Result<()> {
+        self.delete_by(path, name, &DeleteParams::foreground()).await
+    }
+
     /// Of a pod: nobody waits for it to end.
     pub(crate) async fn delete_at_once(&self, path: &str, name: &str) -> Result<()> {
         self.delete_by(path, name, &DeleteParams::background().grace_period(0)).await

@@ -268,9 +268,15 @@ impl Cluster {
         self.patched(workload, &patch).await
     }
 
-    /// Ends a Job with its pods.
+    /// Ends a Job with its pods, until whose end it is there: whoever asks later finds it.
     pub async fn end_job(&self, name: &str) -> Result<()> {
-        self.delete(&self.path(Kind::Job.group(), Kind::Job.resource()), name).await
+        self.delete_after_its_own(&self.path(Kind::Job.group(), Kind::Job.resource()), name).await
+    }
+
+    /// Whether it is being deleted, and there until what it owns is gone.
+    pub async fn goes(&self, workload: &Workload) -> Result<bool> {
+        let found = self.get(&self.path(workload.kind.group(), workload.kind.resource()), &workload.name).await?;
+        Ok(found.is_some_and(|found| !found["metadata"]["deletionTimestamp"].is_null()))
     }
 
     /// Whether the object that a document describes is there, in the release's namespace or in none. What lies elsewhere,

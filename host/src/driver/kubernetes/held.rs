@@ -292,14 +292,14 @@ async fn hear(cx: &StepContext, cluster: &Cluster, workloads: &[Workload], heard
     }
 }
 
-/// Of dated lines, those after the last one that was heard, without their dates.
+/// Of dated lines, those after the last one that was heard, without their dates; not those that say nothing.
 fn unheard<'t>(text: &'t str, last: &mut String) -> Vec<&'t str> {
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
     let from = lines.iter().rposition(|line| *line == last.as_str()).map_or(0, |at| at + 1);
     if let Some(newest) = lines.last() {
         (*newest).clone_into(last);
     }
-    lines[from..].iter().map(|line| line.split_once(' ').map_or(*line, |(_, said)| said)).collect()
+    lines[from..].iter().filter_map(|line| Some(line.split_once(' ')?.1)).collect()
 }
 
 /// A step of this run made it.
@@ -353,5 +353,8 @@ mod tests {
         assert_eq!(unheard(&said(90..92), &mut last), ["row 0", "row 1"], "one that moved past all of it");
         assert_eq!(unheard("", &mut last), [""; 0]);
         assert_eq!(unheard(&said(91..93), &mut last), ["row 0"], "a log that could not be had is no end of it");
+        let empty = format!("{}2024-02-29T12:00:01Z \n", said(92..93));
+        assert_eq!(unheard(&empty, &mut last), [""; 0]);
+        assert_eq!(last, "2024-02-29T12:00:01Z");
     }
 }

@@ -257,10 +257,13 @@ async fn started_have_ended(cx: &StepContext, cluster: &Cluster, workloads: &[Wo
     }
 }
 
-/// They are alive for as long as they are given to end.
+/// They are alive for as long as they are given to end. A Job that goes with them would be taken for one that stays.
 pub(super) async fn pods_end(cx: &StepContext, cluster: &Cluster, workload: &Workload) -> Result<(), VerbError> {
     let ended = async {
         while !cluster.pods(workload).await.map_err(verb_error)?.iter().all(has_ended) {
+            tokio::time::sleep(POLL).await;
+        }
+        while workload.kind == Kind::Job && cluster.goes(workload).await.map_err(verb_error)? {
             tokio::time::sleep(POLL).await;
         }
         Ok::<_, VerbError>(())
