@@ -95,8 +95,8 @@ fn reconcilers(host: &PlatformHost) -> Result<Vec<Finding>> {
         let Reconciler { name, suspended, hint } = reconciler;
         let message = match suspended {
             Some(true) => return None,
-            Some(false) => format!("{name} has the release too, and would undo the upgrade"),
-            None => format!("{name} has the release too, and the account may not look whether it is suspended"),
+            Some(false) => format!("{name} would undo the upgrade"),
+            None => format!("{name} may undo the upgrade: the account may not look whether it is suspended"),
         };
         Some(Finding::blocker(format!("reconciler-{number}"), message).hint(hint))
     };

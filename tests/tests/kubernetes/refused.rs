@@ -53,7 +53,7 @@ fn what_cannot_come_is_refused_untouched() {
         "[{\"op\":\"add\",\"path\":\"/rules/-\",\"value\":{\"apiGroups\":[\"helm.toolkit.fluxcd.io\"],\
          \"resources\":[\"helmreleases\"],\"verbs\":[\"get\"]}}]",
     );
-    refused(&["of Flux has the release too", "flux suspend helmrelease evose"]);
+    refused(&["of Flux would undo the upgrade", "flux suspend helmrelease evose"]);
     patch("helmrelease/evose", "[{\"op\":\"add\",\"path\":\"/spec/suspend\",\"value\":true}]");
     let (answer, code) = daemon.upgradectl(&["plan", &evose.name, "--to", "1.4.0"]);
     assert_eq!(code, Some(0), "suspended: {answer:#}");
