@@ -30,7 +30,7 @@ use crate::context::{Site, StepContext};
 use crate::model::*;
 use crate::plan::event::{Effect, Verdict};
 use log::{Log, Position};
-use restarts::Restarts;
+use restarts::{Restarts, stands};
 use service::Service;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -269,9 +269,7 @@ impl Services {
             let health = if status == Status::Running { healthy(service).await } else { None };
             let stands = match &health {
                 Some(health) => health.is_ok(),
-                None if !service.is_unit() => true,
-                // It may be between two of its ends.
-                None => status == Status::Running && restarts.are_over(now.restarts, Instant::now()),
+                None => stands(now.restarts, now.active_for),
             };
             match status {
                 Status::Running if stands => return Ok(state(service, status, health.map(|health| health.is_ok()))),

@@ -1,7 +1,6 @@
-//! Whether a unit that systemd starts again whenever it ends is worth waiting for, and since when it runs. Pure.
+//! Whether a unit that systemd starts again whenever it ends is worth waiting for, and whether it stands. Pure.
 
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// What has ended so often while somebody waited for it keeps ending.
 const STARTS: u32 = 3;
@@ -14,8 +13,6 @@ const STANDS_AGAIN_AFTER: Duration = Duration::from_secs(5);
 pub struct Restarts {
     /// The fewest: somebody's start begins the count anew.
     fewest: Option<u32>,
-    /// How many there were when it was first seen running, and when that was.
-    running: Option<(u32, Instant)>,
 }
 
 impl Restarts {
@@ -25,18 +22,12 @@ impl Restarts {
         self.fewest = Some(fewest);
         restarts - fewest >= STARTS
     }
+}
 
-    /// It runs now.
-    pub fn are_over(&mut self, restarts: u32, now: Instant) -> bool {
-        let enough = if restarts > 0 { STANDS_AGAIN_AFTER } else { STANDS_AFTER };
-        match self.running {
-            Some((then, since)) if then == restarts => now.duration_since(since) >= enough,
-            _ => {
-                self.running = Some((restarts, now));
-                false
-            }
-        }
-    }
+/// Whether one that runs is up, and not between two of its ends; `active_for`: none where systemd doesn't say.
+pub fn stands(restarts: u32, active_for: Option<Duration>) -> bool {
+    let enough = if restarts > 0 { STANDS_AGAIN_AFTER } else { STANDS_AFTER };
+    active_for.is_none_or(|active| active >= enough)
 }
 
 #[cfg(test)]
@@ -55,11 +46,9 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_for_a_moment_is_up() {
-        let (mut restarts, began) = (Restarts::default(), Instant::now());
-        let mut are_over = |count, ms| restarts.are_over(count, began + Duration::from_millis(ms));
-        assert!(!are_over(0, 0) && !are_over(0, 250));
-        assert!(!are_over(1, 600), "it ended in between");
-        assert!(!are_over(1, 5000) && are_over(1, 5600));
+    fn what_has_run_for_a_moment_is_up() {
+        let stands = |restarts, ms| stands(restarts, Some(Duration::from_millis(ms)));
+        assert!(!stands(0, 250) && stands(0, 500));
+        assert!(!stands(1, 4900) && stands(1, 5000), "it has ended before");
     }
 }

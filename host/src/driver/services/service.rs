@@ -46,6 +46,8 @@ pub struct Seen {
     pub status: Status,
     /// How often systemd has started it again by itself since somebody started it.
     pub restarts: u32,
+    /// None where nobody says.
+    pub active_for: Option<Duration>,
 }
 
 pub struct Service<'a> {
@@ -96,10 +98,6 @@ impl Service<'_> {
         Redactor::new(secrets.iter().map(Secret::reveal))
     }
 
-    pub fn is_unit(&self) -> bool {
-        matches!(self.config.control, ServiceControl::Unit(_))
-    }
-
     pub async fn status(&self) -> Result<Status, VerbError> {
         Ok(self.look().await?.status)
     }
@@ -108,7 +106,7 @@ impl Service<'_> {
         match &self.config.control {
             ServiceControl::Unit(unit) => {
                 let unit = self.machine.systemd.show(unit).await?;
-                Ok(Seen { status: unit.status(), restarts: unit.restarts })
+                Ok(Seen { status: unit.status(), restarts: unit.restarts, active_for: unit.active_for() })
             }
             ServiceControl::Commands { status, .. } => {
                 let mut child = self.spawn(status, Stdio::null(), Stdio::null()).await?;
@@ -117,7 +115,7 @@ impl Service<'_> {
                 })?;
                 let exit = exit.map_err(io_error("wait for a status command"))?;
                 let status = if exit.success() { Status::Running } else { Status::Stopped };
-                Ok(Seen { status, restarts: 0 })
+                Ok(Seen { status, restarts: 0, active_for: None })
             }
         }
     }
@@ -164,7 +162,7 @@ impl Service<'_> {
             for line in log.news().await? {
                 activity.line(Level::Debug, line);
             }
-            let Seen { status, restarts: count } = self.look().await?;
+            let Seen { status, restarts: count, .. } = self.look().await?;
             match status {
                 Status::Running => return Ok(()),
                 _ if restarts.keep_coming(count) => return Err(self.keeps_ending(count).await),

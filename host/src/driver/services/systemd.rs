@@ -6,6 +6,7 @@ use crate::driver::durable;
 use crate::driver::process::io_error;
 use crate::driver::process::log::last_lines;
 use crate::model::VerbError;
+use rustix::time::{ClockId, clock_gettime};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -52,6 +53,8 @@ pub struct Unit {
     pub again: bool,
     /// How often it did since somebody started it.
     pub restarts: u32,
+    /// The machine's monotonic time at which it last became active; none where it never was.
+    active_since: Option<Duration>,
     /// The commands that start it, each with its arguments.
     pub commands: Vec<String>,
     /// Its files are others than those that systemd has read.
@@ -72,6 +75,17 @@ impl Unit {
             _ => Status::Stopped,
         }
     }
+
+    /// Of one that runs.
+    pub fn active_for(&self) -> Option<Duration> {
+        self.active_since.map(|since| monotonic().saturating_sub(since))
+    }
+}
+
+/// Of the clock that systemd tells `Monotonic` times of.
+fn monotonic() -> Duration {
+    let now = clock_gettime(ClockId::Monotonic);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
 impl Systemd {
@@ -86,7 +100,7 @@ impl Systemd {
     /// The same, also of one that systemd does not have.
     pub async fn look(&self, unit: &str) -> Result<Unit, VerbError> {
         let properties = "--property=ActiveState,SubState,LoadState,Job,MainPID,ControlGroup,NRestarts,ExecStart,\
-                          NeedDaemonReload";
+                          NeedDaemonReload,ActiveEnterTimestampMonotonic";
         self.ask(&self.systemctl, &["show", properties, "--", unit]).await.map(|shown| parse(&shown))
     }
 
@@ -177,9 +191,14 @@ fn parse(shown: &str) -> Unit {
         cgroup: Some(property("ControlGroup").to_owned()).filter(|group| !group.is_empty()),
         again: property("SubState") == "auto-restart",
         restarts: property("NRestarts").parse().unwrap_or(0),
+        active_since: microseconds(property("ActiveEnterTimestampMonotonic")),
         commands: shown.lines().filter_map(command).collect(),
         stale: property("NeedDaemonReload") == "yes",
     }
+}
+
+fn microseconds(text: &str) -> Option<Duration> {
+    text.parse::<u64>().ok().filter(|microseconds| *microseconds > 0).map(Duration::from_micros)
 }
 
 /// `/usr/bin/podman kube play a.yaml` of `ExecStart={ path=/usr/bin/podman ; argv[]=/usr/bin/podman kube play a.yaml ; … }`.
@@ -200,7 +219,11 @@ mod tests {
         assert_eq!(unit.status(), Status::Between);
         assert_eq!((unit.main_pid, unit.cgroup.as_deref()), (None, Some("/system.slice/shop.service")));
         assert!(!parse("LoadState=not-found\n").loaded);
-        assert!(unit.commands.is_empty() && !unit.again && !unit.stale);
+        assert!(unit.commands.is_empty() && !unit.again && !unit.stale && unit.active_for().is_none());
+        let began = monotonic() - Duration::from_millis(700);
+        let active_for = parse(&format!("ActiveEnterTimestampMonotonic={}\n", began.as_micros())).active_for().unwrap();
+        assert!((Duration::from_millis(700)..Duration::from_secs(60)).contains(&active_for), "{active_for:?}");
+        assert!(parse("ActiveEnterTimestampMonotonic=0\n").active_for().is_none());
     }
 
     #[test]

@@ -371,7 +371,8 @@ cd "$(dirname "$0")"
 [ "$1" = show ] || exit 0
 looks=$(cat looks 2>/dev/null || echo 0); echo $((looks + 1)) > looks
 [ $((looks % 2)) = 0 ] && state='ActiveState=active' || state='ActiveState=activating\nSubState=auto-restart'
-printf "LoadState=loaded\nJob=0\nNRestarts=%s\n$state\n" $((looks / 2))
+since=$(sed 's/ .*//; s/\.//' /proc/uptime)0000
+printf "LoadState=loaded\nJob=0\nNRestarts=%s\nActiveEnterTimestampMonotonic=$since\n$state\n" $((looks / 2))
 "#;
 
 #[tokio::test]
