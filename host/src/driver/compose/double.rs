@@ -4,7 +4,7 @@
 //! [`Double::of`] replaces what it knows, and [`Double::check`] then looks at the outcome with an eye of its own: what
 //! still reaches out of the double's folder, names or networks is an error, whatever let it through.
 
-use super::reading::{does_more, is_the_machines};
+use super::reading::{More, does_more, is_the_machines};
 use crate::driver::durable;
 use crate::driver::engine::{CPU_SHARES, OOM_SCORE_ADJ};
 use crate::driver::trees::copy::{properties_of, settle};
@@ -194,9 +194,14 @@ impl Double {
             return Err(refusal(service, &why, "no such mount, for example in an override file"));
         }
         if reads && !path.starts_with(&self.origin) {
-            let Some(why) = does_more(path) else { return Ok(path.to_owned()) };
-            let why = format!("mounts `{}`, {why}", path.display());
-            return Err(refusal(service, &why, "what it reads of that, one by one,"));
+            match does_more(path) {
+                None => return Ok(path.to_owned()),
+                Some(More::Reaches(why)) => {
+                    let why = format!("mounts `{}`, {why}", path.display());
+                    return Err(refusal(service, &why, "what it reads of that, one by one,"));
+                }
+                Some(More::Unknown) => {}
+            }
         }
         let moved = self.moved(path);
         if !moved.exists() {

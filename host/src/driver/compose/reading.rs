@@ -17,7 +17,17 @@ const ENTRIES: usize = 100_000;
 /// A double's files are read many times.
 const HOLDS_FOR: Duration = Duration::from_secs(60);
 
-static HARMLESS: Mutex<BTreeMap<PathBuf, Instant>> = Mutex::new(BTreeMap::new());
+/// What was found lately, except for what a double can't have: that may be mended meanwhile.
+static LOOKED_AT: Mutex<BTreeMap<PathBuf, (Instant, Option<More>)>> = Mutex::new(BTreeMap::new());
+
+/// Why reading may not be all that is done in a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum More {
+    /// Who listens there is reached: a sentence's end.
+    Reaches(String),
+    /// It holds too much for anybody to look at all of it.
+    Unknown,
+}
 
 /// Whether the machine itself is reached through it.
 pub fn is_the_machines(path: &Path) -> bool {
@@ -25,38 +35,40 @@ pub fn is_the_machines(path: &Path) -> bool {
     SOCKETS.into_iter().any(reaches) || is_special(path)
 }
 
-/// Why reading may not be all that is done in a folder.
-pub fn does_more(path: &Path) -> Option<String> {
+/// None: reading is all that is done there.
+pub fn does_more(path: &Path) -> Option<More> {
     if KERNELS.iter().any(|folder| path.starts_with(folder)) {
         return None;
     }
-    let mut harmless = HARMLESS.lock().expect("no panic holds this lock");
-    harmless.retain(|_, at| at.elapsed() < HOLDS_FOR);
-    if harmless.contains_key(path) {
-        return None;
+    let looked_at = || LOOKED_AT.lock().expect("no panic holds this lock");
+    {
+        let mut known = looked_at();
+        known.retain(|_, (at, _)| at.elapsed() < HOLDS_FOR);
+        if let Some((_, found)) = known.get(path) {
+            return found.clone();
+        }
     }
-    let why = look_beneath(path, ENTRIES);
-    if why.is_none() {
-        harmless.insert(path.to_owned(), Instant::now());
+    let found = look_beneath(path, ENTRIES);
+    if !matches!(found, Some(More::Reaches(_))) {
+        looked_at().insert(path.to_owned(), (Instant::now(), found.clone()));
     }
-    why
+    found
 }
 
 /// Follows no link: within a container it leads elsewhere.
-fn look_beneath(folder: &Path, most: usize) -> Option<String> {
+fn look_beneath(folder: &Path, most: usize) -> Option<More> {
     let (mut folders, mut seen) = (vec![folder.to_owned()], 0);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             seen += 1;
             if seen > most {
-                return Some(format!(
-                    "which has more than {most} entries, so that nobody looked for sockets in all of it"
-                ));
+                return Some(More::Unknown);
             }
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => folders.push(entry.path()),
                 Ok(kind) if kind.is_socket() || kind.is_fifo() => {
-                    return Some(format!("through which it reaches whoever listens at `{}`", entry.path().display()));
+                    let why = format!("through which it reaches whoever listens at `{}`", entry.path().display());
+                    return Some(More::Reaches(why));
                 }
                 _ => {}
             }
@@ -82,9 +94,10 @@ mod tests {
         fs::write(inner.join("my.cnf"), "").unwrap();
         std::os::unix::fs::symlink("/dev/log", inner.join("link")).unwrap();
         assert_eq!(look_beneath(folder.path(), 4), None);
-        assert!(look_beneath(folder.path(), 3).unwrap().contains("more than 3 entries"));
+        assert_eq!(look_beneath(folder.path(), 3), Some(More::Unknown));
         let _listener = std::os::unix::net::UnixListener::bind(inner.join("mysql.sock")).unwrap();
-        assert!(does_more(folder.path()).unwrap().ends_with("mysql/run/mysql.sock`"));
+        let Some(More::Reaches(why)) = does_more(folder.path()) else { panic!("a socket lies there") };
+        assert!(why.ends_with("mysql/run/mysql.sock`"), "{why}");
         assert_eq!(does_more(&inner.join("my.cnf")), None);
         assert_eq!(does_more(Path::new("/sys")), None);
         assert!(is_the_machines(Path::new("/var/run/docker.sock")) && is_the_machines(Path::new("/")));
