@@ -6,6 +6,9 @@ use upgraded_sdk::prelude::*;
 use upgraded_sdk::rules::{self, Known, Leg, Minors, Rules, Version};
 use upgraded_sdk::{Act, Requirement};
 
+/// Of a commit's name by SHA-1 and SHA-256.
+const FULL_DIGITS: [usize; 2] = [40, 64];
+
 pub fn hops(call: &Call<Settings>, host: &ProductHost, installed: &str, wanted: &str) -> Result<Vec<Hop>> {
     let mut entries = releases::entries(&call.settings, host)?;
     if releases::are_nowhere(&call.settings, host) {
@@ -31,15 +34,20 @@ pub fn hops(call: &Call<Settings>, host: &ProductHost, installed: &str, wanted: 
 
 /// What is found afterwards has all its digits, and would never be what the file says.
 fn in_full(host: &ProductHost, installed: &str, wanted: &str) -> Result<()> {
-    if !is_commit(wanted) {
+    if !is_commit(wanted) || FULL_DIGITS.contains(&wanted.len()) {
         return Ok(());
     }
     let commit = match installed.starts_with(wanted) {
         true => installed.to_owned(),
-        // Without a repository nobody knows more digits.
-        false => host.checkout().fetch(wanted).unwrap_or_else(|_| wanted.to_owned()),
+        false => match host.checkout().fetch(wanted) {
+            Err(error @ (Error::Unavailable(_) | Error::Cancelled)) => return Err(error),
+            // Without a repository nobody knows more digits.
+            Err(_) => return Ok(()),
+            Ok(commit) => commit,
+        },
     };
-    match commit == wanted {
+    let is_tag = !commit.starts_with(wanted);
+    match is_tag || commit == wanted {
         true => Ok(()),
         false => Err(Error::invalid(format!("`{wanted}` may name another commit one day: write `{commit}`"))),
     }

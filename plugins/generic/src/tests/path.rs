@@ -170,6 +170,10 @@ fn a_commit_is_written_in_full() {
     assert!(invalid(of("1.3.0", "fedcba9")).contains("write `fedcba9876543210`"));
     assert!(invalid(of("0123456789abcdef", "0123456")).contains("write `0123456789abcdef`"));
     assert_eq!(targets(&of("1.3.0", "fedcba9876543210").unwrap()), ["fedcba9876543210"]);
+    fake.tag("20240601", "abcdef9876543210");
+    assert_eq!(targets(&of("20240115", "20240601").unwrap()), ["20240601"], "a tag may look like a commit");
+    fake.fail_once("checkout.fetch", Error::unavailable("the repository is away"));
+    assert!(matches!(of("1.3.0", "fedcba9"), Err(Error::Unavailable(_))));
 }
 
 #[test]
