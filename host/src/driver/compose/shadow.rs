@@ -11,7 +11,7 @@ use crate::driver::process::io_error;
 use crate::model::VerbError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::{fs, io};
 
 const DOTENV: &str = ".env";
@@ -51,11 +51,11 @@ impl Shadow {
             planned if is_planned(file) => planned,
             _ => compose.directory.join(file),
         };
-        let env_files = named_env_files(compose);
+        let env_files = plain(&named_env_files(compose));
         let placed = env_files.iter().map(|file| place(file)).filter(|file| file.is_file()).collect::<Vec<_>>();
         let files = match compose.config.files.is_empty() {
-            true => default_files(&compose.directory, &shadow.folder, &placed),
-            false => compose.config.files.clone(),
+            true => plain(&default_files(&compose.directory, &shadow.folder, &placed)),
+            false => plain(&compose.config.files),
         };
         let is_read_by_others = |path: &String| ![&files, &env_files].iter().any(|own| own.contains(&path.into()));
         let mirrors = edited.keys().any(is_read_by_others);
@@ -88,7 +88,8 @@ impl Shadow {
         self.project = Some(compose.declaration().await?.name);
         let rendered = compose.rendered(Some(self)).await?;
         let known = read_by_compose(&self.folder, files, env_files);
-        let sources = edited.keys().filter(|path| !known.contains(*path));
+        let absolute = |path: &String| compose.directory.join(path).display().to_string();
+        let sources = edited.keys().filter(|path| !known.contains(*path) && !known.contains(&absolute(path)));
         if let Some(why) = made_too_early(&rendered, [&self.folder, &compose.directory], sources) {
             return Err(VerbError::Invalid(why));
         }
@@ -125,6 +126,12 @@ impl Drop for Shadow {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Without `./`, as edits name them.
+fn plain(files: &[PathBuf]) -> Vec<PathBuf> {
+    let names = |part: &Component<'_>| *part != Component::CurDir;
+    files.iter().map(|file| file.components().filter(names).collect()).collect()
 }
 
 /// The env files that Compose reads, as the operator calls them.
@@ -177,5 +184,6 @@ mod tests {
         assert_eq!(found(std::slice::from_ref(&first)), ["a.yaml", "b.yaml"]);
         let second = write("b.env", "COMPOSE_PATH_SEPARATOR=,\nCOMPOSE_FILE=c.yaml,d.yaml\n");
         assert_eq!(found(&[first, second]), ["c.yaml", "d.yaml"]);
+        assert_eq!(plain(&["./a.yaml".into(), "/b/./c.yaml".into()]), [Path::new("a.yaml"), Path::new("/b/c.yaml")]);
     }
 }
