@@ -45,7 +45,7 @@ impl Pins {
             if pins.images.contains_key(&reference) {
                 continue;
             }
-            let id = match pins.former.get(&reference) {
+            let id = match stood_for(&pins.former, &reference) {
                 Some(id) => id.clone(),
                 None => pull(host, &reference)?,
             };
@@ -97,11 +97,23 @@ fn build(host: &PlatformHost, services: &[Declared], former: &Images) -> Result<
     let names: Vec<String> = services.iter().map(|service| service.name.clone()).collect();
     let made = host.compose().build(&names).and_then(|()| made(host, services));
     for reference in services.iter().filter_map(|service| service.image.as_ref()) {
-        if let Some(id) = former.get(reference) {
+        if let Some(id) = stood_for(former, reference) {
             host.images().point(reference, id)?;
         }
     }
     made
+}
+
+/// podman calls the image of a container by its whole name.
+fn stood_for<'i>(former: &'i Images, reference: &str) -> Option<&'i String> {
+    let is_same = |name: &str| familiar(name) == familiar(reference);
+    former.get(reference).or_else(|| former.iter().find(|(name, _)| is_same(name)).map(|(_, id)| id))
+}
+
+fn familiar(name: &str) -> &str {
+    let hosts = ["docker.io/library/", "docker.io/", "localhost/"];
+    let name = hosts.iter().find_map(|host| name.strip_prefix(host)).unwrap_or(name);
+    name.strip_suffix(":latest").unwrap_or(name)
 }
 
 fn made(host: &PlatformHost, services: &[Declared]) -> Result<Images> {

@@ -114,7 +114,7 @@ impl Compose {
     }
 
     /// The image that the name stands for.
-    async fn id_of(&self, image: &str) -> Result<Option<String>, VerbError> {
+    pub(super) async fn id_of(&self, image: &str) -> Result<Option<String>, VerbError> {
         match self.engine.docker().await?.inspect_image(image).await {
             Ok(found) => Ok(found.id),
             Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),

@@ -5,6 +5,7 @@
 //! neither the engine's restart nor the machine's brings it back; what the policy was is kept in the service's hold.
 
 mod alone;
+mod build;
 mod built;
 mod cli;
 mod control;
@@ -159,21 +160,6 @@ impl Compose {
         let outcome = self.engine.while_looking_at(&label, run).await;
         self.remove_labelled(&label).await?;
         outcome
-    }
-
-    /// Builds the images of services that the files build, with the planned edits laid over.
-    pub async fn build(&self, cx: &StepContext, services: &[String]) -> Result<(), VerbError> {
-        cx.effects.may_change("compose.build")?;
-        if let Some(option) = services.iter().find(|name| name.starts_with('-')) {
-            return Err(VerbError::Invalid(format!("`{option}` is no service")));
-        }
-        let files = self.project.overlaid();
-        let shadow = if files.is_empty() { None } else { Some(shadow::Shadow::make(self, cx, files).await?) };
-        let mut argv = self.argv(shadow.as_ref()).await?;
-        argv.push("build".into());
-        argv.extend(services.iter().cloned());
-        let work = self.command(cx, &argv, "build the images");
-        cx.effects.perform("compose.build", &services, &services.join(","), true, work).await
     }
 
     /// Ends what still runs of the effect's step. Every verb but a one-off command converges.

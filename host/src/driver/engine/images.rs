@@ -133,7 +133,7 @@ impl Images {
             }
             let gone = || VerbError::NotFound(format!("`{reference}` was pulled and is not there"));
             let pulled = self.find(cx, reference).await?.ok_or_else(gone)?;
-            self.tag(&pulled.id, &holder(&self.deployment), &self.held(&pulled.id)).await?;
+            engine.tag(&pulled.id, &holder(&self.deployment), &self.held(&pulled.id)).await?;
             Ok(pulled)
         };
         let watched = cx.activity.watch(self.idle, work);
@@ -142,7 +142,7 @@ impl Images {
 
     /// Keeps what is there from being tidied away.
     pub async fn hold(&self, cx: &StepContext, id: &str) -> Result<(), VerbError> {
-        let work = async { self.tag(id, &holder(&self.deployment), &self.held(id)).await };
+        let work = async { self.engine()?.tag(id, &holder(&self.deployment), &self.held(id)).await };
         cx.effects.perform("images.hold", &id, id, true, work).await
     }
 
@@ -159,26 +159,13 @@ impl Images {
         if self.find(cx, reference).await?.is_some_and(|there| there.id == id) {
             return Ok(());
         }
-        let whole = with_tag(reference);
-        let (repository, tag) = whole.rsplit_once(':').unwrap_or((&whole, "latest"));
-        let work = self.tag(id, repository, tag);
+        let work = self.engine()?.point(reference, id);
         cx.effects.perform("images.point", &(reference, id), reference, true, work).await
     }
 
     /// Everything here converges.
     pub async fn fence_and_probe(&self, _effect: &Effect) -> Verdict {
         Verdict::Unknown
-    }
-
-    async fn tag(&self, id: &str, repository: &str, tag: &str) -> Result<(), VerbError> {
-        let engine = self.engine()?;
-        let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
-        engine.docker().await?.tag_image(id, Some(options)).await.map_err(|error| match engine.failed(&error) {
-            VerbError::NotFound(_) => {
-                VerbError::NotFound(format!("the image `{id}`, which `{repository}:{tag}` stood for, is gone"))
-            }
-            other => other,
-        })
     }
 
     /// Lets go of what is held for the deployment and isn't to be kept, by its ID: whoever tidies the engine up may take it
@@ -224,6 +211,25 @@ impl Images {
     fn held(&self, id: &str) -> String {
         let id: String = id.trim_start_matches("sha256:").chars().take(ID_LETTERS).collect();
         format!("{id}-{}", self.daemon)
+    }
+}
+
+impl Engine {
+    /// The name stands for this image from now on.
+    pub async fn point(&self, reference: &str, id: &str) -> Result<(), VerbError> {
+        let whole = with_tag(reference);
+        let (repository, tag) = whole.rsplit_once(':').unwrap_or((&whole, "latest"));
+        self.tag(id, repository, tag).await
+    }
+
+    async fn tag(&self, id: &str, repository: &str, tag: &str) -> Result<(), VerbError> {
+        let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
+        self.docker().await?.tag_image(id, Some(options)).await.map_err(|error| match self.failed(&error) {
+            VerbError::NotFound(_) => {
+                VerbError::NotFound(format!("the image `{id}`, which `{repository}:{tag}` stood for, is gone"))
+            }
+            other => other,
+        })
     }
 }
 

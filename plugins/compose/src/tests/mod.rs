@@ -156,6 +156,16 @@ fn a_build_that_fails_leaves_every_name_as_it_was() {
 }
 
 #[test]
+fn what_podman_built_keeps_its_name_until_the_hop_is_applied() {
+    let fake = built();
+    fake.builds("web", "i-140");
+    fake.on_container("web", |web| web.image = "docker.io/library/shop-web:latest".into());
+    let (call, host) = (call(&fake), fake.platform());
+    Compose::stage(&call, &host, &Hop::new("1.3.0", "1.4.0").act(Wave::new([service("web")]))).unwrap();
+    assert_eq!(host.images().find("shop-web").unwrap().unwrap().id, "i-130");
+}
+
+#[test]
 fn what_the_files_changed_elsewhere_is_applied_with_the_last_act() {
     let fake = fake();
     let (call, host, hop) = (call(&fake), fake.platform(), hop());
