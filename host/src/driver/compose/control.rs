@@ -33,7 +33,8 @@ impl Compose {
     pub(super) async fn make(
         &self, cx: &StepContext, declaration: &Declaration, names: &[ServiceRef],
     ) -> Result<(), VerbError> {
-        self.up_what_differs(cx, declaration, names).await?;
+        let containers = self.engine.containers(&declaration.name).await?;
+        cx.activity.alive_for(end_within(&containers, names), self.up_what_differs(cx, declaration, names)).await?;
         let containers = self.engine.containers(&declaration.name).await?;
         for name in names {
             let hold = self.hold(name);
@@ -130,6 +131,12 @@ impl Compose {
     }
 }
 
+/// Those that are made anew end before, and one of them may wait for another.
+fn end_within(containers: &[Container], names: &[ServiceRef]) -> Duration {
+    let own = names.iter().flat_map(|name| of_service(containers, &name.name));
+    own.filter(|container| container.state == State::Running).map(|container| container.stops_within).sum()
+}
+
 fn kept(hold: &Hold) -> Result<Kept, VerbError> {
     let text = crate::driver::durable::read(hold.path()).map_err(io_error("read a service's hold"))?;
     Ok(text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default())
@@ -146,4 +153,25 @@ fn cannot_be_held(name: &ServiceRef, container: &Container) -> VerbError {
 
 fn never() -> RestartPolicy {
     RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: Some(0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_runs_takes_time_to_end() {
+        let container = |service: &str, status: &str| {
+            let answer = format!(
+                r#"{{"Id":"1","State":{{"Status":"{status}"}},"Config":{{"StopTimeout":60,
+                    "Labels":{{"com.docker.compose.service":"{service}"}}}}}}"#
+            );
+            Container::read(answer.as_bytes()).unwrap()
+        };
+        let containers = [container("web", "running"), container("web", "exited"), container("db", "running")];
+        let web = ServiceRef { platform: "main".into(), name: "web".into() };
+        assert_eq!(end_within(&containers, std::slice::from_ref(&web)), containers[0].stops_within);
+        assert!(containers[0].stops_within >= Duration::from_secs(60));
+        assert_eq!(end_within(&containers[1..], &[web]), Duration::ZERO);
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{Checks, Declaration, Pods, SERVICE_LABEL, Standing};
 use crate::context::StepContext;
-use crate::driver::engine::State;
+use crate::driver::engine::{PodSeen, State};
 use crate::driver::process::io_error;
 use crate::driver::services::{Hold, handle};
 use crate::model::{ServiceRef, VerbError};
@@ -94,7 +94,8 @@ impl Pods {
                 self.machine.systemd.respect(unit, &self.hold(name)).await?;
             }
             // Each takes its grace period, all of them the longest.
-            try_join_all(of_units.iter().map(|(_, unit)| self.stop_unit(unit))).await?;
+            let stops = of_units.iter().map(|(name, unit)| self.stop_unit(cx, &declaration, name, unit));
+            try_join_all(stops).await?;
             for (_, unit) in &of_units {
                 ended.extend(self.pods_by(unit).await?);
             }
@@ -125,13 +126,16 @@ impl Pods {
     pub(super) async fn end(&self, cx: &StepContext, pods: &[String]) -> Result<(), VerbError> {
         let end = async |pod: &String| {
             let Some(seen) = self.engine.pod(pod).await? else { return Ok(()) };
-            // One of them may wait for another.
-            let members = self.engine.of_ids(&seen.containers).await?;
-            let within: Duration = members.iter().map(|container| container.stops_within).sum();
-            cx.activity.alive_for(within, self.engine.stop_pod(pod)).await?;
+            cx.activity.alive_for(self.ends_within(&seen).await?, self.engine.stop_pod(pod)).await?;
             self.engine.remove_pod(pod).await
         };
         try_join_all(pods.iter().map(end)).await.map(drop)
+    }
+
+    /// One of its containers may wait for another.
+    pub(super) async fn ends_within(&self, pod: &PodSeen) -> Result<Duration, VerbError> {
+        let members = self.engine.of_ids(&pod.containers).await?;
+        Ok(members.iter().map(|container| container.stops_within).sum())
     }
 
     /// Those that are there: of its file, and those that we made for it and that its file no longer has.

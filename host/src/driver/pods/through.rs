@@ -12,7 +12,7 @@ use crate::driver::engine::PodSeen;
 use crate::driver::process::io_error;
 use crate::driver::services::Status;
 use crate::model::{ServiceRef, VerbError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ impl Pods {
         if stands && missing(declaration, self, name, &standing)?.is_none() {
             return self.hold(name).release().map_err(io_error("release a service"));
         }
-        self.stop_unit(unit).await?;
+        self.stop_unit(cx, declaration, name, unit).await?;
         let mut left = self.pods_by(unit).await?;
         left.extend(self.pods_of(declaration, name).await?);
         self.end(cx, &left).await?;
@@ -101,7 +101,10 @@ impl Pods {
         Ok(!seen.is_at_rest() && seen.restarts < STARTS)
     }
 
-    pub(super) async fn stop_unit(&self, unit: &str) -> Result<(), VerbError> {
+    /// Each of its pods takes its grace period.
+    pub(super) async fn stop_unit(
+        &self, cx: &StepContext, declaration: &Declaration, name: &ServiceRef, unit: &str,
+    ) -> Result<(), VerbError> {
         let systemd = &self.machine.systemd;
         // A podman that is ended while it makes a pod leaves rules of the firewall behind: the next pod at the same port of the
         // machine would not be reached.
@@ -110,11 +113,22 @@ impl Pods {
         {
             return Ok(());
         }
-        systemd.stop(unit).await?;
-        while !systemd.show(unit).await?.is_at_rest() {
-            tokio::time::sleep(POLL).await;
+        let mut pods = BTreeSet::from_iter(self.pods_by(unit).await?);
+        pods.extend(self.pods_of(declaration, name).await?);
+        let mut within = Duration::ZERO;
+        for pod in &pods {
+            if let Some(seen) = self.engine.pod(pod).await? {
+                within += self.ends_within(&seen).await?;
+            }
         }
-        Ok(())
+        let stop = async {
+            systemd.stop(unit).await?;
+            while !systemd.show(unit).await?.is_at_rest() {
+                tokio::time::sleep(POLL).await;
+            }
+            Ok(())
+        };
+        cx.activity.alive_for(within, stop).await
     }
 
     /// Pods that a unit made, also such as its file no longer has.
