@@ -15,6 +15,10 @@ pub trait PluginCatalog {
     fn problem(&self, _name: &str) -> Option<Problem> {
         None
     }
+    /// What is read is the file of a run, and was found sound when the run began.
+    fn is_of_a_run(&self) -> bool {
+        false
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -210,6 +210,10 @@ impl PluginCatalog for Kept {
             None => self.info(named),
         }
     }
+
+    fn is_of_a_run(&self) -> bool {
+        true
+    }
 }
 
 /// For readers of deployments' files; on a thread that may block, and is none of the runtime's.

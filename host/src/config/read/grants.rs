@@ -139,7 +139,7 @@ impl Reading<'_, '_> {
 
     fn repository(&mut self, item: &Item) -> Option<String> {
         let text = item.text(self.report)?;
-        match repository_mistake(text) {
+        match repository_mistake(text).filter(|_| !self.catalog.is_of_a_run()) {
             None => Some(text.to_owned()),
             Some((message, help)) => {
                 self.report.add_with_help(item.span.clone(), format!("`{}` {message}", item.path), help);
