@@ -105,6 +105,10 @@ fn spans(path: &str, text: &str) -> Vec<Span> {
     };
     let mut spans = match format {
         Format::Dotenv => dotenv_spans(text),
+        // Of a program's own syntax, maybe, which has no pairs.
+        Format::Settings { bare: true, yaml: false } => {
+            settings_spans(text, true).into_iter().chain(whole(path, text)).collect()
+        }
         Format::Settings { bare, .. } => settings_spans(text, bare),
         Format::Other => whole(path, text).into_iter().collect(),
     };
@@ -301,6 +305,11 @@ mod tests {
             assert_eq!(fill(path, text.as_bytes(), Some(b"hunter2\n"), &BTreeMap::new()).unwrap(), b"hunter2\n");
         }
         assert!(!masked("secrets/users", "a:b\nc:d\n").contains("a:b"));
+        for path in ["secrets/redis.conf", "secrets/db.cfg"] {
+            let text = masked(path, "requirepass hunter2\npassword = hunter2\n");
+            assert!(!text.contains("hunter2") && text.lines().count() == 1, "{path}: {text}");
+        }
+        assert_eq!(masked("redis.conf", "requirepass hunter2\n"), "requirepass hunter2\n");
         for path in ["docs/password.md", "VERSION", "public.key"] {
             assert_eq!(masked(path, "one\ntwo\n"), "one\ntwo\n", "{path}");
         }
