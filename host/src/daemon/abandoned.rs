@@ -4,7 +4,9 @@ use super::host::Host;
 use crate::api::types::{Outcome, RunSummary};
 use crate::driver::services::Hold;
 use crate::journal::RunRow;
-use crate::plan::state::Progress;
+use crate::model::Role;
+use crate::plan::state::{Progress, StepState};
+use crate::plan::step::Phase;
 use std::path::Path;
 
 /// Each with what lets it go; nothing once a later run has touched something, which goes on from there.
@@ -37,15 +39,61 @@ fn held_by(file: &Path) -> String {
 }
 
 fn fences(progress: &Progress) -> Vec<String> {
-    let fenced = progress.plan.bindings.iter().filter(|planned| progress.is_fenced(&planned.binding.name));
-    let lifted_by = |plugin: &str| match plugin {
-        "postgres" => Some("refuses connections until `ALTER DATABASE … ALLOW_CONNECTIONS true`"),
-        "mysql" => Some("has locked accounts until `ALTER USER … ACCOUNT UNLOCK` for each of `…_up_fence.accounts`"),
-        // Theirs ends with the run.
-        _ => None,
-    };
-    let told = fenced.filter_map(|planned| {
-        Some(format!("the datastore `{}` {}", planned.binding.name, lifted_by(&planned.binding.plugin)?))
+    let bindings = progress.plan.bindings.iter().map(|planned| &planned.binding);
+    let fenced = bindings.filter(|binding| binding.role == Role::Datastore && progress.is_fenced(&binding.name));
+    let told = fenced.filter_map(|binding| {
+        Some(format!("the datastore `{}` {}", binding.name, lifted_by(progress.steps.values(), &binding.name)?))
     });
     told.collect()
+}
+
+/// By the verb that fenced, whatever the plugin is called; none of a fence that ends with the run.
+fn lifted_by<'s>(steps: impl Iterator<Item = &'s StepState>, datastore: &str) -> Option<&'static str> {
+    let fences = |state: &&StepState| {
+        matches!(state.step.phase, Phase::Fence | Phase::FenceBack) && state.step.binding.as_deref() == Some(datastore)
+    };
+    let mut effects = steps.filter(fences).flat_map(|state| &state.effects);
+    effects.find_map(|state| match state.effect.verb.as_str() {
+        "postgres.execute" => Some("refuses connections until `ALTER DATABASE … ALLOW_CONNECTIONS true`"),
+        "mysql.fence" => {
+            Some("has locked accounts until `ALTER USER … ACCOUNT UNLOCK` for each of `…_up_fence.accounts`")
+        }
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::event::Effect;
+    use crate::plan::state::{EffectState, Status};
+    use crate::plan::step::Step;
+
+    fn did(phase: Phase, verb: &str) -> StepState {
+        let (step, binding) = (format!("{phase}-shop"), Some("shop".into()));
+        let (verb, arguments, handle) = (verb.into(), String::new(), String::new());
+        let effect = Effect { step: step.clone(), attempt: 1, number: 0, verb, arguments, handle, repeatable: true };
+        StepState {
+            step: Step { id: step, phase, binding, role: Some(Role::Datastore), hop: None, act: None, rung: None },
+            attempts: 1,
+            failures: 0,
+            waits: 0,
+            status: Status::Running,
+            effects: vec![EffectState { effect, result: None }],
+            first_output: None,
+            settled_at: 0,
+            interrupted: 0,
+        }
+    }
+
+    #[test]
+    fn a_fence_is_told_by_what_was_done() {
+        let told = |steps: &[StepState], datastore: &str| lifted_by(steps.iter(), datastore);
+        let steps = [did(Phase::Recheck, "postgres.execute"), did(Phase::Fence, "mysql.fence")];
+        assert!(told(&steps, "shop").is_some_and(|told| told.contains("ACCOUNT UNLOCK")));
+        assert_eq!(told(&steps, "other"), None);
+        assert_eq!(told(&[did(Phase::Fence, "trees.fence")], "shop"), None);
+        let back = [did(Phase::FenceBack, "postgres.execute")];
+        assert!(told(&back, "shop").is_some_and(|told| told.contains("ALLOW_CONNECTIONS")));
+    }
 }
