@@ -1,8 +1,8 @@
 //! The contract's words, made short to write.
 
 use crate::{
-    Act, Change, Command, Component, Edit, Error, Failure, Finding, Hop, IDLE_MS, Installed, Once, Release, Request,
-    Response, Secret, SecretHeader, ServiceRef, Severity, Undo, Watch, Wave,
+    Act, Change, Command, Component, Edit, Error, Failure, Finding, Hop, IDLE_MS, Installed, Once, Registered, Release,
+    Request, Response, Secret, SecretHeader, ServiceRef, Severity, Undo, Watch, Wave,
 };
 
 impl Finding {
@@ -24,6 +24,17 @@ impl Finding {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+}
+
+impl Registered {
+    /// The platforms that the image is for, where `machine`, for example `linux/amd64`, is none of them.
+    pub fn for_others_than(&self, machine: &str) -> Option<String> {
+        let fits = |platform: &str| platform == machine || platform.starts_with(&format!("{machine}/"));
+        // In place of an architecture, for example of what says how an image was built.
+        let is_known = |platform: &&str| !platform.contains("unknown");
+        let known: Vec<&str> = self.platforms.iter().map(String::as_str).filter(is_known).collect();
+        (!known.is_empty() && !known.iter().any(|platform| fits(platform))).then(|| known.join(", "))
     }
 }
 

@@ -4,9 +4,6 @@ use crate::{Settings, services};
 use upgraded_sdk::prelude::*;
 use upgraded_sdk::{Act, Declared, HopServices, nearest};
 
-/// In place of an architecture, for example of what says how an image was built.
-const UNKNOWN: &str = "unknown";
-
 pub fn look(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<Vec<Finding>> {
     let now = host.compose().services(false)?;
     let planned = host.compose().services(true)?;
@@ -81,10 +78,7 @@ fn images(host: &PlatformHost, now: &[Declared], planned: &[Declared]) -> Result
                     Some(platform) => platform,
                     None => platform.insert(host.images().platform()?),
                 };
-                let mut platforms = registered.platforms;
-                platforms.retain(|platform| !platform.contains(UNKNOWN));
-                if !platforms.is_empty() && !platforms.iter().any(|platform| fits(platform, ours)) {
-                    let there = platforms.join(", ");
+                if let Some(there) = registered.for_others_than(ours) {
                     findings.push(
                         Finding::blocker(id, format!("`{image}` is for {there}, and this machine is {ours}"))
                             .hint("ask the vendor for an image of this machine's architecture"),
@@ -109,10 +103,6 @@ fn images(host: &PlatformHost, now: &[Declared], planned: &[Declared]) -> Result
         }
     }
     Ok(findings)
-}
-
-fn fits(image: &str, machine: &str) -> bool {
-    image == machine || image.starts_with(&format!("{machine}/"))
 }
 
 /// What the hop leaves out.

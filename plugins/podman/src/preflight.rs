@@ -5,9 +5,6 @@ use upgraded_sdk::pods::{Declared, Pod};
 use upgraded_sdk::prelude::*;
 use upgraded_sdk::{Act, nearest};
 
-/// In place of an architecture, for example of what says how an image was built.
-const UNKNOWN: &str = "unknown";
-
 pub fn look(call: &Call<Settings>, host: &PlatformHost, hop: &Hop) -> Result<Vec<Finding>> {
     let now = host.pods().services(false)?;
     let planned = host.pods().services(true)?;
@@ -112,10 +109,7 @@ fn images(host: &PlatformHost, now: &[Declared], planned: &[Declared]) -> Result
                     Some(platform) => platform,
                     None => platform.insert(host.images().platform()?),
                 };
-                let mut platforms = registered.platforms;
-                platforms.retain(|platform| !platform.contains(UNKNOWN));
-                if !platforms.is_empty() && !platforms.iter().any(|platform| fits(platform, ours)) {
-                    let there = platforms.join(", ");
+                if let Some(there) = registered.for_others_than(ours) {
                     let message = format!("`{image}` is for {there}, and this machine is {ours}");
                     let hint = "ask the vendor for an image of this machine's architecture";
                     findings.push(Finding::blocker(id, message).hint(hint));
@@ -137,10 +131,6 @@ fn images(host: &PlatformHost, now: &[Declared], planned: &[Declared]) -> Result
         }
     }
     Ok(findings)
-}
-
-fn fits(image: &str, machine: &str) -> bool {
-    image == machine || image.starts_with(&format!("{machine}/"))
 }
 
 /// What the hop leaves out.

@@ -23,7 +23,7 @@ pub(super) struct ReadBinding {
 }
 
 /// As a table names it, and what it says of itself.
-struct Plugin {
+struct Found {
     named: String,
     info: Info,
 }
@@ -44,7 +44,7 @@ impl From<&Item<'_>> for Spot {
 impl Reading<'_, '_> {
     /// `[settings]` belongs to the plugin that `product` names.
     pub fn product(&mut self, named: &Item, settings: Option<&Item>) -> Option<(ReadBinding, Info)> {
-        let plugin = self.plugin(named, Role::Product, "product");
+        let found = self.plugin(named, Role::Product, "product");
         let empty = DeValue::Table(Default::default());
         let nowhere = Item {
             name: "settings",
@@ -54,9 +54,9 @@ impl Reading<'_, '_> {
             value: &empty,
         };
         let table = settings.unwrap_or(&nowhere).table(self.report)?;
-        let plugin = plugin?;
-        let read = self.binding("product", Role::Product, &plugin, table)?;
-        Some((read, plugin.info))
+        let found = found?;
+        let read = self.binding("product", Role::Product, &found, table)?;
+        Some((read, found.info))
     }
 
     /// `[platform]` is `[platforms.main]` for short.
@@ -111,16 +111,16 @@ impl Reading<'_, '_> {
         let help = format!("name the {role}'s plugin; there are: {}", self.of_role(role));
         let named = table.require("plugin", &help, self.report);
         // Without its plugin's schema nothing is known of the rest.
-        let plugin = self.plugin(&named?, role, name)?;
-        self.binding(name, role, &plugin, table)
+        let found = self.plugin(&named?, role, name)?;
+        self.binding(name, role, &found, table)
     }
 
     /// The plugin that an item names, where it is there and of the right role.
-    fn plugin(&mut self, named: &Item, role: Role, binding: &str) -> Option<Plugin> {
+    fn plugin(&mut self, named: &Item, role: Role, binding: &str) -> Option<Found> {
         let name = named.text(self.report)?;
         let span = named.span.clone();
         match self.catalog.info_for(role, binding, name) {
-            Some(info) if info.role == role => Some(Plugin { named: name.to_owned(), info }),
+            Some(info) if info.role == role => Some(Found { named: name.to_owned(), info }),
             Some(info) => {
                 let message = format!("`{name}` is a {}, and a {role} is needed here", info.role);
                 self.report.add_with_help(span, message, format!("for a {role} there are: {}", self.of_role(role)));
@@ -159,8 +159,8 @@ impl Reading<'_, '_> {
     }
 
     /// A binding's table: grants to the host, the rest to the plugin's schema.
-    fn binding(&mut self, name: &str, role: Role, plugin: &Plugin, mut table: Table) -> Option<ReadBinding> {
-        let Plugin { named, info } = plugin;
+    fn binding(&mut self, name: &str, role: Role, found: &Found, mut table: Table) -> Option<ReadBinding> {
+        let Found { named, info } = found;
         let schema = match serde_json::from_str::<Value>(&info.config_schema) {
             Ok(schema) => schema,
             Err(error) => {
