@@ -33,9 +33,11 @@ impl Compose {
 
     /// What the names of everything that is built stand for, since one may need another to be built.
     async fn built_before(&self, shadow: Option<&shadow::Shadow>) -> Result<BTreeMap<String, String>, VerbError> {
-        let built = self.declaration_of(shadow).await?.services.into_iter().filter(|service| service.builds);
+        let declared = self.declaration_of(shadow).await?.services.into_iter();
+        let built: Vec<String> =
+            declared.filter(|service| service.builds).filter_map(|service| service.image).collect();
         let mut former = BTreeMap::new();
-        for reference in built.filter_map(|service| service.image) {
+        for reference in built {
             if let Some(id) = self.id_of(&reference).await? {
                 former.insert(reference, id);
             }
