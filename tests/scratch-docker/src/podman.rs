@@ -89,11 +89,13 @@ impl Podman {
         podman
     }
 
-    /// Ulimits that a machine without the right to raise them has; health checks and logs need no systemd.
+    /// Ulimits that a machine without the right to raise them has; health checks and logs need no systemd. A name server that is
+    /// started again is asked again at once.
     fn containers(&self) -> String {
         let (at, lies) = (|name: &str| self.folder.join(name), |name: &str| self.place().join(name));
         format!(
             "[containers]\ndefault_ulimits = [\"nofile=20000:20000\", \"nproc=30000:30000\"]\nlog_driver = \"k8s-file\"\n\
+             dns_options = [\"timeout:1\", \"attempts:10\"]\n\
              init_path = \"{init}\"\n[engine]\ninit_path = \"{init}\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"runc\"\n\
              conmon_path = [\"{conmon}\"]\nhelper_binaries_dir = [\"{helpers}\", \"{pause}\"]\ntmp_dir = \"{tmp}\"\n\
              [engine.runtimes]\nrunc = [\"{runc}\"]\n[network]\nnetwork_backend = \"netavark\"\n\
