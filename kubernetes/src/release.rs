@@ -2,7 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
-use crate::workload::apart;
+use crate::workload::{Kind, apart};
 use crate::{HELD, STEP};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -61,7 +61,7 @@ impl Hook {
     /// By the rule of [`meant`](crate::meant). One that runs nothing is no service, whatever it is called.
     pub fn is_meant(&self, release: &str, wanted: &str) -> bool {
         let (kind, name) = apart(wanted);
-        matches!(self.kind.as_str(), "Job" | "Pod")
+        (self.kind == "Pod" || Kind::named(&self.kind).is_some())
             && kind.is_none_or(|kind| self.kind.eq_ignore_ascii_case(kind))
             && (self.name == name || self.name == format!("{release}-{name}"))
     }

@@ -40,7 +40,7 @@ fn in_full(host: &ProductHost, installed: &str, wanted: &str) -> Result<()> {
     let commit = match installed.starts_with(wanted) {
         true => installed.to_owned(),
         false => match host.checkout().fetch(wanted) {
-            Err(error @ (Error::Unavailable(_) | Error::Cancelled)) => return Err(error),
+            Err(error @ (Error::Unavailable(_) | Error::Timeout | Error::Cancelled)) => return Err(error),
             // Without a repository nobody knows more digits.
             Err(_) => return Ok(()),
             Ok(commit) => commit,

@@ -113,14 +113,8 @@ impl Pods {
         {
             return Ok(());
         }
-        let mut pods = BTreeSet::from_iter(self.pods_by(unit).await?);
-        pods.extend(self.pods_of(declaration, name).await?);
-        let mut within = Duration::ZERO;
-        for pod in &pods {
-            if let Some(seen) = self.engine.pod(pod).await? {
-                within += self.ends_within(&seen).await?;
-            }
-        }
+        // It only says how long silence is no wonder.
+        let within = self.unit_ends_within(declaration, name, unit).await.unwrap_or_default();
         let stop = async {
             systemd.stop(unit).await?;
             while !systemd.show(unit).await?.is_at_rest() {
@@ -129,6 +123,21 @@ impl Pods {
             Ok(())
         };
         cx.activity.alive_for(within, stop).await
+    }
+
+    /// The sum over its pods: one may wait for another.
+    async fn unit_ends_within(
+        &self, declaration: &Declaration, name: &ServiceRef, unit: &str,
+    ) -> Result<Duration, VerbError> {
+        let mut pods = BTreeSet::from_iter(self.pods_by(unit).await?);
+        pods.extend(self.pods_of(declaration, name).await?);
+        let mut within = Duration::ZERO;
+        for pod in &pods {
+            if let Some(seen) = self.engine.pod(pod).await? {
+                within += self.ends_within(&seen).await?;
+            }
+        }
+        Ok(within)
     }
 
     /// Pods that a unit made, also such as its file no longer has.

@@ -22,8 +22,8 @@ pub struct Tools {
     pub container: Option<InContainer>,
 }
 
-/// A shell's exit code where there is no such program.
-const NOT_FOUND: i32 = 127;
+/// Exit codes where there is no such program: a shell's, and of engines where there is no shell.
+const NOT_RUN: [i32; 2] = [126, 127];
 
 /// Those of the server's own image.
 pub async fn in_container(
@@ -33,7 +33,10 @@ pub async fn in_container(
     let output = ask.output().await.map_err(|error| VerbError::other("tool", format!("`docker`: {error}")))?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let versions: Vec<u32> = said.lines().filter_map(parse_version).collect();
-    if versions.is_empty() && !output.status.success() && output.status.code() != Some(NOT_FOUND) {
+    if versions.is_empty()
+        && !output.status.success()
+        && !output.status.code().is_some_and(|code| NOT_RUN.contains(&code))
+    {
         let why = String::from_utf8_lossy(&output.stderr);
         return Err(VerbError::Unavailable(format!("the server's container does not say its tools: {}", why.trim())));
     }
