@@ -31,6 +31,13 @@ impl Default for Setup {
     }
 }
 
+impl Setup {
+    /// Each run waits for an approval.
+    pub fn asking() -> Self {
+        Self { policy: "approve = \"always\"\ndrill = \"off\"\n".into(), ..Self::default() }
+    }
+}
+
 pub struct Site {
     machine: Machine,
     /// What its operator wrote into `notes.toml`.

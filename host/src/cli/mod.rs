@@ -10,6 +10,8 @@ mod failure;
 mod render;
 mod session;
 mod terminal;
+#[cfg(test)]
+mod testing;
 
 pub use arguments::Arguments;
 pub use exit::Exit;

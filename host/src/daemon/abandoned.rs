@@ -11,11 +11,11 @@ use std::path::Path;
 
 /// Each with what lets it go; nothing once a later run has touched something, which goes on from there.
 pub fn left(host: &Host, run: &RunSummary) -> Vec<String> {
+    if !matches!(run.outcome, Some(Outcome::Abandoned(_))) {
+        return Vec::new();
+    }
     let rows = host.journal.runs(Some(&run.deployment), u32::MAX).unwrap_or_default();
-    // What was rehearsed or refused has let nothing go.
-    let touched = |row: &RunRow| row.kind != "rehearsal" && !matches!(row.outcome, Some(Outcome::Refused(_)));
-    let went_on = rows.iter().take_while(|row| row.run != run.id).any(touched);
-    if !matches!(run.outcome, Some(Outcome::Abandoned(_))) || went_on {
+    if rows.iter().take_while(|row| row.run != run.id).any(RunRow::may_have_touched) {
         return Vec::new();
     }
     let held = Hold::all(&host.settings.state, &run.deployment).into_iter().map(|file| held_by(&file));

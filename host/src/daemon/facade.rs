@@ -105,8 +105,7 @@ impl Host {
     }
 
     fn progress_of(&self, run: u64) -> Answer<RunProgress> {
-        let records = self.journal.records(run).map_err(internal)?;
-        RunProgress::replay(records.iter().map(|record| &record.event)).map_err(internal)
+        replayed(&self.journal.records(run).map_err(internal)?)
     }
 
     /// One that can't be read may have.
@@ -127,7 +126,7 @@ impl Host {
         });
         let row = ended.filter(|row| row.outcome == Some(Outcome::Committed)).ok_or_else(none)?;
         let records = self.journal.records(row.run).map_err(internal)?;
-        let progress = self.progress_of(row.run)?;
+        let progress = replayed(&records)?;
         let mut way = WayBack {
             of: row.run,
             admitted: admitted_at(&records).unwrap_or(row.started),
@@ -211,6 +210,10 @@ fn to_confirm(row: &RunRow, writes_since: Timestamp) -> RollbackAnswer {
     let message =
         format!("it took `{}` from {} to {}, and users may have written since", row.deployment, row.from, row.to);
     RollbackAnswer::NeedsConfirmation { run: row.run, to: row.from.clone(), writes_since, message }
+}
+
+fn replayed(records: &[Record]) -> Answer<RunProgress> {
+    RunProgress::replay(records.iter().map(|record| &record.event)).map_err(internal)
 }
 
 fn not_stuck(name: &str) -> ApiError {

@@ -9,11 +9,9 @@ use crate::config::SecretCheck;
 use crate::driver::google::named::{self, Made};
 use crate::effect::Effects;
 use crate::journal::{KeptCopy, RunRow, digest};
-use crate::model::VerbError;
 use crate::plan::event::{Event, Outcome};
 use crate::plan::state::Progress;
 use crate::plan::step::Phase;
-use crate::plugin::roles::CallError;
 use crate::vault::VaultError;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -119,9 +117,8 @@ fn is_old(made: Timestamp, now: Timestamp, keep: Duration) -> bool {
 
 /// Of the newest runs first, those whose backups stay. One that was refused has changed nothing that they could bring back.
 fn kept(runs: &[RunRow], keep: usize) -> impl Iterator<Item = u64> {
-    let touched = |run: &&RunRow| run.kind != "rehearsal" && !matches!(run.outcome, Some(Outcome::Refused(_)));
     let committed = runs.iter().find(|run| run.outcome == Some(Outcome::Committed));
-    runs.iter().filter(touched).take(keep).chain(committed).map(|run| run.run)
+    runs.iter().filter(|run| run.may_have_touched()).take(keep).chain(committed).map(|run| run.run)
 }
 
 /// Of `r12-backup-ahead-main`.
@@ -179,9 +176,10 @@ async fn let_go(host: &Host, ready: &Ready, copy: &KeptCopy) -> Result<(), Strin
     let frozen = copy.step.contains("-freeze-");
     if set_aside || (frozen && may_be_all_there_is(host, copy)?) {
         match datastore.backup(&cx, Some(&copy.step)).await {
-            // What would save it may be what is missing: what is gone can't be counted either.
-            Err(error) if is_gone(&error) => match datastore.manifest(&cx, Some(&copy.step)).await {
-                Err(gone) if is_gone(&gone) => {
+            // A restore may not have come so far, or a removal was cut off. But what would save it may be what is missing: what
+            // is gone can't be counted either.
+            Err(error) if error.is_not_found() => match datastore.manifest(&cx, Some(&copy.step)).await {
+                Err(gone) if gone.is_not_found() => {
                     tracing::warn!(deployment = copy.deployment, "nothing is left of the copy `{}`: {gone}", copy.step);
                 }
                 _ => return Err(error.to_string()),
@@ -191,11 +189,6 @@ async fn let_go(host: &Host, ready: &Ready, copy: &KeptCopy) -> Result<(), Strin
     }
     datastore.discard(&cx, &copy.step).await.map_err(|e| e.to_string())?;
     host.journal.let_go(copy).map_err(|e| e.to_string())
-}
-
-/// A restore may not have come so far, or a removal was cut off; what else there was is saved.
-fn is_gone(error: &CallError) -> bool {
-    matches!(error, CallError::Refused { error: VerbError::NotFound(_), .. })
 }
 
 /// A freeze made it, nobody took the run to an end, and no restore has put it in the place of what was live.
@@ -221,6 +214,8 @@ async fn forget_components(host: &Host) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::VerbError;
+    use crate::plugin::roles::CallError;
 
     #[test]
     fn runs_that_were_refused_push_no_backups_out() {
@@ -263,10 +258,10 @@ mod tests {
     #[test]
     fn a_copy_that_is_not_there_is_gone_and_one_that_can_not_be_saved_is_not() {
         let refused = |error| CallError::Refused { plugin: "files".into(), function: "backup", error };
-        assert!(is_gone(&refused(VerbError::NotFound("`data`".into()))));
+        assert!(refused(VerbError::NotFound("`data`".into())).is_not_found());
         for error in [VerbError::Invalid("a socket".into()), VerbError::Unavailable("full".into()), VerbError::Timeout]
         {
-            assert!(!is_gone(&refused(error)));
+            assert!(!refused(error).is_not_found());
         }
     }
 }

@@ -29,6 +29,13 @@ pub struct RunRow {
     pub outcome: Option<Outcome>,
 }
 
+impl RunRow {
+    /// A rehearsal is done on a double, and a run that was refused ended while users were served.
+    pub fn may_have_touched(&self) -> bool {
+        self.kind != "rehearsal" && !matches!(self.outcome, Some(Outcome::Refused(_)))
+    }
+}
+
 /// A target that never became a run, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Refusal {

@@ -4,9 +4,8 @@ use super::hands::Moment;
 use super::{RunContext, output};
 use crate::activity::Level;
 use crate::context::StepContext;
-use crate::model::{Failure, VerbError};
+use crate::model::Failure;
 use crate::plan::step::{Phase, Step};
-use crate::plugin::roles::CallError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -38,7 +37,7 @@ pub async fn freeze(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Fai
     if cx.attempt == 1 {
         // One of that name is of another life: the state folder was lost, and the vault with it.
         match datastore.discard(cx, &cx.step).await {
-            Err(CallError::Refused { error: VerbError::NotFound(_), .. }) => {}
+            Err(error) if error.is_not_found() => {}
             discarded => discarded?,
         }
     }
@@ -94,6 +93,7 @@ pub async fn admit(run: &RunContext<'_>, cx: &StepContext) -> Result<Value, Fail
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::VerbError;
 
     #[test]
     fn data_that_is_gone_or_broken_needs_no_fence_on_the_way_back() {

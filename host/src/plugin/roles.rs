@@ -17,6 +17,13 @@ pub enum CallError {
     Broken { plugin: String, function: &'static str, code: String, message: String, last_lines: Vec<String> },
 }
 
+impl CallError {
+    /// The plugin says that what it was asked about is not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { error: VerbError::NotFound(_), .. })
+    }
+}
+
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         let message = error.to_string();

@@ -112,8 +112,7 @@ fn states_after_a_restart(daemon: Daemon, site: &Site, last: &str) -> (Vec<Strin
 
 #[test]
 fn a_refusal_is_one_after_a_restart_too() {
-    let policy = "approve = \"always\"\ndrill = \"off\"\n".to_owned();
-    let site = Site::new(&Setup { version: "1.1.0", policy, ..Setup::default() });
+    let site = Site::new(&Setup { version: "1.1.0", ..Setup::asking() });
     let before = site.checksums();
     let stays_refused = |mut daemon: Daemon, part: &str| {
         let now = daemon.wait("it is refused", |now| kind(now) == "error");
@@ -216,8 +215,7 @@ fn components_that_can_not_be_used_are_named_with_what_they_want_and_what_there_
 
 #[test]
 fn a_journal_of_a_newer_release_is_refused_and_left_as_it_is() {
-    let policy = "approve = \"always\"\ndrill = \"off\"\n".to_owned();
-    let site = Site::new(&Setup { policy, ..Setup::default() });
+    let site = Site::new(&Setup::asking());
     let before = site.checksums();
     let mut daemon = Daemon::start(&site).settled();
     site.edit_version("1.1.0");

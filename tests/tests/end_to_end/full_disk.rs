@@ -84,8 +84,7 @@ fn a_full_vault_refuses_a_run_before_downtime() {
 
 #[test]
 fn a_read_only_state_folder_ends_the_start_and_loses_nothing() {
-    let policy = "approve = \"always\"\ndrill = \"off\"\n".to_owned();
-    let site = Site::new(&Setup { policy, ..Setup::default() });
+    let site = Site::new(&Setup::asking());
     let disk = SmallDisk::over(&site.path("state"), kib_of(&site, "state") + (40 << 10));
     let mut daemon = Daemon::start(&site).settled();
     site.edit_version("1.1.0");

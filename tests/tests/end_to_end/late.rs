@@ -41,8 +41,7 @@ fn a_late_backup_that_fails_is_retried_and_says_so() {
 
 #[test]
 fn a_vault_that_is_away_is_missed_before_users_are_shut_out() {
-    let policy = "approve = \"always\"\ndrill = \"off\"\n".into();
-    let site = Site::new(&Setup { policy, ..Setup::default() });
+    let site = Site::new(&Setup::asking());
     let before = site.checksums();
     let mut daemon = Daemon::start(&site).settled();
     site.edit_version("1.1.0");

@@ -78,8 +78,7 @@ fn a_file_that_changed_since_the_plan_is_not_written_over() {
 /// What a run began with is kept; where that is lost too, a person ends it.
 #[test]
 fn a_run_goes_on_with_the_plugins_that_it_began_with_and_without_them_it_can_be_given_up() {
-    let policy = "approve = \"always\"\ndrill = \"off\"\n".into();
-    let site = Site::new(&Setup { policy, ..Setup::default() });
+    let site = Site::new(&Setup::asking());
     let before = site.checksums();
     let plugin = site.own_plugins().join("notes.wasm");
     let mut daemon = Daemon::start(&site).settled();
@@ -111,8 +110,7 @@ fn a_run_goes_on_with_the_plugins_that_it_began_with_and_without_them_it_can_be_
 
 #[test]
 fn a_version_that_is_taken_back_while_its_run_waits_is_not_installed() {
-    let policy = "approve = \"always\"\ndrill = \"off\"\n".into();
-    let site = Site::new(&Setup { policy, ..Setup::default() });
+    let site = Site::new(&Setup::asking());
     let before = site.checksums();
     let mut daemon = Daemon::start(&site).settled();
     site.edit_version("1.1.0");

@@ -175,34 +175,15 @@ fn known(text: &Option<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::RunSummary;
-    use jiff::Timestamp;
+    use crate::cli::testing::{deployment, run};
 
     #[test]
     fn nothing_was_touched_is_said_where_it_is_so() {
-        let of = |outcome: Option<Outcome>| Deployment {
-            name: "shop".into(),
-            product: None,
-            installed: None,
-            detected_at: None,
-            wanted: None,
-            state: State::Error { message: String::new(), diagnostics: None },
-            last_run: Some(RunSummary {
-                id: 7,
-                deployment: "shop".into(),
-                kind: Kind::Upgrade,
-                from: "1.0".into(),
-                to: "1.1".into(),
-                started_at: Timestamp::UNIX_EPOCH,
-                ended_at: None,
-                downtime_s: None,
-                outcome,
-            }),
-        };
+        let untouched = deployment(State::Error { message: String::new(), diagnostics: None });
+        let of = |outcome| Deployment { last_run: Some(run(outcome)), ..untouched.clone() };
         assert!(what_stands(&of(None)).starts_with("run 7 is open: what it stopped stays stopped"));
         assert!(what_stands(&of(Some(Outcome::Abandoned("so".into())))).starts_with("run 7 was given up"));
         assert!(what_stands(&of(Some(Outcome::Committed))).starts_with("nothing was touched"));
-        let untouched = Deployment { last_run: None, ..of(None) };
         assert!(what_stands(&untouched).starts_with("nothing was touched"));
     }
 }

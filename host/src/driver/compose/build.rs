@@ -2,6 +2,7 @@
 
 use super::{Compose, shadow};
 use crate::context::StepContext;
+use crate::driver::engine::images::with_tag;
 use crate::model::VerbError;
 use std::collections::BTreeMap;
 
@@ -67,8 +68,7 @@ impl Compose {
 
 /// podman writes the whole name out.
 fn is_name_of(image: &str, reference: &str) -> bool {
-    let plain = |name: &str| name.strip_suffix(":latest").unwrap_or(name).to_owned();
-    let (image, reference) = (plain(image), plain(reference));
+    let (image, reference) = (with_tag(image), with_tag(reference));
     image == reference || image.strip_suffix(&reference).is_some_and(|host| host.ends_with('/'))
 }
 

@@ -247,7 +247,7 @@ fn holder(deployment: &str) -> String {
 }
 
 /// Without one it would be all of them.
-fn with_tag(reference: &str) -> String {
+pub fn with_tag(reference: &str) -> String {
     let name = reference.rsplit('/').next().unwrap_or(reference);
     if name.contains([':', '@']) { reference.to_owned() } else { format!("{reference}:latest") }
 }

@@ -42,20 +42,9 @@ pub fn settled(now: &Deployment, watched: Option<u64>, options: Options) -> Sett
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{RunSummary, Waiting};
-    use jiff::Timestamp;
+    use crate::api::Waiting;
+    use crate::cli::testing::{deployment, run};
 
-    fn deployment(state: State) -> Deployment {
-        Deployment {
-            name: "shop".into(),
-            product: None,
-            installed: Some("1.0".into()),
-            detected_at: None,
-            wanted: Some("1.0".into()),
-            state,
-            last_run: None,
-        }
-    }
     fn waiting(reason: WaitReason) -> State {
         State::Waiting(Waiting { run: None, reason, message: String::new(), until: None })
     }
@@ -71,20 +60,6 @@ mod tests {
         assert_eq!(settled(&deployment(waiting(WaitReason::Window)), None, hasty), Settled::At(Exit::Waiting));
         let edited = Deployment { wanted: Some("1.1".into()), ..deployment(State::Idle) };
         assert_eq!(settled(&edited, None, Options::default()), Settled::NotYet);
-    }
-
-    fn run(outcome: Option<Outcome>) -> RunSummary {
-        RunSummary {
-            id: 7,
-            deployment: "shop".into(),
-            kind: Kind::Upgrade,
-            from: "1.0".into(),
-            to: "1.1".into(),
-            started_at: Timestamp::UNIX_EPOCH,
-            ended_at: outcome.as_ref().map(|_| Timestamp::UNIX_EPOCH),
-            downtime_s: None,
-            outcome,
-        }
     }
 
     #[test]
